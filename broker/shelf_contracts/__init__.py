@@ -1,0 +1,1 @@
+"""The contract: ids, planogram, messages, topics. Pure; imported by every component."""

@@ -1,0 +1,142 @@
+"""CloudEvents 1.0, structured JSON: the envelope around every fact about a slot.
+
+Structured mode works with MQTT 3.1.1 too, survives logging to a file and can be put unchanged on HTTP. The envelope is
+self-sufficient (id, source, sequence, time, expiry, version in ``type``): MQTT 5 properties only repeat it.
+"""
+
+from __future__ import annotations
+
+import json
+import uuid
+from datetime import datetime
+from typing import Annotated, Final, Literal, TypeVar
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+
+from shelf_contracts.errors import MessageProblem, Problem, shown
+from shelf_contracts.files import problems_of
+from shelf_contracts.messages import SlotEvent, StockLevel, UtcTime
+
+M = TypeVar("M", bound=BaseModel)
+
+CONTENT_TYPE = "application/cloudevents+json; charset=utf-8"
+LARGEST_PAYLOAD_BYTES = 256 * 1024
+STOCK_TYPE: Final = "org.smartshelf.stock.level.v1"
+EVENT_TYPE: Final = "org.smartshelf.slot.event.v1"
+
+_ID_NAMESPACE = uuid.UUID("6f0f0f3e-52a5-5d0c-9a54-6d0f2a3b4c5d")
+
+
+def _must_be_version_1(text: str) -> str:
+    if not text.startswith("1."):
+        raise ValueError("must be a CloudEvents version 1.x")
+    return text
+
+
+class _Envelope(BaseModel):
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    specversion: Annotated[str, AfterValidator(_must_be_version_1)] = "1.0"
+    id: Annotated[str, Field(min_length=1, max_length=128)]
+    source: Annotated[str, Field(min_length=1, max_length=256)]
+    subject: Annotated[str, Field(min_length=1, max_length=256)]
+    time: UtcTime
+    datacontenttype: str = "application/json"
+    sequence: Annotated[str, Field(pattern=r"^[0-9]{20}$")]
+    expirytime: UtcTime | None = None
+
+    @property
+    def sequence_number(self) -> int:
+        return int(self.sequence)
+
+
+class StockLevelEvent(_Envelope):
+    type: Literal["org.smartshelf.stock.level.v1"] = STOCK_TYPE
+    data: StockLevel
+
+
+class SlotHappening(_Envelope):
+    type: Literal["org.smartshelf.slot.event.v1"] = EVENT_TYPE
+    data: SlotEvent
+
+
+SlotMessage = StockLevelEvent | SlotHappening
+
+
+def node_source(store: str, node: str) -> str:
+    """``source`` of what a node says."""
+    return f"/smartshelf/{store}/node/{node}"
+
+
+def slot_subject(bay: str, slot: str) -> str:
+    """``subject`` of what is said about a slot; the level is called shelf as in the topic tree."""
+    return f"shelf/{bay}/slot/{slot}"
+
+
+def event_id(source: str, sequence: int) -> str:
+    """The id that belongs to a source's sequence number: the same for every resend and every replay."""
+    return str(uuid.uuid5(_ID_NAMESPACE, f"{source}#{sequence:020d}"))
+
+
+def wrap(
+    data: StockLevel | SlotEvent, *, source: str, bay: str, slot: str, sequence: int, time: datetime,
+    expires: datetime | None = None,
+) -> SlotMessage:  # fmt: skip
+    """Put a fact about a slot into its envelope. ``sequence`` grows by one for each message of a source."""
+    kind = StockLevelEvent if isinstance(data, StockLevel) else SlotHappening
+    return kind(
+        id=event_id(source, sequence),
+        source=source,
+        subject=slot_subject(bay, slot),
+        time=time,
+        sequence=f"{sequence:020d}",
+        expirytime=expires,
+        data=data,  # type: ignore[arg-type]  # the pair of kind and data is fixed on the line above
+    )
+
+
+def encode(message: BaseModel) -> bytes:
+    """Compact UTF-8 JSON without the fields that are null by default."""
+    return message.model_dump_json(exclude_none=not isinstance(message, _Envelope)).encode()
+
+
+def decode_slot_message(topic: str, payload: bytes) -> SlotMessage:
+    """A received stock level or slot event.
+
+    Raises: MessageProblem with every problem when the payload does not keep the contract.
+    """
+    content = _parse_json(topic, payload)
+    kinds: dict[object, type[StockLevelEvent] | type[SlotHappening]] = {
+        STOCK_TYPE: StockLevelEvent,
+        EVENT_TYPE: SlotHappening,
+    }
+    found = content.get("type")
+    kind = kinds.get(found) if isinstance(found, str) else None
+    if kind is None:
+        raise MessageProblem(topic, [Problem("type", shown(found), f"must be {STOCK_TYPE!r} or {EVENT_TYPE!r}")])
+    try:
+        return kind.model_validate(content)
+    except ValidationError as error:
+        raise MessageProblem(topic, problems_of(error)) from error
+
+
+def decode_plain(topic: str, payload: bytes, model: type[M]) -> M:
+    """A received plain JSON message. Raises: MessageProblem as ``decode_slot_message``."""
+    content = _parse_json(topic, payload)
+    try:
+        return model.model_validate(content)
+    except ValidationError as error:
+        raise MessageProblem(topic, problems_of(error)) from error
+
+
+def _parse_json(topic: str, payload: bytes) -> dict[str, object]:
+    if len(payload) > LARGEST_PAYLOAD_BYTES:
+        found = f"{len(payload)} bytes"
+        raise MessageProblem(topic, [Problem("", found, f"must be at most {LARGEST_PAYLOAD_BYTES} bytes")])
+    try:
+        content = json.loads(payload)
+    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
+        raise MessageProblem(topic, [Problem("", "not JSON", str(error) or "nested too deep")]) from error
+    if not isinstance(content, dict):
+        raise MessageProblem(topic, [Problem("", shown(content), "must be a JSON object")])
+    return content

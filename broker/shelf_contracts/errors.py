@@ -1,0 +1,62 @@
+"""What can be wrong with something that comes from outside, said so that it can be mended.
+
+ContractError
+├── FileProblems      one file, every problem in it
+├── MessageProblem    one MQTT message that does not keep the contract
+└── TopicProblem      a topic that is not in the catalog
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+_LONGEST_VALUE = 80
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing that is wrong: where (key path), the value found, what is allowed and what to do."""
+
+    key: str
+    found: str
+    allowed: str
+    remedy: str = ""
+
+    def __str__(self) -> str:
+        text = f"{self.key or '(whole file)'} = {self.found}: {self.allowed}"
+        return f"{text}; {self.remedy}" if self.remedy else text
+
+
+def shown(value: Any) -> str:
+    """A value as it may be printed in an error: on one line, never longer than 80 characters."""
+    text = repr(value)
+    return text if len(text) <= _LONGEST_VALUE else text[: _LONGEST_VALUE - 1] + "…"
+
+
+class ContractError(ValueError):
+    """Something from outside does not keep the contract."""
+
+
+class FileProblems(ContractError):
+    """All problems of one file at once; ``problems`` is never empty."""
+
+    def __init__(self, file: Path | str, problems: list[Problem]) -> None:
+        self.file = Path(file)
+        self.problems = problems
+        lines = [f"{self.file}: {problem}" for problem in problems]
+        super().__init__("\n".join(lines))
+
+
+class MessageProblem(ContractError):
+    """A message that was received but cannot be used; it is counted and set aside, never a crash."""
+
+    def __init__(self, topic: str, problems: list[Problem]) -> None:
+        self.topic = topic
+        self.problems = problems
+        super().__init__(f"{topic}: " + "; ".join(str(problem) for problem in problems))
+
+
+class TopicProblem(ContractError):
+    """A topic that no row of the catalog knows."""

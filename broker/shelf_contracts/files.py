@@ -1,0 +1,107 @@
+"""Read a TOML or JSON file into a model: one call, and either the model or every problem of the file."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import tomllib
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from shelf_contracts.errors import FileProblems, Problem, shown
+
+M = TypeVar("M", bound=BaseModel)
+
+LARGEST_FILE_BYTES = 16 * 1024 * 1024
+
+
+def read_model(path: Path | str, model: type[M]) -> M:
+    """The file's content as ``model``; the suffix (.toml, else JSON) says the format.
+
+    Raises: FileProblems with every problem, each naming key path, value and what is allowed.
+    """
+    file = Path(path)
+    content = _read_content(file)
+    if not isinstance(content, dict):
+        raise FileProblems(file, [Problem("", shown(content), "must be an object with named keys")])
+    try:
+        return model.model_validate(content)
+    except ValidationError as error:
+        raise FileProblems(file, problems_of(error, model)) from error
+
+
+def write_json(path: Path | str, model: BaseModel) -> None:
+    """Write a model as indented JSON, whole or not at all (a temporary file is renamed over the old one)."""
+    file = Path(path)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    part = file.with_name(file.name + ".part")
+    part.write_text(model.model_dump_json(indent=2, by_alias=True, exclude_none=True) + "\n", encoding="utf-8")
+    part.replace(file)
+
+
+def _read_content(file: Path) -> Any:
+    try:
+        raw = file.read_bytes()
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+        raise FileProblems(file, [Problem("", reason, "must be a readable file", "check the path")]) from error
+    if len(raw) > LARGEST_FILE_BYTES:
+        found = f"{len(raw)} bytes"
+        raise FileProblems(file, [Problem("", found, f"must be at most {LARGEST_FILE_BYTES} bytes")])
+    try:
+        text = raw.decode("utf-8")
+        return tomllib.loads(text) if file.suffix == ".toml" else json.loads(text)
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError, json.JSONDecodeError, RecursionError) as error:
+        kind = "TOML" if file.suffix == ".toml" else "JSON"
+        raise FileProblems(file, [Problem("", f"not {kind}", str(error) or "nested too deep")]) from error
+
+
+def problems_of(error: ValidationError, model: type[BaseModel] | None = None) -> list[Problem]:
+    """Pydantic's errors as problems: key path ``a.b[2].c``, the value, what is allowed, a likely remedy."""
+    problems = []
+    for item in error.errors(include_url=False):
+        key = key_path(item["loc"])
+        value = "(missing)" if item["type"] == "missing" else shown(item["input"])
+        remedy = ""
+        if item["type"] == "extra_forbidden" and model is not None:
+            remedy = _nearest_name(item["loc"], model)
+        allowed = item["msg"].removeprefix("Value error, ")
+        problems.append(Problem(key, value, allowed, remedy))
+    return problems
+
+
+def key_path(location: tuple[int | str, ...]) -> str:
+    """A pydantic location as people write it.
+
+    >>> key_path(("positions", 2, "facings", "h"))
+    'positions[2].facings.h'
+    """
+    path = ""
+    for part in location:
+        path += f"[{part}]" if isinstance(part, int) else (f".{part}" if path else str(part))
+    return path
+
+
+def _nearest_name(location: tuple[int | str, ...], model: type[BaseModel]) -> str:
+    known = sorted(_all_field_names(model, set()))
+    near = difflib.get_close_matches(str(location[-1]), known, n=1)
+    return f"did you mean {near[0]!r}?" if near else "remove it"
+
+
+def _all_field_names(model: type[BaseModel], seen: set[type[BaseModel]]) -> set[str]:
+    seen.add(model)
+    names: set[str] = set()
+    for name, field in model.model_fields.items():
+        names.add(field.alias or name)
+        for inner in _models_in(field.annotation):
+            if inner not in seen:
+                names |= _all_field_names(inner, seen)
+    return names
+
+
+def _models_in(annotation: Any) -> list[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [model for part in getattr(annotation, "__args__", ()) for model in _models_in(part)]

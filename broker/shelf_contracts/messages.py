@@ -1,0 +1,200 @@
+"""The messages: what is said on MQTT, one model each.
+
+Facts about slots travel as the ``data`` of a CloudEvent (``shelf_contracts.envelope``); status, birth, health, alert
+and display content are plain JSON. Readers ignore fields they do not know, so that a newer writer does no harm; writers
+give every new field a default. No field names a person, a track or a picture.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, PlainSerializer, model_validator
+
+from shelf_contracts.ids import BayId, CameraId, DisplayId, Gtin, NodeId, SlotId
+
+Action = Literal["reach", "pick", "put", "restock", "misplaced", "anomaly"]
+Level = Literal["full", "ok", "low", "out", "unknown"]
+Reason = Literal["clear", "occluded", "rear-unseen", "moved-camera", "dark", "stale", "camera-lost", "starting"]
+Confidence = Annotated[float, Field(ge=0.0, le=1.0)]
+Quantity = Annotated[int, Field(ge=0, le=10_000)]
+
+
+def iso_time(moment: datetime) -> str:
+    """RFC 3339 in UTC with milliseconds: ``2026-11-22T09:15:02.120Z``."""
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _in_utc(moment: datetime) -> datetime:
+    return moment.astimezone(UTC)
+
+
+UtcTime = Annotated[
+    AwareDatetime, AfterValidator(_in_utc), PlainSerializer(iso_time, return_type=str, when_used="json")
+]
+
+
+class Message(BaseModel):
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+
+class StockLevel(Message):
+    """What one slot holds now. ``count`` is the best value within ``count_low..count_high``; null when unseen."""
+
+    gtin: Gtin | None = None
+    count: Quantity | None
+    count_low: Quantity | None = None
+    count_high: Quantity | None = None
+    capacity: Quantity
+    min: Quantity = 0
+    level: Level
+    confidence: Confidence
+    reason: Reason = "clear"
+    method: Literal["camera", "scale", "manual", "pos", "fused"] = "camera"
+    observed_at: UtcTime
+
+    @model_validator(mode="after")
+    def _range_holds_count(self) -> StockLevel:
+        if self.count is None and self.level != "unknown":
+            raise ValueError("level must be 'unknown' when count is null")
+        low = self.count_low if self.count_low is not None else self.count
+        high = self.count_high if self.count_high is not None else self.count
+        if self.count is not None and low is not None and high is not None and not low <= self.count <= high:
+            raise ValueError(f"count {self.count} must lie within count_low {low} and count_high {high}")
+        return self
+
+
+class SlotEvent(Message):
+    """Something that happened at one slot.
+
+    ``started_at`` is when the hand came, ``ended_at`` when the event was certain; ``captured_at`` is the capture time
+    of the frame that decided it. ``at_s`` is set in replays: seconds from the start of the recording.
+    """
+
+    action: Action
+    quantity: Quantity = 0
+    gtin: Gtin | None = None
+    count_before: Quantity | None = None
+    count_after: Quantity | None = None
+    confidence: Confidence
+    started_at: UtcTime
+    ended_at: UtcTime
+    captured_at: UtcTime
+    at_s: float | None = None
+    text: Annotated[str, Field(max_length=300)] = ""
+
+
+class Status(Message):
+    """Whether a node or the collector is there. The will has the same ``session``, state ``offline`` and no time.
+
+    An ``offline`` whose session is not the last ``online`` one is a late will of an old session and is ignored.
+    """
+
+    state: Literal["online", "offline", "degraded", "updating"]
+    session: Annotated[str, Field(min_length=1, max_length=64)]
+    time: UtcTime | None = None
+
+
+class ModelInfo(Message):
+    role: Literal["detector", "recogniser"]
+    name: str
+    version: str
+    sha256: str
+    licence: str
+    provider: str = "CPUExecutionProvider"
+
+
+class CameraInfo(Message):
+    id: CameraId
+    bay: BayId
+    slots: Quantity
+
+
+class NodeInfo(Message):
+    """A node's birth: everything a receiver needs to know about it."""
+
+    node: NodeId
+    session: str
+    hardware: str = ""
+    software: str
+    protocol: str = "1.0"
+    models: list[ModelInfo] = []
+    cameras: list[CameraInfo] = []
+    capabilities: list[str] = []
+    config_revision: int = 0
+    store_images: bool = False
+
+
+class CameraHealth(Message):
+    id: CameraId
+    frames_seen: int
+    frames_dropped: int
+    fps: float
+    infer_ms: float
+    frame_age_ms: float
+
+
+class NodeHealth(Message):
+    """A node's figures, every few seconds."""
+
+    node: NodeId
+    session: str
+    time: UtcTime
+    uptime_s: float
+    rss_mb: float
+    outbox_messages: int
+    outbox_lost: int = 0
+    cameras: list[CameraHealth] = []
+
+
+class CameraStatus(Message):
+    """Whether a camera is of use: ``offline`` says why in ``text``."""
+
+    state: Literal["online", "offline", "obstructed", "moved", "disabled"]
+    bay: BayId
+    since: UtcTime
+    text: Annotated[str, Field(max_length=300)] = ""
+
+
+class DisplayPanel(Message):
+    """One product to show because a hand reaches for it."""
+
+    slot: SlotId
+    gtin: Gtin
+    side: Annotated[float, Field(ge=0.0, le=1.0)] = 0.5
+    """Where the slot lies in the bay, 0 left to 1 right: panels are laid out on the side of the hand."""
+
+
+class DisplayContent(Message):
+    """What a display must show: fields, not pixels. No panels means the calm page."""
+
+    display: DisplayId
+    bay: BayId
+    revision: int
+    panels: list[DisplayPanel] = []
+    captured_at: UtcTime | None = None
+
+
+class Alert(Message):
+    """An open replenishment alert; when it is solved the retained topic is emptied."""
+
+    alert: str
+    kind: Literal["stock_low", "stock_out"]
+    severity: Literal["warning", "critical"]
+    subject: str
+    bay: BayId
+    slot: SlotId
+    gtin: Gtin | None = None
+    opened_at: UtcTime
+    state: Literal["open", "solved"]
+    count: Quantity | None
+    suggested_qty: Quantity
+
+
+class BayState(Message):
+    """A bay in three figures: on-shelf availability, fill and coverage, each a share of 0 to 1 or null when unknown."""
+
+    osa: Confidence | None
+    fill: Confidence | None
+    coverage: Confidence

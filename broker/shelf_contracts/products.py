@@ -1,0 +1,156 @@
+"""Product information as a shopper may need it, in the words of EU food and price law.
+
+What is not known stays None and is shown as not known; allergens are never guessed. Texts are given by language
+(``{"nl": ..., "it": ..., "en": ...}``).
+"""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from shelf_contracts.ids import Gtin
+from shelf_contracts.messages import UtcTime
+
+LANGUAGES = ("nl", "it", "en")
+
+Text = dict[Annotated[str, Field(pattern=r"^[a-z]{2}$")], str]
+Per100 = Annotated[float, Field(ge=0.0, le=10_000.0)]
+
+Allergen = Literal[
+    "en:gluten", "en:crustaceans", "en:eggs", "en:fish", "en:peanuts", "en:soybeans", "en:milk", "en:nuts", "en:celery",
+    "en:mustard", "en:sesame-seeds", "en:sulphur-dioxide-and-sulphites", "en:lupin", "en:molluscs",
+]  # fmt: skip
+"""The fourteen of Annex II of Regulation (EU) 1169/2011, by their Open Food Facts tags."""
+
+
+class _Facts(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class NetContent(_Facts):
+    """What is in the pack, as on the pack: 250 g, 1 l, 6 pieces."""
+
+    amount: Annotated[float, Field(gt=0)]
+    unit: Literal["g", "kg", "ml", "cl", "l", "piece"]
+
+
+class Price(_Facts):
+    """Selling price with VAT in the currency's smallest unit, and until when it is true."""
+
+    cents: Annotated[int, Field(gt=0, le=10_000_000)]
+    currency: Annotated[str, Field(pattern=r"^[A-Z]{3}$")] = "EUR"
+    valid_until: UtcTime | None = None
+
+
+class Allergens(_Facts):
+    """What the pack contains and may contain. A product whose allergens are not known has none of this object."""
+
+    contains: list[Allergen] = []
+    may_contain: list[Allergen] = []
+    needs_review: list[str] = []
+    """Tags outside the fourteen that an importer met; while any is here the list is not complete and is not shown."""
+    source: Annotated[str, Field(min_length=1, max_length=100)]
+    verified_on: date
+
+    @model_validator(mode="after")
+    def _one_list_each(self) -> Allergens:
+        both = sorted(set(self.contains) & set(self.may_contain))
+        if both:
+            raise ValueError(f"{', '.join(both)} must stand in contains or in may_contain, not in both")
+        return self
+
+
+class Nutrition(_Facts):
+    """Per 100 g or 100 ml: energy in kJ, the rest in g. None: not known."""
+
+    per: Literal["100g", "100ml"] = "100g"
+    energy_kj: Per100 | None = None
+    fat_g: Per100 | None = None
+    saturates_g: Per100 | None = None
+    carbohydrate_g: Per100 | None = None
+    sugars_g: Per100 | None = None
+    fibre_g: Per100 | None = None
+    protein_g: Per100 | None = None
+    salt_g: Per100 | None = None
+
+
+class Packaging(_Facts):
+    """One part of the pack and how to sort it."""
+
+    part: Text
+    material: Text
+    sort: Text
+
+
+class Product(_Facts):
+    """One product. ``gtin`` and a name are all that is needed; what is not known is left out."""
+
+    gtin: Gtin
+    name: Annotated[Text, Field(min_length=1)]
+    brand: Annotated[str, Field(max_length=300)] = ""
+    category: Text | None = None
+    net_content: NetContent | None = None
+    price: Price | None = None
+    origin: Text | None = None
+    ingredients: Text | None = None
+    allergens: Allergens | None = None
+    nutrition: Nutrition | None = None
+    nutri_score: Literal["a", "b", "c", "d", "e"] | None = None
+    co2e_g: Annotated[int, Field(ge=0, le=1_000_000)] | None = None
+    """Greenhouse gases of the whole pack in grams of CO2 equivalent."""
+    packaging: list[Packaging] | None = None
+    source: Annotated[str, Field(max_length=100)] = "shop"
+    fetched_at: UtcTime | None = None
+
+
+class ProductFile(_Facts):
+    """A shop's products in one JSON file."""
+
+    schema_name: Annotated[Literal["smartshelf.products.v1"], Field(alias="schema")]
+    products: list[Product]
+
+    @model_validator(mode="after")
+    def _each_once(self) -> ProductFile:
+        seen: set[str] = set()
+        for index, product in enumerate(self.products):
+            if product.gtin in seen:
+                raise ValueError(f"products[{index}].gtin = {product.gtin!r}: is in the file twice")
+            seen.add(product.gtin)
+        return self
+
+
+def text_in(text: Text | None, language: str) -> str:
+    """The text in a language, else English, else any; empty when there is none."""
+    if not text:
+        return ""
+    return text.get(language) or text.get("en") or next(iter(text.values()))
+
+
+_PER_BASE: dict[str, tuple[float, str]] = {
+    "g": (1000.0, "kg"),
+    "kg": (1.0, "kg"),
+    "ml": (1000.0, "l"),
+    "cl": (100.0, "l"),
+    "l": (1.0, "l"),
+    "piece": (1.0, "piece"),
+}
+
+
+def unit_price(price: Price, content: NetContent) -> tuple[int, str]:
+    """Price in cents for one kg, litre or piece (Directive 98/6/EC), rounded to the cent, and that unit.
+
+    >>> unit_price(Price(cents=249), NetContent(amount=250, unit="g"))
+    (996, 'kg')
+    """
+    factor, unit = _PER_BASE[content.unit]
+    return round(price.cents * factor / content.amount), unit
+
+
+def valid_price(price: Price | None, now: datetime) -> Price | None:
+    """The price, unless it is past its validity."""
+    if price is None or (price.valid_until is not None and price.valid_until < now):
+        return None
+    return price
