@@ -1,0 +1,1 @@
+"""One node: cameras in, events out."""

@@ -1,0 +1,1 @@
+"""The world, wrapped: cameras, models, files, MQTT."""

@@ -1,0 +1,168 @@
+"""A model on disk: its manifest, or what the graph itself tells when it is brought without one."""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import onnxruntime as ort
+
+from shelf_contracts.errors import FileProblems, Problem
+from shelf_contracts.files import read_model
+from shelf_contracts.manifest import Kind, Manifest, Preprocessing
+from shelf_edge.core.coco import COCO_LABELS, coco_kinds
+from shelf_edge.core.postprocess import YOLOX_STRIDES
+
+MANIFEST_NAME = "manifest.json"
+_HASH_BLOCK_BYTES = 1 << 20
+
+
+@dataclass(frozen=True)
+class ModelFiles:
+    """Attributes:
+    onnx: the graph's file.
+    manifest: what it is and how to feed it.
+    is_brought: True when the manifest was derived from the graph, not read from a file.
+    """
+
+    onnx: Path
+    manifest: Manifest
+    is_brought: bool
+
+
+def locate_model(path: Path) -> ModelFiles:
+    """The model at a path: a folder with a manifest, or an .onnx file (with or without ``manifest.json`` beside it).
+
+    Raises: FileProblems when a file is missing, broken, or not the one the manifest names.
+    """
+    if path.is_dir() or path.name == MANIFEST_NAME:
+        folder = path if path.is_dir() else path.parent
+        return _with_manifest(folder / MANIFEST_NAME)
+    if not path.is_file():
+        remedy = "give a model folder with manifest.json, or an .onnx file"
+        raise FileProblems(path, [Problem("", "missing", "must be a model", remedy)])
+    beside = path.parent / MANIFEST_NAME
+    if beside.is_file():
+        files = _with_manifest(beside)
+        if files.onnx.resolve() == path.resolve():
+            return files
+    return ModelFiles(path, _manifest_of_graph(path), is_brought=True)
+
+
+def _with_manifest(manifest_path: Path) -> ModelFiles:
+    manifest = read_model(manifest_path, Manifest)
+    onnx = manifest_path.parent / manifest.file
+    if not onnx.is_file():
+        raise FileProblems(manifest_path, [Problem("file", repr(manifest.file), "must be a file beside the manifest")])
+    found = sha256_of(onnx)
+    if found != manifest.sha256:
+        raise FileProblems(
+            onnx,
+            [
+                Problem(
+                    "sha256",
+                    found,
+                    f"must be {manifest.sha256}, as {manifest_path.name} says",
+                    "the file is damaged or was exchanged: fetch the model again, or train and export it anew",
+                )
+            ],
+        )
+    return ModelFiles(onnx, manifest, is_brought=False)
+
+
+def sha256_of(path: Path) -> str:
+    """Hex SHA-256 of a file."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(_HASH_BLOCK_BYTES):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def open_session(path: Path, threads: int) -> ort.InferenceSession:
+    """A session on the CPU. Raises: FileProblems when onnxruntime cannot load the file."""
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    try:
+        return ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    except Exception as error:
+        text = str(error).splitlines()[0]
+        raise FileProblems(path, [Problem("", text, "must be an ONNX model that onnxruntime can load")]) from error
+
+
+def _manifest_of_graph(path: Path) -> Manifest:
+    """Recognise a brought detector from its graph and metadata (ultralytics writes its labels there)."""
+    session = open_session(path, threads=1)
+    inputs, outputs = session.get_inputs(), session.get_outputs()
+    shape = inputs[0].shape
+    told = f"inputs {[(i.name, i.shape, i.type) for i in inputs]}, outputs {[(o.name, o.shape) for o in outputs]}"
+    is_picture = len(inputs) == 1 and len(shape) == 4 and shape[1] == 3 and all(isinstance(n, int) for n in shape[2:])
+    if not is_picture or inputs[0].type != "tensor(float)":
+        raise FileProblems(path, [Problem("input", told, "must be one float tensor (1, 3, height, width)", _ADVICE)])
+    height, width = int(shape[2]), int(shape[3])
+    out = outputs[0].shape
+    metadata = session.get_modelmeta().custom_metadata_map
+    labels = _labels_in(metadata.get("names", ""))
+    cells = sum((height // stride) * (width // stride) for stride in YOLOX_STRIDES)
+    if len(out) == 3 and out[1] == cells and isinstance(out[2], int) and out[2] > 5:
+        labels = labels or _default_labels(out[2] - 5)
+        spec = Preprocessing(width=width, height=height, colour_order="BGR", scale=1.0, padding=114, anchor="top-left")
+        return _brought(path, "yolox", spec, labels, metadata)
+    spec = Preprocessing(width=width, height=height)
+    if len(out) == 3 and out[2] == 6:
+        return _brought(path, "yolo-end2end", spec, labels or _default_labels(80), metadata)
+    if len(out) == 3 and isinstance(out[1], int) and out[1] > 4 and (out[2] == cells or not isinstance(out[2], int)):
+        return _brought(path, "yolo", spec, labels or _default_labels(out[1] - 4), metadata)
+    allowed = f"must be (1, 4 + classes, {cells}), (1, {cells}, 5 + classes) or (1, n, 6)"
+    raise FileProblems(path, [Problem("output", told, allowed, _ADVICE)])
+
+
+_ADVICE = "write a manifest.json beside the model (models/README.md shows one), or export it with its YOLO head"
+
+
+def _labels_in(names: str) -> list[str]:
+    """Labels from ultralytics' metadata, a Python dict in text; empty when there are none."""
+    try:
+        parsed = ast.literal_eval(names) if names else {}
+    except (ValueError, SyntaxError):
+        return []
+    return [str(parsed[key]) for key in sorted(parsed)] if isinstance(parsed, dict) else []
+
+
+def _default_labels(classes: int) -> list[str]:
+    return list(COCO_LABELS) if classes == len(COCO_LABELS) else [f"class-{index}" for index in range(classes)]
+
+
+_OWN_LABELS: dict[str, Kind] = {"product": "product", "arm-or-hand": "hand", "person": "person"}
+
+
+def _brought(
+    path: Path, head: str, preprocessing: Preprocessing, labels: list[str], metadata: dict[str, str]
+) -> Manifest:
+    kinds: dict[str, Kind]
+    if tuple(labels) == COCO_LABELS:
+        kinds = coco_kinds()
+    else:
+        kinds = {label: _OWN_LABELS[label] for label in labels if label in _OWN_LABELS}
+    if "product" not in kinds.values():
+        found = ", ".join(labels[:10])
+        remedy = "write a manifest.json beside the model that says which labels are products"
+        raise FileProblems(path, [Problem("labels", found, "must hold COCO's classes or 'product'", remedy)])
+    return Manifest.model_validate(
+        {
+            "schema": "smartshelf.model.v1",
+            "name": path.stem[:64],
+            "version": "brought",
+            "file": path.name,
+            "sha256": sha256_of(path),
+            "licence": metadata.get("license", "unknown"),
+            "head": head,
+            "preprocessing": preprocessing,
+            "labels": labels,
+            "kinds": kinds,
+        }
+    )

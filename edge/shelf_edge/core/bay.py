@@ -1,0 +1,149 @@
+"""One bay over time: frames and detections in, facts out. The pure chain that live nodes and replays both run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from shelf_contracts.planogram import Planogram
+from shelf_edge.core.change import Change, ChangeGate
+from shelf_edge.core.detections import Detections, Kind
+from shelf_edge.core.facts import Fact
+from shelf_edge.core.frame import Frame
+from shelf_edge.core.geometry import reach_point, share_covered
+from shelf_edge.core.slot import Slot, SlotLook, SlotRules
+from shelf_edge.core.slot_view import SlotGeometry, bay_geometry, view_slot
+
+
+@dataclass(frozen=True)
+class BayRules:
+    """When to look, and when a hand means it.
+
+    Attributes:
+        changed_share: look when more than this share of the picture changed.
+        keep_looking_s: go on looking this long after the last change.
+        recheck_s: look at least this often.
+        steady_speed: a hand slower than this many picture widths a second means the slot it is in; a faster one is
+            on its way.
+    """
+
+    changed_share: float = 0.0006
+    keep_looking_s: float = 1.2
+    recheck_s: float = 2.0
+    steady_speed: float = 0.35
+
+
+@dataclass(frozen=True)
+class _Hand:
+    x_px: float
+    y_px: float
+    steady: bool
+
+
+class Bay:
+    """Drive it with ``wants_look`` and then ``advance``, once each per frame, in the order of capture.
+
+    Raises: KeyError when the planogram has no view of the camera.
+    """
+
+    def __init__(
+        self,
+        planogram: Planogram,
+        camera: str,
+        slot_rules: SlotRules | None = None,
+        bay_rules: BayRules | None = None,
+    ) -> None:
+        planogram.view_of(camera)
+        self._planogram = planogram
+        self._camera = camera
+        self._slot_rules = slot_rules or SlotRules()
+        self._rules = bay_rules or BayRules()
+        self._size_px = (0, 0)
+        self._slots: list[tuple[SlotGeometry, Slot]] = []
+        self._gate: ChangeGate | None = None
+        self._change: Change | None = None
+        self._hands: list[_Hand] = []
+        self._hands_s = float("-inf")
+        self._changed_s = float("-inf")
+        self._looked_s = float("-inf")
+
+    @property
+    def geometry(self) -> list[SlotGeometry]:
+        """The slots in pixels; empty before the first frame."""
+        return [geometry for geometry, _ in self._slots]
+
+    def wants_look(self, frame: Frame) -> bool:
+        """Measure the change of this frame; True when the detector should look at it."""
+        height, width = frame.image.shape[:2]
+        if (width, height) != self._size_px:
+            self._fit_to(width, height)
+        assert self._gate is not None
+        self._change = self._gate.measure(frame.image)
+        now_s = frame.captured_s
+        if max(self._change.share, self._change.since_look) > self._rules.changed_share:
+            self._changed_s = now_s
+        is_due = now_s - self._looked_s >= self._rules.recheck_s
+        is_fresh = now_s - self._changed_s <= self._rules.keep_looking_s
+        return is_due or is_fresh or any(slot.is_waiting for _, slot in self._slots)
+
+    def advance(self, frame: Frame, detections: Detections | None) -> list[Fact]:
+        """What follows from this frame; ``detections`` is None when the detector did not look."""
+        assert self._change is not None, "wants_look comes first"
+        now_s = frame.captured_s
+        hand_in: set[int] = set()
+        products = Detections.none()
+        cover = np.zeros((0, 4), np.float32)
+        if detections is not None:
+            assert self._gate is not None
+            self._gate.mark_looked_at()
+            self._looked_s = now_s
+            self._hands = self._follow(detections.of(Kind.HAND), now_s)
+            self._hands_s = now_s
+            hand_in = {self._slot_under(hand) for hand in self._hands if hand.steady} - {-1}
+            products = detections.of(Kind.PRODUCT)
+            cover = detections.boxes_px[(detections.kinds == Kind.HAND) | (detections.kinds == Kind.PERSON)]
+        facts: list[Fact] = []
+        for index, (geometry, slot) in enumerate(self._slots):
+            look = SlotLook(
+                captured_s=now_s,
+                columns=view_slot(geometry, products) if detections is not None else None,
+                hand=index in hand_in,
+                covered=share_covered(geometry.samples, cover),
+                moving=float(self._change.slot_shares[index]),
+            )
+            facts += slot.step(look)
+        return facts
+
+    def _fit_to(self, width: int, height: int) -> None:
+        """Take the size of the camera's pictures; a changed size starts the slots anew."""
+        geometry = bay_geometry(self._planogram, self._camera, width, height)
+        self._size_px = (width, height)
+        self._slots = [(slot, Slot(slot, self._slot_rules)) for slot in geometry]
+        self._gate = ChangeGate(geometry, width)
+        self._hands = []
+
+    def _follow(self, hands: Detections, now_s: float) -> list[_Hand]:
+        """Hands of this look, each with whether it hardly moved since the last one."""
+        width, height = self._size_px
+        elapsed_s = now_s - self._hands_s
+        farthest_px = self._rules.steady_speed * width * elapsed_s
+        followed = []
+        for box in hands.boxes_px:
+            x, y = reach_point(box, width, height)
+            moved_px = min((float(np.hypot(x - h.x_px, y - h.y_px)) for h in self._hands), default=float("inf"))
+            followed.append(_Hand(x, y, moved_px <= farthest_px))
+        return followed
+
+    def _slot_under(self, hand: _Hand) -> int:
+        """Index of the slot the hand is in, or -1; of several, the one whose space it is deepest in."""
+        best, best_depth = -1, -1.0
+        for index, (geometry, _) in enumerate(self._slots):
+            if geometry.holds_point(hand.x_px, hand.y_px):
+                low, high = geometry.front.min(axis=0), geometry.front.max(axis=0)
+                middle = (low + high) / 2
+                half = np.maximum((high - low) / 2, 1e-6)
+                off = float(np.abs((np.array([hand.x_px, hand.y_px]) - middle) / half).max())
+                if 1 - off > best_depth or best < 0:
+                    best, best_depth = index, 1 - off
+        return best

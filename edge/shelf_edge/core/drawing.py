@@ -1,0 +1,53 @@
+"""What was seen, drawn on the picture: for the demo's live view and for looking at replays."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import cv2
+import numpy as np
+from shelf_contracts.planogram import Planogram
+
+from shelf_edge.core.detections import Detections, Kind
+from shelf_edge.core.facts import Fact, SlotFact
+from shelf_edge.core.frame import Picture
+
+_COLOURS_BGR = {Kind.PRODUCT: (96, 200, 60), Kind.HAND: (40, 140, 255), Kind.PERSON: (220, 120, 180)}
+_SLOT_BGR = (230, 230, 230)
+_TEXT_BGR = (255, 255, 255)
+
+
+def draw_look(
+    image: Picture,
+    detections: Detections | None,
+    planogram: Planogram,
+    camera: str,
+    facts: Sequence[Fact] = (),
+    counts: Mapping[str, str] | None = None,
+) -> Picture:
+    """A copy of the picture with slots, boxes, counts and what just happened drawn on it."""
+    canvas = np.ascontiguousarray(image.copy())
+    height, width = canvas.shape[:2]
+    thin = max(1, round(width / 900))
+    for slot, view in planogram.view_of(camera).slots.items():
+        corners = (np.array(view.front) * (width, height)).round().astype(np.int32)
+        cv2.polylines(canvas, [corners], True, _SLOT_BGR, thin, cv2.LINE_AA)
+        text = (counts or {}).get(slot)
+        if text:
+            _label(canvas, text, int(corners[:, 0].min()) + 3, int(corners[:, 1].min()) + 14)
+    if detections is not None:
+        for box, kind in zip(detections.boxes_px.round().astype(int), detections.kinds, strict=True):
+            colour = _COLOURS_BGR[Kind(kind)]
+            bold = thin if kind == Kind.PRODUCT else 2 * thin
+            cv2.rectangle(canvas, (int(box[0]), int(box[1])), (int(box[2]), int(box[3])), colour, bold, cv2.LINE_AA)
+    happened = [fact for fact in facts if isinstance(fact, SlotFact)]
+    for line, fact in enumerate(happened):
+        _label(canvas, f"{fact.action} {fact.quantity or ''} {fact.slot}", 8, 22 + 20 * line)
+    return canvas
+
+
+def _label(canvas: Picture, text: str, x: int, y: int) -> None:
+    """Small text on a dark patch, readable on any picture."""
+    (text_width, text_height), _ = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, 0.42, 1)
+    cv2.rectangle(canvas, (x - 2, y - text_height - 3), (x + text_width + 2, y + 4), (30, 30, 30), -1)
+    cv2.putText(canvas, text, (x, y), cv2.FONT_HERSHEY_SIMPLEX, 0.42, _TEXT_BGR, 1, cv2.LINE_AA)

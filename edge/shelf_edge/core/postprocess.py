@@ -1,0 +1,108 @@
+"""The detector's raw output into detections, for the heads the field uses."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Literal
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from shelf_edge.core.detections import Boxes, Detections, Kinds, Scores
+from shelf_edge.core.preprocess import Placement
+
+Head = Literal["yolo", "yolo-end2end", "yolox"]
+Output = npt.NDArray[np.float32]
+
+YOLOX_STRIDES = (8, 16, 32)
+
+
+class Decoder:
+    """Turns one model's output into detections.
+
+    Args:
+        head: "yolo" (1, 4 + classes, n) of YOLOv8 and 11, "yolo-end2end" (1, n, 6) of YOLO26 and v10,
+            "yolox" (1, n, 5 + classes) before the decoding of its grid.
+        kinds: what each label means, in the order of the labels; ignored labels are dropped before NMS.
+        input_size: (height, width) of the model's input.
+        score_threshold, iou_threshold: 0 to 1. There is no cap on the number of boxes.
+    """
+
+    def __init__(
+        self,
+        head: Head,
+        kinds: Sequence[int],
+        input_size: tuple[int, int],
+        score_threshold: float,
+        iou_threshold: float,
+    ) -> None:
+        self._head = head
+        self._kinds = np.array(kinds, np.uint8)
+        self._input_size = input_size
+        self._score_threshold = score_threshold
+        self._iou_threshold = iou_threshold
+
+    def __call__(self, output: Output, placement: Placement) -> Detections:
+        """Detections in picture pixels, best first. Raises: ValueError when the output does not fit the head."""
+        boxes, scores, labels = self._candidates(output)
+        wanted = (scores >= self._score_threshold) & (self._kinds[labels] > 0) & np.isfinite(boxes).all(axis=1)
+        boxes, scores = boxes[wanted], scores[wanted]
+        kinds: Kinds = self._kinds[labels[wanted]]
+        if self._head == "yolo-end2end":
+            keep = np.argsort(-scores, kind="stable")
+        else:
+            keep = _suppress(boxes, scores, kinds, self._iou_threshold)
+        return Detections(placement.undo(boxes[keep]), scores[keep], kinds[keep])
+
+    def _candidates(self, output: Output) -> tuple[Boxes, Scores, npt.NDArray[np.intp]]:
+        classes = len(self._kinds)
+        rows = output[0]
+        if self._head == "yolo-end2end":
+            _expect(rows.ndim == 2 and rows.shape[1] == 6, output, "(1, n, 6)")
+            return rows[:, :4], rows[:, 4], np.clip(rows[:, 5].astype(np.intp), 0, classes - 1)
+        if self._head == "yolo":
+            _expect(rows.ndim == 2 and rows.shape[0] == 4 + classes, output, f"(1, {4 + classes}, n)")
+            labels = rows[4:].argmax(axis=0)
+            scores = rows[4:].max(axis=0)
+            return _from_centres(rows[:4].T), scores, labels
+        _expect(rows.ndim == 2 and rows.shape[1] == 5 + classes, output, f"(1, n, {5 + classes})")
+        labels = rows[:, 5:].argmax(axis=1)
+        scores = rows[:, 4] * rows[np.arange(len(rows)), 5 + labels]
+        grid, stride = _yolox_grid(*self._input_size)
+        _expect(len(grid) == len(rows), output, f"(1, {len(grid)}, {5 + classes}) for an input of {self._input_size}")
+        centres = np.column_stack([(rows[:, :2] + grid) * stride, np.exp(np.clip(rows[:, 2:4], None, 20)) * stride])
+        return _from_centres(centres), scores, labels
+
+
+def _from_centres(boxes: npt.NDArray[np.float32]) -> Boxes:
+    """Centre x, centre y, width, height to corners, (n, 4)."""
+    half = boxes[:, 2:] / 2
+    return np.concatenate([boxes[:, :2] - half, boxes[:, :2] + half], axis=1).astype(np.float32)
+
+
+def _suppress(boxes: Boxes, scores: Scores, kinds: Kinds, iou_threshold: float) -> npt.NDArray[np.intp]:
+    """Indices kept by greedy non-maximum suppression within each kind, best first."""
+    if not len(boxes):
+        return np.zeros(0, np.intp)
+    sides = np.concatenate([boxes[:, :2], boxes[:, 2:] - boxes[:, :2]], axis=1)
+    kept = cv2.dnn.NMSBoxesBatched(sides.tolist(), scores.tolist(), kinds.tolist(), 0.0, iou_threshold)
+    indices = np.asarray(kept, np.intp).reshape(-1)
+    return indices[np.argsort(-scores[indices], kind="stable")]
+
+
+@lru_cache(maxsize=8)
+def _yolox_grid(height: int, width: int) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+    """Cell corners (n, 2) and strides (n, 1) of YOLOX's three maps, row by row."""
+    cells, strides = [], []
+    for stride in YOLOX_STRIDES:
+        ys, xs = np.mgrid[0 : height // stride, 0 : width // stride]
+        cells.append(np.stack([xs, ys], axis=-1).reshape(-1, 2))
+        strides.append(np.full((xs.size, 1), stride))
+    return np.concatenate(cells).astype(np.float32), np.concatenate(strides).astype(np.float32)
+
+
+def _expect(fits: bool, output: Output, shape: str) -> None:
+    if not fits:
+        raise ValueError(f"the model's output is {output.shape}, but its head and labels need {shape}")

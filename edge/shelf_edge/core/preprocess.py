@@ -1,0 +1,77 @@
+"""A camera picture into the detector's input tensor, and the way back for boxes.
+
+Buffers are made once a camera size and used again: at 640 px the page faults of fresh buffers cost more than the
+arithmetic (vision benchmark: 4.8 ms against 0.4 ms a frame).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from shelf_contracts.manifest import Preprocessing
+from shelf_edge.core.detections import Boxes
+from shelf_edge.core.frame import Picture, check_picture
+
+
+@dataclass(frozen=True)
+class Placement:
+    """Where the picture lies in the input: ``input = picture * scale + pad``."""
+
+    scale: float
+    pad_x_px: float
+    pad_y_px: float
+    width_px: int
+    height_px: int
+
+    def undo(self, boxes_px: Boxes) -> Boxes:
+        """Map float32 (n, 4) boxes from input pixels to picture pixels, clipped to the picture."""
+        pad = np.array([self.pad_x_px, self.pad_y_px] * 2, np.float32)
+        limit = np.array([self.width_px, self.height_px] * 2, np.float32)
+        return np.asarray(np.clip((boxes_px - pad) / np.float32(self.scale), 0, limit), np.float32)
+
+
+class Letterbox:
+    """Resizes with the aspect kept, pads, orders colours and scales; one instance serves one camera size at a time."""
+
+    def __init__(self, spec: Preprocessing) -> None:
+        self._spec = spec
+        self._picture_shape: tuple[int, int] = (0, 0)
+        self._tensor = np.empty((1, 3, spec.height, spec.width), np.float32)
+
+    def __call__(self, image: Picture) -> tuple[npt.NDArray[np.float32], Placement]:
+        """The tensor (1, 3, height, width) float32, valid until the next call, and where the picture lies in it."""
+        check_picture(image)
+        if image.shape[:2] != self._picture_shape:
+            self._prepare(image.shape[0], image.shape[1])
+        if self._resized.shape == image.shape:
+            np.copyto(self._resized, image)
+        else:
+            cv2.resize(
+                image, (self._resized.shape[1], self._resized.shape[0]), dst=self._resized, interpolation=self._how
+            )
+        cv2.split(self._resized, self._planes)
+        for plane, target in zip(self._planes, self._targets, strict=True):
+            np.multiply(plane, np.float32(self._spec.scale), out=target)
+        return self._tensor, self._placement
+
+    def _prepare(self, height: int, width: int) -> None:
+        spec = self._spec
+        scale = min(spec.width / width, spec.height / height)
+        new_width, new_height = max(1, round(width * scale)), max(1, round(height * scale))
+        centred = spec.anchor == "centre"
+        left = (spec.width - new_width) // 2 if centred else 0
+        top = (spec.height - new_height) // 2 if centred else 0
+        self._picture_shape = (height, width)
+        self._placement = Placement(scale, left, top, width, height)
+        # Linear resampling aliases when it shrinks more than twice; area averaging does not.
+        self._how = cv2.INTER_AREA if scale < 0.5 else cv2.INTER_LINEAR
+        self._resized = np.empty((new_height, new_width, 3), np.uint8)
+        self._planes = [np.empty((new_height, new_width), np.uint8) for _ in range(3)]
+        self._tensor.fill(spec.padding * spec.scale)
+        order = (2, 1, 0) if spec.colour_order == "RGB" else (0, 1, 2)
+        views = [self._tensor[0, channel, top : top + new_height, left : left + new_width] for channel in order]
+        self._targets = views

@@ -1,0 +1,55 @@
+"""Facts of the core into messages of the contract. Pure: the caller says what the clock's zero is."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+from shelf_contracts.messages import SlotEvent, StockLevel
+from shelf_contracts.planogram import Planogram
+
+from shelf_edge.core.facts import SlotFact, StockFact
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def moment(seconds: float) -> datetime:
+    """Seconds since the epoch as a UTC time, to the microsecond.
+
+    >>> moment(0.5).isoformat()
+    '1970-01-01T00:00:00.500000+00:00'
+    """
+    return EPOCH + timedelta(microseconds=round(seconds * 1e6))
+
+
+def slot_event(fact: SlotFact, planogram: Planogram, *, is_recording: bool) -> SlotEvent:
+    """The event as it is published; a recording's times count from its start and are repeated in ``at_s``."""
+    return SlotEvent(
+        action=fact.action,
+        quantity=fact.quantity,
+        gtin=planogram.product_of(fact.slot).gtin,
+        count_before=fact.before,
+        count_after=fact.after,
+        confidence=fact.confidence,
+        started_at=moment(fact.started_s),
+        ended_at=moment(fact.captured_s),
+        captured_at=moment(fact.captured_s),
+        at_s=round(fact.captured_s, 3) if is_recording else None,
+    )
+
+
+def stock_level(fact: StockFact, planogram: Planogram) -> StockLevel:
+    """The stock level as it is published."""
+    position = planogram.position(fact.slot)
+    seen = fact.observation
+    return StockLevel(
+        gtin=planogram.product_of(fact.slot).gtin,
+        count=seen.count,
+        count_low=None if seen.count is None else seen.low,
+        count_high=None if seen.count is None else seen.high,
+        capacity=position.capacity,
+        min=position.min_presentation,
+        level=fact.level,
+        confidence=seen.confidence,
+        reason=seen.reason,
+        observed_at=moment(fact.captured_s),
+    )

@@ -1,0 +1,157 @@
+"""A recording through the same chain as a live camera: deterministic, no broker, one CloudEvent a line."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import cv2
+from shelf_contracts.envelope import SlotHappening, SlotMessage, encode, node_source, wrap
+from shelf_contracts.errors import FileProblems, Problem
+from shelf_contracts.files import read_model
+from shelf_contracts.planogram import Planogram
+
+from shelf_edge.adapters.camera_files import open_recording
+from shelf_edge.core.bay import Bay
+from shelf_edge.core.detections import Detections
+from shelf_edge.core.drawing import draw_look
+from shelf_edge.core.facts import Fact, SlotFact
+from shelf_edge.core.frame import Frame
+from shelf_edge.core.reporting import moment, slot_event, stock_level
+from shelf_edge.ports import Detector, SourceEnded
+
+REPLAY_NODE = "replay"
+
+
+@dataclass(frozen=True)
+class ReplayStep:
+    """One frame of a replay: what was seen (None: the gate saw no need to look) and what followed."""
+
+    frame: Frame
+    detections: Detections | None
+    facts: list[Fact]
+
+
+@dataclass
+class ReplaySummary:
+    """Attributes:
+    frames, looked_at: frames in the recording, and those the detector saw.
+    events: events written, by kind.
+    counts: the last count of each slot (None: never seen).
+    """
+
+    frames: int = 0
+    looked_at: int = 0
+    events: dict[str, int] = field(default_factory=dict)
+    counts: dict[str, int | None] = field(default_factory=dict)
+
+
+def read_planogram_for(path: Path, camera: str | None) -> tuple[Planogram, str]:
+    """The planogram and the camera to use: the one named, else its only or first view. Raises: FileProblems."""
+    planogram = read_model(path, Planogram)
+    if not planogram.views:
+        remedy = "add where the camera sees each slot"
+        raise FileProblems(path, [Problem("views", "[]", "must hold at least one view", remedy)])
+    known = [view.camera for view in planogram.views]
+    if camera is not None and camera not in known:
+        raise FileProblems(path, [Problem("views", ", ".join(known), f"must hold a view of camera {camera!r}")])
+    return planogram, camera or known[0]
+
+
+def steps(source: Path, planogram: Planogram, camera: str, detector: Detector) -> Iterator[ReplayStep]:
+    """Every frame of a recording through the chain. Raises: FileProblems."""
+    recording = open_recording(source)
+    bay = Bay(planogram, camera)
+    try:
+        while True:
+            try:
+                frame = recording.read()
+            except SourceEnded:
+                return
+            detections = detector.detect(frame.image) if bay.wants_look(frame) else None
+            yield ReplayStep(frame, detections, bay.advance(frame, detections))
+    finally:
+        recording.close()
+
+
+def replay(
+    source: Path,
+    planogram_path: Path,
+    detector: Detector,
+    events_path: Path,
+    *,
+    camera: str | None = None,
+    stock: bool = False,
+    drawing: Path | None = None,
+    on_frame: Callable[[int], None] = lambda number: None,
+) -> ReplaySummary:
+    """Write the recording's events; the file appears whole at the end, or not at all.
+
+    Args:
+        source: a video, a folder of pictures or one picture.
+        planogram_path: with a view of the camera.
+        detector: what looks at the frames.
+        events_path: one CloudEvent a line, ``data.at_s`` in seconds from the start.
+        camera: which view; by default the planogram's first.
+        stock: write stock levels too.
+        drawing: a video of the frames with what was seen drawn on them.
+        on_frame: called with the frame's number, for a progress bar.
+    Raises: FileProblems.
+    """
+    planogram, camera_id = read_planogram_for(planogram_path, camera)
+    summary = ReplaySummary(counts={position.id: None for position in planogram.positions})
+    events_path.parent.mkdir(parents=True, exist_ok=True)
+    part = events_path.with_name(events_path.name + ".part")
+    writer: cv2.VideoWriter | None = None
+    bay_id, sequence = planogram.bay, 0
+    try:
+        with part.open("wb") as out:
+            for step in steps(source, planogram, camera_id, detector):
+                summary.frames += 1
+                summary.looked_at += step.detections is not None
+                for fact in step.facts:
+                    sequence += 1
+                    message = _message(fact, planogram, bay_id, sequence)
+                    if isinstance(message, SlotHappening):
+                        action = message.data.action
+                        summary.events[action] = summary.events.get(action, 0) + 1
+                    else:
+                        summary.counts[fact.slot] = message.data.count
+                    if stock or isinstance(message, SlotHappening):
+                        out.write(encode(message) + b"\n")
+                if drawing is not None:
+                    writer = writer or _video_writer(drawing, step.frame)
+                    writer.write(draw_look(step.frame.image, step.detections, planogram, camera_id, step.facts))
+                on_frame(step.frame.number)
+        part.replace(events_path)
+    finally:
+        if writer is not None:
+            writer.release()
+        part.unlink(missing_ok=True)
+    return summary
+
+
+def _message(fact: Fact, planogram: Planogram, bay: str, sequence: int) -> SlotMessage:
+    data = (
+        slot_event(fact, planogram, is_recording=True) if isinstance(fact, SlotFact) else stock_level(fact, planogram)
+    )
+    return wrap(
+        data,
+        source=node_source(planogram.store, REPLAY_NODE),
+        bay=bay,
+        slot=fact.slot,
+        sequence=sequence,
+        time=moment(fact.captured_s),
+    )
+
+
+def _video_writer(path: Path, frame: Frame) -> cv2.VideoWriter:
+    height, width = frame.image.shape[:2]
+    code = cv2.VideoWriter.fourcc(*("mp4v" if path.suffix == ".mp4" else "MJPG"))
+    writer = cv2.VideoWriter(str(path), code, 15.0, (width, height))
+    if not writer.isOpened():
+        raise FileProblems(
+            path, [Problem("", "cannot be written", "must be an .avi or .mp4 file in a folder that exists")]
+        )
+    return writer
