@@ -11,7 +11,7 @@ import uuid
 from datetime import datetime
 from typing import Annotated, Final, Literal, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, WithJsonSchema
 
 from shelf_contracts.errors import MessageProblem, Problem, shown
 from shelf_contracts.files import problems_of
@@ -36,7 +36,9 @@ def _must_be_version_1(text: str) -> str:
 class _Envelope(BaseModel):
     model_config = ConfigDict(extra="ignore", frozen=True)
 
-    specversion: Annotated[str, AfterValidator(_must_be_version_1)] = "1.0"
+    specversion: Annotated[
+        str, AfterValidator(_must_be_version_1), WithJsonSchema({"type": "string", "pattern": r"^1\."})
+    ] = "1.0"
     id: Annotated[str, Field(min_length=1, max_length=128)]
     source: Annotated[str, Field(min_length=1, max_length=256)]
     subject: Annotated[str, Field(min_length=1, max_length=256)]
@@ -51,11 +53,15 @@ class _Envelope(BaseModel):
 
 
 class StockLevelEvent(_Envelope):
+    """What a slot holds now, in its CloudEvents envelope."""
+
     type: Literal["org.smartshelf.stock.level.v1"] = STOCK_TYPE
     data: StockLevel
 
 
 class SlotHappening(_Envelope):
+    """Something that happened at a slot, in its CloudEvents envelope."""
+
     type: Literal["org.smartshelf.slot.event.v1"] = EVENT_TYPE
     data: SlotEvent
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import AfterValidator, StringConstraints
+from pydantic import AfterValidator, StringConstraints, WithJsonSchema
 
 LEVEL_PATTERN = r"^[a-z0-9][a-z0-9-]{0,31}$"
 """One level of a topic: lower case, digits and hyphens, 1 to 32 characters (after Homie 5)."""
@@ -55,5 +55,7 @@ def is_restricted_gtin(gtin: str) -> bool:
     return prefix in {"02", "04"} or prefix.startswith("2")
 
 
-Gtin = Annotated[str, AfterValidator(parse_gtin)]
+Gtin = Annotated[
+    str, AfterValidator(parse_gtin), WithJsonSchema({"type": "string", "pattern": "^([0-9]{8}|[0-9]{12,14})$"})
+]
 """Any GTIN on the way in, 14 digits inside."""

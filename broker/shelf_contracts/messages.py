@@ -188,13 +188,13 @@ class Alert(Message):
     gtin: Gtin | None = None
     opened_at: UtcTime
     state: Literal["open", "solved"]
-    count: Quantity | None
+    count: Quantity | None = None
     suggested_qty: Quantity
 
 
 class BayState(Message):
     """A bay in three figures: on-shelf availability, fill and coverage, each a share of 0 to 1 or null when unknown."""
 
-    osa: Confidence | None
-    fill: Confidence | None
+    osa: Confidence | None = None
+    fill: Confidence | None = None
     coverage: Confidence

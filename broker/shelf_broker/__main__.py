@@ -1,0 +1,5 @@
+"""``python -m shelf_broker``."""
+
+from shelf_broker.cli import app
+
+app()
