@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import cv2
+
 from shelf_contracts.envelope import SlotHappening, SlotMessage, encode, node_source, wrap
 from shelf_contracts.errors import FileProblems, Problem
 from shelf_contracts.files import read_model
 from shelf_contracts.planogram import Planogram
-
 from shelf_edge.adapters.camera_files import open_recording
 from shelf_edge.core.bay import Bay
 from shelf_edge.core.detections import Detections

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from shelf_contracts.errors import FileProblems, Problem
 
+from shelf_contracts.errors import FileProblems, Problem
 from shelf_edge.adapters.pictures import PICTURE_SUFFIXES, read_picture
 from shelf_edge.core.frame import Frame
 from shelf_edge.ports import SourceEnded

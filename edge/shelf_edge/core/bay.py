@@ -9,7 +9,7 @@ import numpy as np
 from shelf_contracts.planogram import Planogram
 from shelf_edge.core.change import Change, ChangeGate
 from shelf_edge.core.detections import Detections, Kind
-from shelf_edge.core.facts import Fact
+from shelf_edge.core.facts import Fact, Observation, StockFact
 from shelf_edge.core.frame import Frame
 from shelf_edge.core.geometry import reach_point, share_covered
 from shelf_edge.core.slot import Slot, SlotLook, SlotRules
@@ -114,6 +114,12 @@ class Bay:
             )
             facts += slot.step(look)
         return facts
+
+    def lose_sight(self, now_s: float) -> list[Fact]:
+        """The camera is gone: every slot becomes unknown, and is counted anew when pictures come again."""
+        self._size_px = (0, 0)
+        gone = Observation(None, 0, 0, 0.0, "camera-lost")
+        return [StockFact(geometry.slot, gone, "unknown", now_s) for geometry, _ in self._slots]
 
     def _fit_to(self, width: int, height: int) -> None:
         """Take the size of the camera's pictures; a changed size starts the slots anew."""

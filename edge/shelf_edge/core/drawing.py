@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 
 import cv2
 import numpy as np
-from shelf_contracts.planogram import Planogram
 
+from shelf_contracts.planogram import Planogram
 from shelf_edge.core.detections import Detections, Kind
 from shelf_edge.core.facts import Fact, SlotFact
 from shelf_edge.core.frame import Picture
@@ -36,13 +36,21 @@ def draw_look(
         if text:
             _label(canvas, text, int(corners[:, 0].min()) + 3, int(corners[:, 1].min()) + 14)
     if detections is not None:
-        for box, kind in zip(detections.boxes_px.round().astype(int), detections.kinds, strict=True):
-            colour = _COLOURS_BGR[Kind(kind)]
-            bold = thin if kind == Kind.PRODUCT else 2 * thin
-            cv2.rectangle(canvas, (int(box[0]), int(box[1])), (int(box[2]), int(box[3])), colour, bold, cv2.LINE_AA)
+        canvas = draw_boxes(canvas, detections)
     happened = [fact for fact in facts if isinstance(fact, SlotFact)]
     for line, fact in enumerate(happened):
         _label(canvas, f"{fact.action} {fact.quantity or ''} {fact.slot}", 8, 22 + 20 * line)
+    return canvas
+
+
+def draw_boxes(image: Picture, detections: Detections) -> Picture:
+    """A copy of the picture with the detections' boxes, a colour for each kind."""
+    canvas = np.ascontiguousarray(image.copy())
+    thin = max(1, round(canvas.shape[1] / 900))
+    for box, kind in zip(detections.boxes_px.round().astype(int), detections.kinds, strict=True):
+        bold = thin if kind == Kind.PRODUCT else 2 * thin
+        corners = (int(box[0]), int(box[1])), (int(box[2]), int(box[3]))
+        cv2.rectangle(canvas, *corners, _COLOURS_BGR[Kind(kind)], bold, cv2.LINE_AA)
     return canvas
 
 

@@ -6,7 +6,6 @@ from datetime import UTC, datetime, timedelta
 
 from shelf_contracts.messages import SlotEvent, StockLevel
 from shelf_contracts.planogram import Planogram
-
 from shelf_edge.core.facts import SlotFact, StockFact
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

@@ -1,0 +1,5 @@
+"""``python -m shelf_edge``."""
+
+from shelf_edge.cli import app
+
+app()

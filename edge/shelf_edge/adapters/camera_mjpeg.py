@@ -1,0 +1,151 @@
+"""Network cameras that send pictures over HTTP: a multipart stream of JPEGs, or one JPEG a request.
+
+OpenCV reads such streams too, but buffers them and cannot be told to give up; here every wait has a deadline and the
+newest picture is the one decoded.
+"""
+
+from __future__ import annotations
+
+import base64
+import http.client
+import time
+import urllib.parse
+from typing import Final
+
+from shelf_edge.adapters.pictures import LARGEST_FILE_BYTES, decode_picture
+from shelf_edge.core.frame import Frame
+from shelf_edge.ports import SourceProblem
+
+_LONGEST_HEADER_BYTES: Final = 16_384
+_CLOCKS_AGREE_S: Final = 5.0
+
+
+class MjpegCamera:
+    """One HTTP camera.
+
+    Args:
+        url: http:// or https://; user and password in it are sent as basic authentication.
+        timeout_s: no picture for so long means that the camera is lost.
+        poll_s: pause between requests of a camera that answers single pictures.
+    The capture time is the camera's own ``X-Timestamp`` (seconds since the epoch) when its clock agrees with ours to
+    5 s, else the time at which the picture began to arrive.
+    """
+
+    def __init__(self, url: str, *, timeout_s: float = 5.0, poll_s: float = 0.2) -> None:
+        self._url = urllib.parse.urlsplit(url)
+        self._timeout_s = timeout_s
+        self._poll_s = poll_s
+        self._connection: http.client.HTTPConnection | None = None
+        self._response: http.client.HTTPResponse | None = None
+        self._boundary = b""
+        self._number = 0
+
+    @property
+    def name(self) -> str:
+        """The address without user and password, for logs and status."""
+        return f"{self._url.scheme}://{self._url.hostname}:{self._url.port or ''}{self._url.path}"
+
+    def open(self) -> None:
+        self._request()
+
+    def read(self) -> Frame:
+        try:
+            raw, captured_s = self._next_part() if self._boundary else self._next_single()
+        except (OSError, http.client.HTTPException, ValueError) as error:
+            raise SourceProblem(f"{self.name}: {type(error).__name__}: {error}") from error
+        image = decode_picture(raw)
+        if image is None:
+            raise SourceProblem(f"{self.name}: sent {len(raw)} bytes that are no picture")
+        self._number += 1
+        try:
+            return Frame(image, captured_s, self._number - 1)
+        except ValueError as error:
+            raise SourceProblem(f"{self.name}: {error}") from error
+
+    def close(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+        self._connection = self._response = None
+
+    def _request(self) -> None:
+        self.close()
+        url = self._url
+        kind = http.client.HTTPSConnection if url.scheme == "https" else http.client.HTTPConnection
+        path = (url.path or "/") + (f"?{url.query}" if url.query else "")
+        headers = {"Accept": "multipart/x-mixed-replace, image/jpeg"}
+        if url.username is not None:
+            pair = f"{urllib.parse.unquote(url.username)}:{urllib.parse.unquote(url.password or '')}"
+            headers["Authorization"] = "Basic " + base64.b64encode(pair.encode()).decode()
+        try:
+            connection = kind(url.hostname or "", url.port, timeout=self._timeout_s)
+            self._connection = connection
+            connection.request("GET", path, headers=headers)
+            response = connection.getresponse()
+        except (OSError, http.client.HTTPException) as error:
+            self.close()
+            raise SourceProblem(f"{self.name}: {error}") from error
+        if response.status != 200:
+            self.close()
+            raise SourceProblem(f"{self.name}: answered {response.status} {response.reason}")
+        content = response.headers.get_content_type()
+        if content == "multipart/x-mixed-replace":
+            boundary = str(response.headers.get_param("boundary", "") or "")
+            self._boundary = b"--" + boundary.lstrip("-").encode()
+        elif content != "image/jpeg":
+            self.close()
+            allowed = "must be multipart/x-mixed-replace or image/jpeg"
+            raise SourceProblem(f"{self.name}: Content-Type = {content!r}: {allowed}")
+        self._response = response
+
+    def _next_part(self) -> tuple[bytes, float]:
+        """One part of the stream: its body and capture time."""
+        assert self._response is not None, "open comes first"
+        length, stamp = -1, ""
+        seen_boundary, skipped = False, 0
+        while True:
+            line = self._response.readline(_LONGEST_HEADER_BYTES)
+            skipped += len(line)
+            if not line or skipped > LARGEST_FILE_BYTES:
+                raise ConnectionError("the stream ended" if not line else "no picture in the stream")
+            text = line.strip()
+            if not seen_boundary:
+                seen_boundary = text.startswith(self._boundary)
+                continue
+            if not text:
+                if length < 0 and not stamp:
+                    continue
+                break
+            key, _, value = text.partition(b":")
+            name = key.strip().lower()
+            if name == b"content-length":
+                length = int(value)
+            elif name == b"x-timestamp":
+                stamp = value.decode("ascii", "replace").strip()
+        if not 0 < length <= LARGEST_FILE_BYTES:
+            raise ValueError(f"Content-Length of a part = {length}: must be 1 to {LARGEST_FILE_BYTES}")
+        arrived_s = time.time()
+        body = self._response.read(length)
+        if len(body) < length:
+            raise ConnectionError("the stream ended within a picture")
+        return body, _capture_time(stamp, arrived_s)
+
+    def _next_single(self) -> tuple[bytes, float]:
+        """A picture of a camera that answers one a request."""
+        if self._response is None:
+            time.sleep(self._poll_s)
+            self._request()
+        assert self._response is not None
+        stamp, arrived_s = self._response.headers.get("X-Timestamp", ""), time.time()
+        body = self._response.read(LARGEST_FILE_BYTES + 1)
+        self._response = None
+        if len(body) > LARGEST_FILE_BYTES:
+            raise ValueError(f"a picture must be at most {LARGEST_FILE_BYTES} bytes")
+        return body, _capture_time(stamp, arrived_s)
+
+
+def _capture_time(stamp: str, arrived_s: float) -> float:
+    try:
+        said_s = float(stamp)
+    except ValueError:
+        return arrived_s
+    return said_s if abs(said_s - arrived_s) < _CLOCKS_AGREE_S else arrived_s

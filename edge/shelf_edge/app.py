@@ -1,0 +1,146 @@
+"""The node's composition root: a checked configuration becomes parts, and the parts run until told to stop."""
+
+from __future__ import annotations
+
+import logging
+import platform
+import threading
+import time
+import uuid
+from importlib.metadata import PackageNotFoundError, version
+
+import psutil
+
+from shelf_contracts.messages import CameraInfo, NodeHealth, NodeInfo
+from shelf_edge.adapters.clock import SystemClock
+from shelf_edge.adapters.detector_onnx import load_detector
+from shelf_edge.adapters.mqtt_publisher import MqttPublisher
+from shelf_edge.adapters.outbox_sqlite import SqliteOutbox
+from shelf_edge.adapters.preview import Preview
+from shelf_edge.adapters.sources import make_source
+from shelf_edge.config import CheckedConfig
+from shelf_edge.core.bay import Bay
+from shelf_edge.core.reporting import moment
+from shelf_edge.node import CameraWork, Pipeline, camera_health, camera_status
+from shelf_edge.stages import CameraState, Capture, LatestFrame
+from shelf_mqtt.address import BrokerAddress
+
+log = logging.getLogger(__name__)
+
+HEALTH_EVERY_S = 5.0
+
+
+def run_node(checked: CheckedConfig, stop: threading.Event) -> int:
+    """Run until ``stop`` is set; returns the exit code: 0, or 1 when the pipeline broke down.
+
+    Raises: FileProblems when the model or the outbox cannot be used.
+    """
+    config, clock = checked.config, SystemClock()
+    session_id = str(uuid.uuid4())
+    began_s = clock.monotonic_s()
+    detector = load_detector(checked.model, threads=config.model.threads, score_threshold=config.model.score_threshold)
+    outbox = SqliteOutbox(checked.state / "outbox.sqlite3", first_sequence=int(time.time() * 1000))
+    arrived = threading.Condition()
+    cameras = [
+        CameraWork(camera.id, camera.view, camera.planogram, LatestFrame(arrived), Bay(camera.planogram, camera.view))
+        for camera in checked.cameras
+    ]
+    broker = config.broker
+    address = BrokerAddress(
+        broker.host,
+        broker.port,
+        username=broker.username,
+        password_file=broker.password_file,
+        tls_ca=broker.tls_ca,
+        tls_cert=broker.tls_cert,
+        tls_key=broker.tls_key,
+    )
+    preview = Preview(config.preview.port) if config.preview is not None else None
+
+    def birth() -> None:
+        info = NodeInfo(
+            node=config.node,
+            session=session_id,
+            hardware=platform.machine(),
+            software=software_version(),
+            models=[detector.info],
+            cameras=[CameraInfo(id=c.id, bay=c.planogram.bay, slots=len(c.planogram.positions)) for c in cameras],
+            capabilities=["count", "reach", "pickput"],
+        )
+        publisher.say("node_info", info, node=config.node)
+        for camera in cameras:
+            say_camera(camera)
+        pipeline.say_stock_again()
+
+    def say_camera(camera: CameraWork) -> None:
+        status = camera_status(camera)
+        if status is not None:
+            publisher.say("camera_status", status, node=config.node, camera=camera.id)
+
+    def camera_changed(camera: CameraWork, state: CameraState) -> None:
+        camera.state = state
+        say_camera(camera)
+
+    publisher = MqttPublisher(address, config.store, config.node, session_id, outbox, clock, birth)
+    pipeline = Pipeline(
+        config.store,
+        config.node,
+        cameras,
+        arrived,
+        detector,
+        outbox,
+        clock,
+        publisher.wake,
+        preview.show if preview is not None else None,
+    )
+    captures = [
+        Capture(
+            camera.id,
+            make_source(checked_camera.source, checked.folder),
+            camera.hand_off,
+            clock,
+            lambda state, camera=camera: camera_changed(camera, state),  # type: ignore[misc]
+        )
+        for camera, checked_camera in zip(cameras, checked.cameras, strict=True)
+    ]
+
+    def health() -> NodeHealth:
+        return NodeHealth(
+            node=config.node,
+            session=session_id,
+            time=moment(clock.now_s()),
+            uptime_s=round(clock.monotonic_s() - began_s, 1),
+            rss_mb=round(psutil.Process().memory_info().rss / 2**20, 1),
+            outbox_messages=outbox.depth(),
+            outbox_lost=outbox.lost,
+            cameras=[camera_health(camera, clock.monotonic_s()) for camera in cameras],
+        )
+
+    log.info("node %s: %s %s, %d cameras", config.node, detector.info.name, detector.info.version, len(cameras))
+    if preview is not None:
+        preview.start()
+    publisher.start()
+    pipeline.start()
+    for capture in captures:
+        capture.start()
+    while not stop.wait(HEALTH_EVERY_S) and not pipeline.failed:
+        publisher.say("node_health", health(), node=config.node)
+
+    # In this order: no new frames, no new facts, what is said reaches the broker, then goodbye.
+    for capture in captures:
+        capture.stop(0.1)
+    pipeline.stop(2.0)
+    if preview is not None:
+        preview.stop()
+    publisher.stop()
+    outbox.close()
+    log.info("node %s: stopped", config.node)
+    return 1 if pipeline.failed else 0
+
+
+def software_version() -> str:
+    """The installed version of smartshelf, or "source" in a bare checkout."""
+    try:
+        return version("smartshelf")
+    except PackageNotFoundError:
+        return "source"

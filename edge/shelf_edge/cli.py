@@ -1,0 +1,130 @@
+"""``smartshelf edge``: arguments, logging and exit codes; nothing else. Exit code 2: bad input."""
+
+from __future__ import annotations
+
+import json
+import logging
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+app = typer.Typer(help="One node: cameras in, events out.", no_args_is_help=True)
+
+_errors = Console(stderr=True, soft_wrap=True, highlight=False)
+_output = Console(soft_wrap=True, highlight=False)
+
+
+@contextmanager
+def _bad_input() -> Iterator[None]:
+    """Errors of files are told as they are, and end with exit code 2."""
+    from shelf_contracts.errors import ContractError
+
+    try:
+        yield
+    except (ContractError, FileNotFoundError) as error:
+        _errors.print(f"[red]error:[/red] {_escaped(str(error))}")
+        raise typer.Exit(2) from error
+
+
+def _escaped(text: str) -> str:
+    return text.replace("[", r"\[")
+
+
+@app.command()
+def run(config: Annotated[Path, typer.Option(help="The node's TOML file.")]) -> None:
+    """Run a node until Ctrl-C or SIGTERM."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    with _bad_input():
+        from shelf_edge.app import run_node
+        from shelf_edge.config import check_config
+
+        code = run_node(check_config(config), stop)
+    raise typer.Exit(code)
+
+
+@app.command()
+def check(config: Annotated[Path, typer.Option(help="The node's TOML file.")]) -> None:
+    """Check a configuration and every file it names, the model's self-test included."""
+    with _bad_input():
+        from shelf_edge.adapters.detector_onnx import load_detector
+        from shelf_edge.config import check_config
+
+        checked = check_config(config)
+        info = load_detector(checked.model).info
+    bays = ", ".join(camera.planogram.bay for camera in checked.cameras)
+    _output.print(f"{config}: good. Bays: {bays}. Model: {info.name} {info.version} ({info.licence}).")
+
+
+@app.command()
+def replay(
+    source: Annotated[Path, typer.Argument(help="A video, a folder of pictures, or one picture.")],
+    planogram: Annotated[Path, typer.Option(help="Where the slots are in the picture.")],
+    events: Annotated[Path, typer.Option(help="Written: one CloudEvent a line.")],
+    model: Annotated[Path | None, typer.Option(help="A model folder or .onnx file; default: the shipped one.")] = None,
+    camera: Annotated[str | None, typer.Option(help="Which view of the planogram; default: its first.")] = None,
+    stock: Annotated[bool, typer.Option(help="Write stock levels too.")] = False,
+    draw: Annotated[Path | None, typer.Option(help="Written: a video (.avi, .mp4) with what was seen.")] = None,
+    score_threshold: Annotated[float | None, typer.Option(min=0.01, max=0.99, help="Overrides the model's.")] = None,
+    threads: Annotated[int, typer.Option(min=1, max=64, help="For one inference.")] = 2,
+) -> None:
+    """Run the node's chain on a recording, without a broker; the same input gives the same events."""
+    with _bad_input():
+        from shelf_contracts.shipped import model_folder
+        from shelf_edge.adapters.camera_files import open_recording
+        from shelf_edge.adapters.detector_onnx import load_detector
+        from shelf_edge.replay import replay as run_replay
+
+        recording = open_recording(source)
+        total = recording.frames
+        recording.close()
+        detector = load_detector(model or model_folder(), threads=threads, score_threshold=score_threshold)
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+        with Progress(*columns, console=_errors, disable=not sys.stderr.isatty()) as progress:
+            task = progress.add_task("frames", total=total or None)
+            summary = run_replay(
+                source,
+                planogram,
+                detector,
+                events,
+                camera=camera,
+                stock=stock,
+                drawing=draw,
+                on_frame=lambda number: progress.update(task, completed=number + 1),
+            )
+    happened = ", ".join(f"{count} {action}" for action, count in summary.events.items()) or "no event"
+    held = ", ".join(f"{slot}: {'?' if count is None else count}" for slot, count in summary.counts.items())
+    _output.print(f"{summary.frames} frames, {summary.looked_at} looked at: {happened}. At the end {held}. -> {events}")
+
+
+@app.command()
+def count(
+    source: Annotated[Path, typer.Argument(help="A picture or a folder of pictures.")],
+    model: Annotated[Path | None, typer.Option(help="A model folder or .onnx file; default: the shipped one.")] = None,
+    score_threshold: Annotated[float | None, typer.Option(min=0.01, max=0.99, help="Overrides the model's.")] = None,
+    draw: Annotated[Path | None, typer.Option(help="Folder for the pictures with boxes drawn.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object on the last line.")] = False,
+) -> None:
+    """Count the products in each picture, without a planogram."""
+    with _bad_input():
+        from shelf_contracts.shipped import model_folder
+        from shelf_edge.adapters.detector_onnx import load_detector
+        from shelf_edge.counting import count_pictures
+
+        detector = load_detector(model or model_folder(), threads=2, score_threshold=score_threshold)
+        counts = count_pictures(source, detector, draw)
+    if as_json:
+        _output.print(json.dumps({"model": detector.info.name, "products": counts}), markup=False)
+    else:
+        for name, products in counts.items():
+            _output.print(f"{name}: {products} products", markup=False)

@@ -1,0 +1,132 @@
+"""The node's configuration: one TOML file, checked whole before anything starts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from shelf_contracts.errors import FileProblems, Problem
+from shelf_contracts.files import read_model
+from shelf_contracts.ids import CameraId, NodeId, StoreId
+from shelf_contracts.planogram import Planogram
+from shelf_contracts.shipped import model_folder
+from shelf_edge.adapters.sources import source_problem
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class BrokerSection(_Section):
+    """Where the MQTT broker is. Secrets are given as files, never here."""
+
+    host: Annotated[str, Field(min_length=1)] = "127.0.0.1"
+    port: Annotated[int, Field(ge=1, le=65535)] = 1883
+    username: str | None = None
+    password_file: Path | None = None
+    tls_ca: Path | None = None
+    tls_cert: Path | None = None
+    tls_key: Path | None = None
+
+
+class ModelSection(_Section):
+    """The detector: a model folder or .onnx file; by default the shipped one."""
+
+    path: Path | None = None
+    score_threshold: Annotated[float, Field(gt=0.0, lt=1.0)] | None = None
+    threads: Annotated[int, Field(ge=1, le=64)] = 1
+
+
+class CameraSection(_Section):
+    """One camera and the bay it sees. ``purpose`` is the reason for filming, in words (GDPR article 5 asks for it)."""
+
+    id: CameraId
+    source: str
+    planogram: Path
+    purpose: Annotated[str, Field(min_length=3, max_length=300)]
+
+    @field_validator("source")
+    @classmethod
+    def _must_be_known(cls, source: str) -> str:
+        problem = source_problem(source)
+        if problem is not None:
+            raise ValueError(problem)
+        return source
+
+
+class PreviewSection(_Section):
+    """Demo only: the cameras' pictures with boxes drawn, on this computer's loopback and nowhere else."""
+
+    port: Annotated[int, Field(ge=0, le=65535)]
+
+
+class EdgeConfig(_Section):
+    """A node. Paths are relative to the file's folder."""
+
+    store: StoreId
+    node: NodeId
+    state: Path = Path("state")
+    broker: BrokerSection = BrokerSection()
+    model: ModelSection = ModelSection()
+    cameras: Annotated[list[CameraSection], Field(min_length=1, max_length=64)]
+    preview: PreviewSection | None = None
+
+    @model_validator(mode="after")
+    def _each_camera_once(self) -> EdgeConfig:
+        ids = [camera.id for camera in self.cameras]
+        repeated = sorted({camera for camera in ids if ids.count(camera) > 1})
+        if repeated:
+            raise ValueError(f"cameras: id {', '.join(repeated)} is used more than once")
+        return self
+
+
+@dataclass(frozen=True)
+class CheckedCamera:
+    """A camera whose planogram was read and knows it."""
+
+    id: str
+    source: str
+    planogram: Planogram
+    view: str
+
+
+@dataclass(frozen=True)
+class CheckedConfig:
+    """A configuration with everything it names read and checked; paths are absolute or relative to the caller."""
+
+    config: EdgeConfig
+    folder: Path
+    state: Path
+    model: Path
+    cameras: tuple[CheckedCamera, ...]
+
+
+def check_config(path: Path) -> CheckedConfig:
+    """Read the file and every file it names. Raises: FileProblems of the first file that is wrong, all its errors."""
+    config = read_model(path, EdgeConfig)
+    folder = path.parent
+    problems, cameras = [], []
+    for index, camera in enumerate(config.cameras):
+        planogram = read_model(folder / camera.planogram, Planogram)
+        key = f"cameras[{index}].planogram"
+        if planogram.store != config.store:
+            problems.append(Problem(key, f"of store {planogram.store!r}", f"must be of store {config.store!r}"))
+        views = [view.camera for view in planogram.views]
+        if camera.id in views:
+            cameras.append(CheckedCamera(camera.id, camera.source, planogram, camera.id))
+        elif len(views) == 1:
+            cameras.append(CheckedCamera(camera.id, camera.source, planogram, views[0]))
+        else:
+            problems.append(Problem(key, f"views of {', '.join(views) or 'no camera'}", f"must show {camera.id!r}"))
+    bays = [camera.planogram.bay for camera in cameras]
+    problems += [
+        Problem("cameras", f"bay {bay!r} twice", "must each see another bay")
+        for bay in sorted({bay for bay in bays if bays.count(bay) > 1})
+    ]
+    if problems:
+        raise FileProblems(path, problems)
+    model = folder / config.model.path if config.model.path is not None else model_folder()
+    return CheckedConfig(config, folder, folder / config.state, model, tuple(cameras))

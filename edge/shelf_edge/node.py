@@ -1,0 +1,242 @@
+"""The node's own work: frames to facts to the outbox, one thread for all cameras."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from shelf_contracts import topics
+from shelf_contracts.catalog import BY_NAME
+from shelf_contracts.envelope import encode, node_source, wrap
+from shelf_contracts.messages import CameraHealth, CameraStatus, SlotEvent, StockLevel
+from shelf_contracts.planogram import Planogram
+from shelf_edge.core.bay import Bay
+from shelf_edge.core.detections import Detections
+from shelf_edge.core.facts import Fact, SlotFact
+from shelf_edge.core.frame import Frame
+from shelf_edge.core.reporting import moment, slot_event, stock_level
+from shelf_edge.ports import Clock, Detector, Outbox, OutboxEntry
+from shelf_edge.stages import CameraState, LatestFrame
+
+log = logging.getLogger(__name__)
+
+_TICK_S = 0.25
+_LOST_AFTER_S = 10.0
+_SMOOTHING = 0.1
+_RESTARTS = 5
+_RESTART_WINDOW_S = 60.0
+
+
+@dataclass
+class CameraWork:
+    """One camera on the pipeline: its hand-off, its bay and its figures."""
+
+    id: str
+    view: str
+    planogram: Planogram
+    hand_off: LatestFrame
+    bay: Bay
+    state: CameraState | None = None
+    looked_at: int = 0
+    infer_ms: float = 0.0
+    frame_age_ms: float = 0.0
+    fps: float = 0.0
+    last_frame_s: float = 0.0
+    is_given_up: bool = False
+    counted_s: float = 0.0
+    counted_seen: int = 0
+    stock: dict[str, StockLevel] = field(default_factory=dict)
+
+
+OnLook = Callable[[CameraWork, Frame, Detections | None, list[Fact]], None]
+
+
+class Pipeline:
+    """Takes the newest frame of each camera in turn, so that a wild camera can't starve the others.
+
+    Args:
+        store, node: who speaks.
+        cameras: what to look at.
+        arrived: the condition that the hand-offs share.
+        detector: shared by all cameras.
+        outbox: where messages go; ``wake`` tells that there are some.
+        on_look: sees each processed frame (the demo's preview); must be quick.
+    """
+
+    def __init__(
+        self,
+        store: str,
+        node: str,
+        cameras: list[CameraWork],
+        arrived: threading.Condition,
+        detector: Detector,
+        outbox: Outbox,
+        clock: Clock,
+        wake: Callable[[], None],
+        on_look: OnLook | None = None,
+    ) -> None:
+        self._store = store
+        self._source = node_source(store, node)
+        self._cameras = cameras
+        self._arrived = arrived
+        self._detector = detector
+        self._outbox = outbox
+        self._clock = clock
+        self._wake = wake
+        self._on_look = on_look
+        self._stop = threading.Event()
+        self._say_again = threading.Event()
+        self._failures: list[float] = []
+        self._failed = ""
+        self._thread = threading.Thread(target=self._run, name="pipeline", daemon=True)
+
+    @property
+    def failed(self) -> str:
+        """Why the pipeline stayed down after its restart budget, or empty."""
+        return self._failed
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self, timeout_s: float) -> None:
+        self._stop.set()
+        with self._arrived:
+            self._arrived.notify_all()
+        if self._thread.is_alive():
+            self._thread.join(timeout_s)
+
+    def say_stock_again(self) -> None:
+        """After a reconnect the broker may have forgotten: every slot's level is said once more."""
+        self._say_again.set()
+
+    def _run(self) -> None:
+        turn = 0
+        while not self._stop.is_set():
+            with self._arrived:
+                if not any(camera.hand_off.is_waiting for camera in self._cameras):
+                    self._arrived.wait(_TICK_S)
+            try:
+                self._repeat_stock()
+                for offset in range(len(self._cameras)):
+                    self._serve(self._cameras[(turn + offset) % len(self._cameras)])
+                turn += 1
+            except Exception as error:
+                log.exception("a frame could not be processed")
+                if not self._may_restart(error):
+                    return
+
+    def _may_restart(self, error: Exception) -> bool:
+        """Five failures within a minute are a fault, not an accident: stay down and say so."""
+        now_s = self._clock.monotonic_s()
+        self._failures = [when for when in self._failures if now_s - when < _RESTART_WINDOW_S] + [now_s]
+        if len(self._failures) < _RESTARTS:
+            return True
+        self._failed = f"{type(error).__name__}: {error}"
+        log.critical("the pipeline stays down: %d failures in %g s", _RESTARTS, _RESTART_WINDOW_S)
+        return False
+
+    def _serve(self, camera: CameraWork) -> None:
+        frame = camera.hand_off.take()
+        if frame is None:
+            self._give_up_if_lost(camera)
+            return
+        camera.is_given_up = False
+        detections = None
+        if camera.bay.wants_look(frame):
+            began_s = self._clock.monotonic_s()
+            detections = self._detector.detect(frame.image)
+            spent_ms = (self._clock.monotonic_s() - began_s) * 1000
+            camera.infer_ms += _SMOOTHING * (spent_ms - camera.infer_ms) if camera.looked_at else spent_ms
+            camera.looked_at += 1
+        facts = camera.bay.advance(frame, detections)
+        camera.last_frame_s = self._clock.now_s()
+        camera.frame_age_ms = (camera.last_frame_s - frame.captured_s) * 1000
+        self._say(camera, facts)
+        if self._on_look is not None:
+            self._on_look(camera, frame, detections, facts)
+
+    def _give_up_if_lost(self, camera: CameraWork) -> None:
+        """A camera that was silent for long: what its slots hold is no longer known."""
+        now_s = self._clock.now_s()
+        if camera.is_given_up or not camera.last_frame_s or now_s - camera.last_frame_s < _LOST_AFTER_S:
+            return
+        camera.is_given_up = True
+        self._say(camera, camera.bay.lose_sight(now_s))
+
+    def _say(self, camera: CameraWork, facts: list[Fact]) -> None:
+        for fact in facts:
+            if isinstance(fact, SlotFact):
+                event = slot_event(fact, camera.planogram, is_recording=False)
+                log.info("%s %s %s x%d", camera.planogram.bay, fact.slot, fact.action, fact.quantity)
+                self._append(camera, fact.slot, event)
+            else:
+                level = stock_level(fact, camera.planogram)
+                camera.stock[fact.slot] = level
+                self._append(camera, fact.slot, level)
+        if facts:
+            self._wake()
+
+    def _repeat_stock(self) -> None:
+        if not self._say_again.is_set():
+            return
+        self._say_again.clear()
+        for camera in self._cameras:
+            for slot, level in camera.stock.items():
+                self._append(camera, slot, level)
+        self._wake()
+
+    def _append(self, camera: CameraWork, slot: str, data: StockLevel | SlotEvent) -> None:
+        bay = camera.planogram.bay
+        if isinstance(data, StockLevel):
+            row, topic = BY_NAME["slot_stock"], topics.build("slot_stock", store=self._store, bay=bay, slot=slot)
+        else:
+            row = BY_NAME["slot_event"]
+            topic = topics.build("slot_event", store=self._store, bay=bay, slot=slot, kind=data.action)
+        now_s = self._clock.now_s()
+        expires = moment(now_s + row.expiry_s) if row.expiry_s is not None else None
+
+        def entry(sequence: int) -> OutboxEntry:
+            message = wrap(
+                data,
+                source=self._source,
+                bay=bay,
+                slot=slot,
+                sequence=sequence,
+                time=moment(now_s),
+                expires=expires,
+            )
+            return OutboxEntry(sequence, topic, encode(message), row.retain, row.expiry_s)
+
+        self._outbox.append(entry)
+
+
+def camera_status(camera: CameraWork) -> CameraStatus | None:
+    """What is said about a camera on MQTT; None until it was tried."""
+    state = camera.state
+    if state is None:
+        return None
+    return CameraStatus(
+        state="online" if state.is_online else "offline",
+        bay=camera.planogram.bay,
+        since=moment(state.since_s),
+        text=state.text,
+    )
+
+
+def camera_health(camera: CameraWork, now_s: float) -> CameraHealth:
+    """The camera's figures since the last call (frames a second) and in all."""
+    seen = camera.hand_off.seen
+    elapsed_s = now_s - camera.counted_s if camera.counted_s else 0.0
+    if elapsed_s > 0:
+        camera.fps = (seen - camera.counted_seen) / elapsed_s
+    camera.counted_s, camera.counted_seen = now_s, seen
+    return CameraHealth(
+        id=camera.id,
+        frames_seen=seen,
+        frames_dropped=camera.hand_off.dropped,
+        fps=round(camera.fps, 2),
+        infer_ms=round(camera.infer_ms, 2),
+        frame_age_ms=round(camera.frame_age_ms, 1),
+    )
