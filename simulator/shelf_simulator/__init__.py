@@ -1,0 +1,1 @@
+"""A store made of code: shelves, shoppers, cameras, with ground truth."""

@@ -1,0 +1,1 @@
+"""What draws, writes and serves: OpenCV pictures, files, HTTP."""

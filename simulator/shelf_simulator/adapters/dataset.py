@@ -1,0 +1,201 @@
+"""Training pictures with their boxes, in the folder layout of ultralytics."""
+
+from __future__ import annotations
+
+import multiprocessing
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from shelf_simulator.adapters.optics import decoded, encoded, lit, noisy
+from shelf_simulator.adapters.people_painter import paint_people
+from shelf_simulator.adapters.pictures import Picture, resized
+from shelf_simulator.adapters.scenes import Scene, invent_packs, invent_scene
+from shelf_simulator.adapters.shelf_painter import Canvas, ShelfPainter, paint_item
+from shelf_simulator.core.design import Pack
+from shelf_simulator.core.geometry import Camera
+
+CLASSES = ("product", "arm-or-hand", "person")
+SIZE_PX = (512, 288)
+LEAST_VISIBLE = 0.35
+_LEAST_SIDE_PX = 5.0
+_PACKS_KEPT = 160
+_PACKS_FRESH_EVERY = 250
+
+
+@dataclass(frozen=True)
+class Label:
+    """A box in shares of the picture: class 0 product, 1 arm-or-hand, 2 person; middle and size."""
+
+    kind: int
+    x: float
+    y: float
+    w: float
+    h: float
+
+    def line(self) -> str:
+        """As ultralytics writes it."""
+        return f"{self.kind} {self.x:.6f} {self.y:.6f} {self.w:.6f} {self.h:.6f}"
+
+
+@dataclass(frozen=True, eq=False)
+class Rendered:
+    """A painted scene before the camera's optics, with the area (px) each item has when nothing hides it."""
+
+    canvas: Canvas
+    whole_areas: dict[int, float]
+
+
+def render(scene: Scene) -> Rendered:
+    """Paint a scene with exact ids."""
+    painter = ShelfPainter(scene.design, scene.look, scene.camera)
+    canvas = painter.paint(scene.items)
+    light = sum(scene.look.tier_light) / len(scene.look.tier_light) if scene.look.tier_light else 1.0
+    paint_people(canvas, scene.figures, scene.camera, light=light)
+    areas = {item.number: _whole_area(item.number, scene) for item in scene.items}
+    for figure in scene.figures:
+        areas |= {item.number: _whole_area(item.number, scene) for item in figure.held.values()}
+    return Rendered(canvas, areas)
+
+
+def _whole_area(number: int, scene: Scene) -> float:
+    everything = [*scene.items, *(item for figure in scene.figures for item in figure.held.values())]
+    item = next(item for item in everything if item.number == number)
+    nowhere = Canvas(np.zeros((1, 1, 3), np.uint8), np.zeros((1, 1), np.int16), np.zeros((1, 1), np.int16))
+    return paint_item(nowhere, item, scene.camera, clip=(0, 0, 0, 0))
+
+
+def labels_of(rendered: Rendered, camera: Camera) -> list[Label]:
+    """Boxes of what is visible: products of which at least 35 % is seen, hands with their wrists, people without arms."""
+    ids = rendered.canvas.ids
+    smallest = _LEAST_SIDE_PX * camera.width_px / SIZE_PX[0]
+    labels = []
+    present = np.unique(ids)
+    for number in present[present > 0]:
+        mask = (ids == number).astype(np.uint8)
+        seen = int(cv2.countNonZero(mask))
+        if seen >= LEAST_VISIBLE * rendered.whole_areas[int(number)]:
+            _append_box(labels, 0, mask, smallest)
+    for code in present[present < 0]:
+        part = -int(code) % 100
+        if part == 1:
+            _append_box(labels, 2, (ids == code).astype(np.uint8), smallest * 2)
+        elif part in {10, 11}:
+            _append_box(labels, 1, (ids == code).astype(np.uint8), smallest)
+    return labels
+
+
+def _append_box(
+    labels: list[Label], kind: int, mask: np.ndarray[tuple[int, int], np.dtype[np.uint8]], smallest: float
+) -> None:
+    x, y, w, h = cv2.boundingRect(mask)
+    if min(w, h) >= smallest:
+        height, width = mask.shape
+        labels.append(Label(kind, (x + w / 2) / width, (y + h / 2) / height, w / width, h / height))
+
+
+def photograph(rendered: Rendered, scene: Scene, rng: np.random.Generator) -> Picture:
+    """The picture as the camera would send it, 512 x 288."""
+    picture = noisy(lit(rendered.canvas.picture, scene.optics), scene.optics, rng)
+    picture = decoded(encoded(picture, scene.optics.jpeg_quality))
+    return resized(picture, *SIZE_PX)
+
+
+def sample(index: int, seed: int, shop: Sequence[Pack], others: Sequence[Pack]) -> tuple[Picture, list[Label]]:
+    """Picture ``index`` of the set that ``seed`` stands for."""
+    rng = np.random.default_rng([seed, index])
+    scene = invent_scene(rng, shop, others)
+    rendered = render(scene)
+    return photograph(rendered, scene, rng), labels_of(rendered, scene.camera)
+
+
+def write_dataset(
+    out: Path, *, pictures: int, seed: int, shop: Sequence[Pack], workers: int = 2, val_share: float = 0.1
+) -> Iterator[int]:
+    """Write pictures and labels; yields how many are done, from 1 to ``pictures``.
+
+    The same seed gives the same pictures whatever the number of workers.
+    """
+    for part in ("train", "val"):
+        (out / "images" / part).mkdir(parents=True, exist_ok=True)
+        (out / "labels" / part).mkdir(parents=True, exist_ok=True)
+    names = "\n".join(f"  {i}: {name}" for i, name in enumerate(CLASSES))
+    (out / "data.yaml").write_text(
+        f"path: .\ntrain: images/train\nval: images/val\nnames:\n{names}\n", encoding="utf-8"
+    )
+    every = max(2, round(1 / val_share)) if val_share > 0 else 0
+    block = 50
+    jobs = [
+        _Job(out, seed, start, min(pictures, start + block), tuple(shop), every) for start in range(0, pictures, block)
+    ]
+    done = 0
+    if workers <= 1:
+        for job in jobs:
+            done += _write_block(job)
+            yield done
+        return
+    context = multiprocessing.get_context("spawn")
+    with context.Pool(workers, initializer=_single_thread) as pool:
+        for written in pool.imap_unordered(_write_block, jobs):
+            done += written
+            yield done
+
+
+@dataclass(frozen=True)
+class _Job:
+    out: Path
+    seed: int
+    start: int
+    end: int
+    shop: tuple[Pack, ...]
+    val_every: int
+
+
+def _single_thread() -> None:
+    cv2.setNumThreads(1)
+
+
+def _write_block(job: _Job) -> int:
+    for index in range(job.start, job.end):
+        others = _others(job.seed, index // _PACKS_FRESH_EVERY)
+        picture, labels = sample(index, job.seed, job.shop, others)
+        part = "val" if job.val_every and index % job.val_every == job.val_every - 1 else "train"
+        name = f"{job.seed:04d}-{index:06d}"
+        (job.out / "images" / part / f"{name}.jpg").write_bytes(encoded(picture, 92))
+        text = "".join(label.line() + "\n" for label in labels)
+        (job.out / "labels" / part / f"{name}.txt").write_text(text, encoding="utf-8")
+    return job.end - job.start
+
+
+_kept: dict[tuple[int, int], list[Pack]] = {}
+
+
+def _others(seed: int, era: int) -> list[Pack]:
+    """Invented packs change every 250 pictures, so that the caches of art stay small and the set stays wide."""
+    key = (seed, era)
+    if key not in _kept:
+        _kept.clear()
+        _kept[key] = invent_packs(_PACKS_KEPT, seed * 1000 + era)
+    return _kept[key]
+
+
+def contact_sheet(samples: Sequence[tuple[Picture, list[Label]]], columns: int = 4) -> Picture:
+    """Pictures side by side with their boxes drawn: products yellow, hands red, people blue."""
+    colours = ((0, 230, 255), (40, 40, 255), (255, 120, 40))
+    tiles = []
+    for picture, labels in samples:
+        tile = picture.copy()
+        h, w = tile.shape[:2]
+        for label in labels:
+            start = (round((label.x - label.w / 2) * w), round((label.y - label.h / 2) * h))
+            end = (round((label.x + label.w / 2) * w), round((label.y + label.h / 2) * h))
+            cv2.rectangle(tile, start, end, colours[label.kind], 1)
+        tiles.append(tile)
+    while len(tiles) % columns:
+        tiles.append(np.zeros_like(tiles[0]))
+    rows = [np.hstack(tiles[i : i + columns]) for i in range(0, len(tiles), columns)]
+    sheet: Picture = np.vstack(rows)
+    return sheet

@@ -1,0 +1,177 @@
+"""Draws people: each rounded part is filled in layers of light, coloured, and hidden where the shelf is in front of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from shelf_simulator.adapters.pictures import Colour, Mask, Picture, mixed
+from shelf_simulator.adapters.shelf_painter import Canvas, PlacedItem, paint_item
+from shelf_simulator.core.geometry import Camera, FloatArray
+from shelf_simulator.core.people import DIRECTIONS, Part, outline_heights
+
+BODY, HAND, ARM = 1, 10, 20
+_TILE_PX = 256
+
+
+@dataclass(frozen=True, eq=False)
+class Figure:
+    """A person to draw: parts and what each hand holds (0 left, 1 right)."""
+
+    parts: Sequence[Part]
+    held: dict[int, PlacedItem] = field(default_factory=dict)
+
+    @property
+    def nearness_mm(self) -> float:
+        """Mean z of the body; what is larger is further from the aisle."""
+        body = [part.middle_z_mm for part in self.parts if part.kind == "body"] or [0.0]
+        return sum(body) / len(body)
+
+
+def part_code(person: int, kind: str, owner: int) -> int:
+    """The id (negative) of a person's body, of an arm or of a hand in the id picture."""
+    return -(100 * (person + 1) + (BODY if kind == "body" else (HAND if kind == "hand" else ARM) + owner))
+
+
+def paint_people(canvas: Canvas, figures: Sequence[Figure], camera: Camera, *, light: float = 1.0) -> None:
+    """Paint people over a shelf. ``canvas.depths`` is read, not written; ids become negative part codes."""
+    order = sorted(range(len(figures)), key=lambda i: -figures[i].nearness_mm)
+    for person in order:
+        figure = figures[person]
+        held = dict(figure.held)
+        for part in figure.parts:
+            if part.kind == "hand" and part.owner in held:
+                _paint_held(canvas, held.pop(part.owner), camera, light)
+            _paint_part(canvas, part, camera, part_code(person, part.kind, part.owner), light)
+
+
+def _paint_held(canvas: Canvas, item: PlacedItem, camera: Camera, light: float) -> None:
+    if float(camera.depth_mm([(item.x_mm, item.y_mm, item.z_mm)])[0]) < 250:
+        return
+    w = item.pack.width_mm + item.pack.depth_mm
+    corners = [
+        (item.x_mm + sx * w, item.y_mm - up * item.pack.height_mm - (up - 0.5) * 60, item.z_mm)
+        for sx in (-1, 1)
+        for up in (0, 1)
+    ]
+    box = _box_of(camera.project(corners), camera)
+    if box is None:
+        return
+    window = canvas.part(box)
+    before = window.copy()
+    paint_item(canvas, item, camera, clip=box, gain=light)
+    hidden = (before.depths < item.z_mm - item.pack.depth_mm / 2).astype(np.uint8)
+    cv2.copyTo(before.picture, hidden, window.picture)
+    cv2.copyTo(before.ids, hidden, window.ids)
+    window.depths[:] = before.depths
+
+
+def _paint_part(canvas: Canvas, part: Part, camera: Camera, code: int, light: float) -> None:
+    if float(camera.depth_mm(part.spheres[:, :3]).min()) < 150:
+        return
+    centres, radii, _ = outline_heights(part.spheres, camera)
+    outline = _outline(centres, radii)
+    box = _box_of(outline, camera)
+    if box is None:
+        return
+    window = canvas.part(box)
+    size = (box[3] - box[1], box[2] - box[0])
+    origin = np.array([box[0], box[1]])
+    mask = np.zeros(size, np.uint8)
+    cv2.fillConvexPoly(mask, _fixed(outline - origin), 255, cv2.LINE_8, 4)
+    if part.middle_z_mm > -60 or part.nearest_z_mm > 0:
+        hidden = window.depths < part.middle_z_mm - float(part.spheres[:, 3].max()) * 0.5
+        mask[hidden] = 0
+    tone = _tones(centres - origin, radii, size)
+    gain = light * (1.0 if part.middle_z_mm < 0 else max(0.72, 1.0 - part.middle_z_mm / 1200))
+    coloured = cv2.applyColorMap(tone, _ramp(part.colour, round(gain, 2)))
+    if part.pattern != "plain":
+        other = cv2.applyColorMap(tone, _ramp(part.other, round(gain, 2)))
+        where = _cloth(part, centres, radii, box)
+        cv2.copyTo(other, where, coloured)
+    cv2.copyTo(coloured, mask, window.picture)
+    cv2.copyTo(np.full(size, code, np.int16), mask, window.ids)
+
+
+def _tones(centres: FloatArray, radii: FloatArray, size: tuple[int, int]) -> Mask:
+    """Light and shade on a part, uint8: rounder towards its edges, brightest a little up and left of its middle."""
+    widest = float(radii.max())
+    layers = int(np.clip(widest / 3, 3, 9))
+    tone = np.full(size, 70, np.uint8)
+    for layer in range(layers):
+        share = layer / layers
+        smaller = radii * (1.0 - share * 0.92)
+        shift = np.array([-0.3, -0.34]) * radii[:, None] * share
+        level = 70 + 165 * (share + 1 / layers) ** 0.6
+        cv2.fillConvexPoly(tone, _fixed(_outline(centres + shift, smaller)), level, cv2.LINE_8, 4)
+    soft = max(3, round(widest / layers * 0.9) * 2 + 1)
+    return cv2.blur(tone, (min(soft, 31), min(soft, 31)))  # type: ignore[return-value]
+
+
+@lru_cache(maxsize=256)
+def _ramp(colour: Colour, gain: float) -> Picture:
+    """Colours from shade (0) to light (255) of a surface, uint8 (256, 1, 3)."""
+    dark = mixed(tuple(round(v * 0.34) for v in colour), (30, 20, 18), 0.25)  # type: ignore[arg-type]
+    bright = mixed(colour, (255, 255, 255), 0.16)
+    at = np.linspace(0, 1, 256)[:, None]
+    lower = np.array(dark) + (np.array(colour) - np.array(dark)) * np.minimum(1, at / 0.78)
+    upper = (np.array(bright) - np.array(colour)) * np.maximum(0, (at - 0.78) / 0.22)
+    return np.clip((lower + upper) * gain, 0, 255).astype(np.uint8)[:, None, :]
+
+
+def _cloth(part: Part, centres: FloatArray, radii: FloatArray, box: tuple[int, int, int, int]) -> Mask:
+    """Where the pattern's second colour shows: a tile that moves and grows with the part."""
+    tile = _tile(part.pattern)
+    scale = float(radii.mean()) / 48.0
+    across = centres[-1] - centres[0] if len(centres) == 2 else np.array([0.0, 1.0])
+    angle = float(np.arctan2(across[1], across[0])) - np.pi / 2
+    cos_a, sin_a = np.cos(angle) * scale, np.sin(angle) * scale
+    middle = centres.mean(axis=0) - (box[0], box[1])
+    half = _TILE_PX / 2
+    matrix = np.array(
+        [
+            [cos_a, -sin_a, middle[0] - half * cos_a + half * sin_a],
+            [sin_a, cos_a, middle[1] - half * sin_a - half * cos_a],
+        ]
+    )
+    size = (box[2] - box[0], box[3] - box[1])
+    return cv2.warpAffine(tile, matrix, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP)  # type: ignore[return-value]
+
+
+@lru_cache(maxsize=8)
+def _tile(pattern: str) -> Mask:
+    tile = np.zeros((_TILE_PX, _TILE_PX), np.uint8)
+    step = 32
+    at = np.arange(_TILE_PX) % step < step * 0.4
+    if pattern in {"stripes", "checks"}:
+        tile[at, :] = 255
+    if pattern in {"upright", "checks"}:
+        tile[:, at] = 255
+    if pattern == "dots":
+        for y in range(step // 2, _TILE_PX, step):
+            for x in range(step // 2, _TILE_PX, step):
+                cv2.circle(tile, (x, y), 6, 255, -1)
+    return tile
+
+
+def _outline(centres: FloatArray, radii: FloatArray) -> FloatArray:
+    """A convex polygon (28, 2) around circles: in each direction the outermost circle's point."""
+    best = np.argmax(centres @ DIRECTIONS.T + radii[:, None], axis=0)
+    outline: FloatArray = centres[best] + radii[best][:, None] * DIRECTIONS
+    return outline
+
+
+def _fixed(points: FloatArray) -> NDArray[np.int32]:
+    return (points * 16).clip(-200_000, 200_000).round().astype(np.int32)
+
+
+def _box_of(points: FloatArray, camera: Camera) -> tuple[int, int, int, int] | None:
+    (x0, y0), (x1, y1) = points.min(axis=0), points.max(axis=0)
+    left, top = max(0, int(x0) - 1), max(0, int(y0) - 1)
+    right, bottom = min(camera.width_px, int(x1) + 2), min(camera.height_px, int(y1) + 2)
+    return (left, top, right, bottom) if left < right and top < bottom else None
