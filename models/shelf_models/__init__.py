@@ -1,0 +1,1 @@
+"""From pictures to a checked .onnx, and the models that are shipped."""

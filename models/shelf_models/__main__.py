@@ -1,0 +1,5 @@
+"""``python -m shelf_models``."""
+
+from shelf_models.cli import app
+
+app()

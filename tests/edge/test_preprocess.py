@@ -1,0 +1,45 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from shelf_contracts.manifest import Preprocessing
+from shelf_edge.core.preprocess import Letterbox
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(64, 900), st.integers(64, 900), st.sampled_from(["centre", "top-left"]))
+def test_boxes_come_back_to_where_they_were(width: int, height: int, anchor: str) -> None:
+    spec = Preprocessing(width=512, height=288, anchor=anchor)
+    _, placement = Letterbox(spec)(np.zeros((height, width, 3), np.uint8))
+    box = np.array([[0.1 * width, 0.2 * height, 0.7 * width, 0.9 * height]], np.float32)
+    pad = np.array([placement.pad_x_px, placement.pad_y_px] * 2, np.float32)
+    assert placement.undo(box * np.float32(placement.scale) + pad) == pytest.approx(box, abs=1.0)
+
+
+def test_colours_scale_and_padding_are_the_manifests() -> None:
+    picture = np.zeros((288, 256, 3), np.uint8)
+    picture[:] = (10, 20, 30)  # B, G, R
+    rgb, _ = Letterbox(Preprocessing(width=512, height=288))(picture)
+    assert rgb[0, :, 100, 256] == pytest.approx(np.array([30, 20, 10]) / 255)
+    assert rgb[0, :, 100, 0] == pytest.approx(114 / 255)
+    raw = Preprocessing(width=512, height=288, colour_order="BGR", scale=1.0, anchor="top-left")
+    bgr, placement = Letterbox(raw)(picture)
+    assert bgr[0, :, 100, 0].tolist() == [10, 20, 30]
+    assert bgr[0, :, 100, 400].tolist() == [114, 114, 114]
+    assert (placement.pad_x_px, placement.pad_y_px) == (0, 0)
+
+
+def test_a_camera_that_changes_its_size_leaves_no_trace_of_the_old_one() -> None:
+    letterbox = Letterbox(Preprocessing(width=512, height=288))
+    letterbox(np.full((288, 512, 3), 255, np.uint8))
+    tensor, _ = letterbox(np.zeros((288, 100, 3), np.uint8))
+    assert tensor[0, :, :, :150] == pytest.approx(114 / 255)
+
+
+@pytest.mark.parametrize("shape", [(10, 10), (10, 10, 4), (8, 100, 3), (100, 20_000, 3)])
+def test_what_is_no_picture_is_refused_with_its_shape(shape: tuple[int, ...]) -> None:
+    with pytest.raises(ValueError, match="a picture must"):
+        Letterbox(Preprocessing(width=512, height=288))(np.zeros(shape, np.uint8))

@@ -1,0 +1,211 @@
+"""The slot's state machine, told as little stories of looks ten frames a second."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from dataclasses import dataclass, field
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shelf_edge.core.facts import Fact, SlotFact, StockFact
+from shelf_edge.core.slot import Slot, SlotLook, SlotRules
+from shelf_edge.core.slot_view import ColumnView, bay_geometry
+from shelf_testing.planograms import one_slot_planogram
+
+STEP_S = 0.1
+
+
+@dataclass
+class Story:
+    """Drives one slot of two columns, three rows; a column is how deep its nearest item stands, None when empty."""
+
+    slot: Slot = field(default_factory=lambda: Slot(bay_geometry(one_slot_planogram(), "c1", 640, 360)[0], SlotRules()))
+    now_s: float = 0.0
+    facts: list[Fact] = field(default_factory=list)
+
+    def clear(self, *columns: float | None, seconds: float = 1.0) -> Story:
+        return self._looks(seconds, columns)
+
+    def hand(self, *columns: float | None, seconds: float = 0.5) -> Story:
+        return self._looks(seconds, columns, hand=True, covered=0.3, moving=0.2)
+
+    def body(self, *columns: float | None, seconds: float = 2.0) -> Story:
+        return self._looks(seconds, columns, covered=0.6)
+
+    def unseen(self, seconds: float) -> Story:
+        return self._looks(seconds, None)
+
+    def _looks(
+        self,
+        seconds: float,
+        columns: tuple[float | None, ...] | None,
+        hand: bool = False,
+        covered: float = 0.0,
+        moving: float = 0.0,
+    ) -> Story:
+        views = (
+            None
+            if columns is None
+            else tuple(ColumnView(0, math.nan) if depth is None else ColumnView(1, depth) for depth in columns)
+        )
+        for _ in range(round(seconds / STEP_S)):
+            self.facts += self.slot.step(SlotLook(self.now_s, views, hand, covered, moving))
+            self.now_s += STEP_S
+        return self
+
+    @property
+    def told(self) -> list[tuple[str, int]]:
+        return [(fact.action, fact.quantity) for fact in self.facts if isinstance(fact, SlotFact)]
+
+    @property
+    def stock(self) -> list[StockFact]:
+        return [fact for fact in self.facts if isinstance(fact, StockFact)]
+
+    @property
+    def count(self) -> int | None:
+        return self.stock[-1].observation.count
+
+
+def test_the_first_clear_looks_give_a_count_and_no_event() -> None:
+    story = Story().clear(0.0, 1.0)
+    assert story.told == []
+    assert story.count == 5
+    assert story.stock[0].level == "unknown"
+
+
+def test_a_hand_that_takes_one_is_a_reach_and_a_pick() -> None:
+    story = Story().clear(0.0, 0.0).hand(0.0, 0.0).clear(1.0, 0.0)
+    assert story.told == [("reach", 0), ("pick", 1)]
+    assert story.count == 5
+
+
+def test_two_taken_in_one_grab_are_one_pick_of_two() -> None:
+    assert Story().clear(0.0, 0.0).hand(0.0, 0.0).clear(2.0, 0.0).told[-1] == ("pick", 2)
+
+
+def test_a_column_that_becomes_empty_is_taken_to_the_last() -> None:
+    story = Story().clear(2.0, 0.0).hand(2.0, 0.0).clear(None, 0.0)
+    assert story.told[-1] == ("pick", 1)
+    assert story.count == 3
+
+
+def test_a_put_back_is_told_after_the_hand_has_left() -> None:
+    story = Story().clear(1.0, 0.0).hand(1.0, 0.0).clear(0.0, 0.0, seconds=0.7)
+    assert story.told == [("reach", 0)]
+    assert story.clear(0.0, 0.0).told[-1] == ("put", 1)
+
+
+def test_many_at_once_are_a_restock() -> None:
+    assert Story().clear(None, None).hand(None, None).clear(0.0, 0.0, seconds=2).told[-1] == ("restock", 6)
+
+
+def test_a_pick_and_its_put_back_both_stand() -> None:
+    story = Story().clear(0.0, 0.0).hand(0.0, 0.0).clear(1.0, 0.0).hand(1.0, 0.0).clear(0.0, 0.0, seconds=2)
+    assert story.told == [("reach", 0), ("pick", 1), ("reach", 0), ("put", 1)]
+
+
+def test_a_hand_that_only_looks_is_a_reach_and_nothing_else() -> None:
+    assert Story().clear(0.0, 0.0).hand(0.0, 0.0).clear(0.0, 0.0, seconds=3).told == [("reach", 0)]
+
+
+def test_a_hand_seen_in_one_look_only_is_nothing() -> None:
+    assert Story().clear(0.0, 0.0).hand(0.0, 0.0, seconds=0.1).clear(0.0, 0.0, seconds=2).told == []
+
+
+def test_counts_are_frozen_under_a_hand_and_say_so() -> None:
+    story = Story().clear(0.0, 0.0).body(None, None, seconds=4)
+    assert story.told == []
+    assert story.count == 6
+    assert story.stock[-1].observation.reason == "occluded"
+    assert story.clear(0.0, 0.0).stock[-1].observation.reason == "rear-unseen"
+
+
+def test_what_changed_under_a_body_is_told_with_less_confidence() -> None:
+    story = Story().clear(0.0, 0.0).body(None, None).clear(1.0, 0.0, seconds=2)
+    assert story.told == [("pick", 1)]
+    confident = Story().clear(0.0, 0.0).hand(0.0, 0.0).clear(1.0, 0.0)
+    event, sure = (
+        next(f for f in s.facts if isinstance(f, SlotFact) and f.action == "pick") for s in (story, confident)
+    )
+    assert event.confidence < sure.confidence
+
+
+def test_flicker_of_the_detector_is_no_event() -> None:
+    story = Story().clear(0.0, 0.0)
+    for _ in range(20):
+        story.clear(None, 0.0, seconds=0.1).clear(0.0, 0.0, seconds=0.3)
+    assert story.told == []
+    assert story.count == 6
+
+
+def test_a_change_without_anybody_near_corrects_the_count_slowly_and_is_no_event() -> None:
+    story = Story().clear(0.0, 0.0).clear(1.0, 0.0, seconds=3)
+    assert story.count == 6
+    story.clear(1.0, 0.0, seconds=4)
+    assert (story.count, story.told) == (5, [])
+
+
+def test_a_constant_error_of_the_view_cancels_out() -> None:
+    story = Story().clear(0.4, 0.4).hand(0.4, 0.4).clear(1.4, 0.4)
+    assert (story.told[-1], story.count) == (("pick", 1), 5)
+
+
+def test_the_range_says_what_is_not_seen() -> None:
+    observation = Story().clear(0.0, 2.0).stock[-1].observation
+    assert (observation.low, observation.count, observation.high, observation.reason) == (2, 4, 4, "rear-unseen")
+
+
+def test_what_the_ledger_knows_raises_the_lower_end() -> None:
+    story = Story().clear(None, None).hand(None, None).clear(0.0, 0.0, seconds=2)
+    assert story.stock[-1].observation.low == 6
+
+
+def test_an_unchanged_level_is_said_again() -> None:
+    story = Story().clear(0.0, 0.0)
+    before = len(story.stock)
+    story.unseen(301)
+    assert len(story.stock) == before + 1
+
+
+@pytest.mark.parametrize(
+    ("columns", "level"), [((0.0, 0.0), "full"), ((1.0, 0.0), "ok"), ((2.0, 2.0), "low"), ((None, None), "out")]
+)
+def test_levels(columns: tuple[float | None, ...], level: str) -> None:
+    assert Story().clear(*columns).stock[-1].level == level
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(["clear", "hand", "body"]),
+            st.sampled_from([None, 0.0, 1.0, 2.0]),
+            st.sampled_from([None, 0.0, 1.0, 2.0]),
+            st.integers(1, 30),
+        ),
+        max_size=12,
+    )
+)
+def test_the_books_always_balance(scenes: list[tuple[str, float | None, float | None, int]]) -> None:
+    """Whatever happens, the counts lie within the capacity, events chain, and no stock level is said twice in a row."""
+    story = Story()
+    for kind, left, right, tenths in scenes:
+        getattr(story, kind)(left, right, seconds=tenths * STEP_S)
+    for fact in story.stock:
+        seen = fact.observation
+        if seen.count is not None:
+            assert 0 <= seen.low <= seen.count <= seen.high <= 6
+    for fact in story.facts:
+        if isinstance(fact, SlotFact) and fact.action != "reach":
+            assert fact.before is not None
+            assert fact.after is not None
+            assert abs(fact.after - fact.before) == fact.quantity > 0
+    said = [(f.observation.count, f.observation.low, f.observation.high, f.observation.reason) for f in story.stock]
+    assert all(one != other for one, other in itertools.pairwise(said))
+
+
+def test_two_slots_with_the_same_looks_tell_the_same() -> None:
+    one, other = (Story().clear(0.0, 1.0).hand(0.0, 1.0).clear(1.0, 1.0) for _ in range(2))
+    assert one.facts == other.facts
