@@ -1,0 +1,1 @@
+"""The world: database, broker, web. Only these import such libraries."""

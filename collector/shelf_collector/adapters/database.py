@@ -1,0 +1,355 @@
+"""Durable memory in a database: SQLite (WAL) by default, any other that SQLAlchemy knows by URL."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, TypeVar
+
+import sqlalchemy as sa
+from alembic import command
+from alembic.config import Config as AlembicConfig
+from sqlalchemy import event
+from sqlalchemy.engine import Connection, Engine
+from sqlalchemy.exc import SQLAlchemyError
+
+from shelf_collector.adapters import tables
+from shelf_collector.core.audit import SourceAudit
+from shelf_collector.core.inbox import SlotMessage, StockReport
+from shelf_collector.core.memory import AlertChange, Facts, FreshMessage
+from shelf_collector.core.state import CameraState, NodeState, SlotState, StoreState
+from shelf_collector.ports import SetAside, StorageProblem
+from shelf_contracts.messages import Alert, CameraStatus, NodeInfo, SlotEvent, StockLevel, iso_time
+from shelf_contracts.products import Product
+
+T = TypeVar("T")
+
+MOST_SET_ASIDE = 1000
+_LOCK_WAIT_S = 5
+_BATCH = 500
+
+
+@dataclass(frozen=True, slots=True)
+class StoredEvent:
+    """An event of the history; ``row`` grows with every stored message."""
+
+    row: int
+    bay: str
+    slot: str
+    received_at: datetime
+    event: SlotEvent
+
+
+class Database:
+    """Opens, migrates, reads and writes. Writing is for one thread; reading is for any."""
+
+    def __init__(self, url: str, history_days: int = 90) -> None:
+        self._history_days = history_days
+        self._engine = _engine(url)
+
+    def open(self) -> None:
+        """Make the schema what this version needs. Raises: StorageProblem."""
+        if self._engine.dialect.name == "sqlite" and self._engine.url.database:
+            Path(self._engine.url.database).parent.mkdir(parents=True, exist_ok=True)
+        settings = AlembicConfig()
+        settings.set_main_option("path_separator", "os")
+        settings.set_main_option("script_location", str(Path(__file__).with_name("migrations")))
+        with self._errors_named(), self._engine.begin() as connection:
+            settings.attributes["connection"] = connection
+            command.upgrade(settings, "head")
+
+    def close(self) -> None:
+        self._engine.dispose()
+
+    # -- the writer's side ---------------------------------------------------------------------------------------
+
+    def known(self, messages: Sequence[SlotMessage]) -> set[tuple[str, str]]:
+        """Which (source, id) of these are stored already."""
+        table = tables.messages
+        found: set[tuple[str, str]] = set()
+        with self._errors_named(), self._engine.connect() as connection:
+            for part in _parts([message.message.id for message in messages]):
+                rows = connection.execute(sa.select(table.c.source, table.c.id).where(table.c.id.in_(part)))
+                found |= {(row.source, row.id) for row in rows}
+        return found
+
+    def store(self, facts: Facts, state: StoreState, set_aside: Sequence[SetAside]) -> None:
+        """One transaction for everything a batch brought."""
+        with self._errors_named(), self._engine.begin() as connection:
+            if facts.fresh:
+                connection.execute(sa.insert(tables.messages), [_message_row(fresh) for fresh in facts.fresh])
+            self._put(
+                connection,
+                tables.slot_state,
+                [_slot_row(state.slots[key]) for key in facts.slots if key in state.slots],
+            )
+            self._put(connection, tables.sources, [_source_row(state.sources[name]) for name in facts.sources])
+            self._put(connection, tables.nodes, [_node_row(state.nodes[name]) for name in facts.nodes])
+            self._put(connection, tables.cameras, [_camera_row(state.cameras[key]) for key in facts.cameras])
+            self._store_alerts(connection, facts.alerts)
+            if set_aside:
+                self._store_set_aside(connection, set_aside)
+
+    def prune(self, now: datetime) -> int:
+        """Forget messages and alert changes older than ``history_days``. Returns how many messages went."""
+        before = iso_time(now - timedelta(days=self._history_days))
+        table = tables.messages
+        with self._errors_named(), self._engine.begin() as connection:
+            gone = connection.execute(sa.delete(table).where(table.c.received_at < before)).rowcount
+            connection.execute(sa.delete(tables.alerts).where(tables.alerts.c.at < before))
+        return gone
+
+    def load_state(self, now: datetime) -> StoreState:
+        """The state as it was; nodes that were there get three heartbeats' time to be heard again."""
+        state = StoreState()
+        with self._errors_named(), self._engine.connect() as connection:
+            for row in connection.execute(sa.select(tables.slot_state)):
+                state.slots[row.bay, row.slot] = SlotState(
+                    bay=row.bay, slot=row.slot, source=row.source, node=row.node, sequence=row.sequence,
+                    stock=StockLevel.model_validate(row.stock), as_of=_moment(row.as_of),
+                )  # fmt: skip
+            for row in connection.execute(sa.select(tables.sources)):
+                state.sources[row.source] = _source(row)
+            for row in connection.execute(sa.select(tables.nodes)):
+                info = NodeInfo.model_validate(row.info) if row.info else None
+                state.nodes[row.node] = NodeState(
+                    row.node, row.state, row.session, _moment(row.since), heard_at=now, info=info
+                )
+            for row in connection.execute(sa.select(tables.cameras)):
+                status = CameraStatus.model_validate(row.status)
+                state.cameras[row.node, row.camera] = CameraState(row.node, row.camera, status)
+        return state
+
+    def load_open_alerts(self) -> list[Alert]:
+        with self._errors_named(), self._engine.connect() as connection:
+            return [Alert.model_validate(row.content) for row in connection.execute(sa.select(tables.open_alerts))]
+
+    # -- everybody's side ----------------------------------------------------------------------------------------
+
+    def events(self, *, before_row: int | None, limit: int, bay: str | None, slot: str | None) -> list[StoredEvent]:
+        """The newest events (no stock levels), newest first, before a row when given."""
+        table = tables.messages
+        query = sa.select(table).where(table.c.kind != "stock").order_by(table.c.row.desc()).limit(limit)
+        if before_row is not None:
+            query = query.where(table.c.row < before_row)
+        if bay is not None:
+            query = query.where(table.c.bay == bay)
+        if slot is not None:
+            query = query.where(table.c.slot == slot)
+        with self._errors_named(), self._engine.connect() as connection:
+            return [
+                StoredEvent(row.row, row.bay, row.slot, _moment(row.received_at), SlotEvent.model_validate(row.data))
+                for row in connection.execute(query)
+            ]
+
+    def solved_alert_ids(self) -> set[str]:
+        """Ids that the history knows and that are not open."""
+        with self._errors_named(), self._engine.connect() as connection:
+            ever = connection.execute(sa.select(tables.alerts.c.alert).distinct()).scalars()
+            return set(ever) - set(connection.execute(sa.select(tables.open_alerts.c.alert)).scalars())
+
+    def alert_history(self, limit: int) -> list[AlertChange]:
+        """What was opened, changed and solved, newest first."""
+        table = tables.alerts
+        with self._errors_named(), self._engine.connect() as connection:
+            return [
+                AlertChange(
+                    row.alert, row.bay, row.slot, _moment(row.at),
+                    Alert.model_validate(row.content) if row.content else None,
+                )
+                for row in connection.execute(sa.select(table).order_by(table.c.row.desc()).limit(limit))
+            ]  # fmt: skip
+
+    def audits(self) -> list[SourceAudit]:
+        with self._errors_named(), self._engine.connect() as connection:
+            query = sa.select(tables.sources).order_by(tables.sources.c.source)
+            return [_source(row) for row in connection.execute(query)]
+
+    def set_aside_count(self) -> int:
+        with self._errors_named(), self._engine.connect() as connection:
+            return connection.execute(sa.select(sa.func.count()).select_from(tables.set_aside)).scalar_one()
+
+    def replace_shop_products(self, products: Iterable[Product]) -> None:
+        """The shop's own products are what its files say now; what is no longer in them goes."""
+        rows = [{"gtin": product.gtin, "content": _json(product)} for product in products]
+        with self._errors_named(), self._engine.begin() as connection:
+            connection.execute(sa.delete(tables.products_shop))
+            if rows:
+                connection.execute(sa.insert(tables.products_shop), rows)
+
+    def put_off_products(self, products: Sequence[Product], fetched_at: datetime) -> None:
+        """Add or renew rows from Open Food Facts, which stay apart from the shop's own (ODbL)."""
+        with self._errors_named(), self._engine.begin() as connection:
+            rows = [
+                {"gtin": product.gtin, "fetched_at": iso_time(fetched_at), "content": _json(product)}
+                for product in products
+            ]
+            self._put(connection, tables.products_off, rows)
+
+    def products(self, gtins: Sequence[str]) -> dict[str, Product]:
+        """What is known of these, by GTIN; the shop's own row wins over Open Food Facts'."""
+        found: dict[str, Product] = {}
+        with self._errors_named(), self._engine.connect() as connection:
+            for table in (tables.products_off, tables.products_shop):
+                for part in _parts(list(gtins)):
+                    for row in connection.execute(sa.select(table.c.content).where(table.c.gtin.in_(part))):
+                        product = Product.model_validate(row.content)
+                        found[product.gtin] = product
+        return found
+
+    def product_gtins(self, *, after: str, limit: int) -> list[str]:
+        """GTINs known to either table, in order, greater than ``after``."""
+        shop, off = tables.products_shop.c.gtin, tables.products_off.c.gtin
+        either = sa.union(sa.select(shop), sa.select(off)).subquery()
+        query = sa.select(either.c.gtin).where(either.c.gtin > after).order_by(either.c.gtin).limit(limit)
+        with self._errors_named(), self._engine.connect() as connection:
+            return list(connection.execute(query).scalars())
+
+    def is_answering(self) -> bool:
+        try:
+            with self._engine.connect() as connection:
+                connection.execute(sa.select(1))
+        except SQLAlchemyError:
+            return False
+        return True
+
+    # -- inside --------------------------------------------------------------------------------------------------
+
+    def _put(self, connection: Connection, table: sa.Table, rows: list[dict[str, Any]]) -> None:
+        """Insert or replace by primary key."""
+        keys = list(table.primary_key.columns)
+        for part in _parts(rows):
+            for row in part:
+                connection.execute(sa.delete(table).where(*(key == row[key.name] for key in keys)))
+            connection.execute(sa.insert(table), part)
+
+    def _store_alerts(self, connection: Connection, changes: Sequence[AlertChange]) -> None:
+        for change in changes:
+            content = _json(change.alert) if change.alert else None
+            connection.execute(
+                sa.insert(tables.alerts),
+                {
+                    "alert": change.id, "bay": change.bay, "slot": change.slot, "at": iso_time(change.at),
+                    "is_open": content is not None, "content": content,
+                },
+            )  # fmt: skip
+            if content is None:
+                connection.execute(sa.delete(tables.open_alerts).where(tables.open_alerts.c.alert == change.id))
+            else:
+                self._put(connection, tables.open_alerts, [{"alert": change.id, "content": content}])
+
+    def _store_set_aside(self, connection: Connection, found: Sequence[SetAside]) -> None:
+        table = tables.set_aside
+        rows = [
+            {"at": iso_time(one.at), "topic": one.topic, "payload": one.payload, "problem": one.problem}
+            for one in found
+        ]
+        connection.execute(sa.insert(table), rows)
+        newest = connection.execute(sa.select(sa.func.max(table.c.row))).scalar_one()
+        connection.execute(sa.delete(table).where(table.c.row <= newest - MOST_SET_ASIDE))
+
+    @contextmanager
+    def _errors_named(self) -> Iterator[None]:
+        try:
+            yield
+        except SQLAlchemyError as error:
+            place = self._engine.url.render_as_string(hide_password=True)
+            raise StorageProblem(
+                f"database {place}: {error}; check that the disk is not full and the file may be written"
+            ) from error
+
+
+def _engine(url: str) -> Engine:
+    if not url.startswith("sqlite"):
+        return sa.create_engine(url, pool_pre_ping=True)
+    engine = sa.create_engine(url, connect_args={"timeout": _LOCK_WAIT_S, "check_same_thread": False})
+
+    @event.listens_for(engine, "connect")
+    def _prepare(connection: Any, _record: Any) -> None:
+        cursor = connection.cursor()
+        cursor.execute("PRAGMA journal_mode=WAL")
+        cursor.execute("PRAGMA synchronous=NORMAL")
+        cursor.close()
+
+    return engine
+
+
+def _message_row(fresh: FreshMessage) -> dict[str, Any]:
+    message, envelope = fresh.message, fresh.message.message
+    return {
+        "source": envelope.source,
+        "id": envelope.id,
+        "sequence": envelope.sequence_number,
+        "kind": "stock" if isinstance(message, StockReport) else message.message.data.action,
+        "outcome": fresh.outcome,
+        "bay": message.bay,
+        "slot": message.slot,
+        "time": iso_time(envelope.time),
+        "received_at": iso_time(fresh.received_at),
+        "data": _json(envelope.data),
+    }
+
+
+def _slot_row(held: SlotState) -> dict[str, Any]:
+    return {
+        "bay": held.bay,
+        "slot": held.slot,
+        "source": held.source,
+        "node": held.node,
+        "sequence": held.sequence,
+        "as_of": iso_time(held.as_of),
+        "stock": _json(held.stock),
+    }
+
+
+def _source_row(audit: SourceAudit) -> dict[str, Any]:
+    return {
+        "source": audit.source,
+        "first": audit.first,
+        "last": audit.last,
+        "gaps": [list(gap) for gap in audit.gaps],
+        "applied": audit.applied,
+        "duplicates": audit.duplicates,
+        "expired": audit.expired,
+        "set_aside": audit.set_aside,
+        "lost_earlier": audit.lost_earlier,
+        "numberings": audit.numberings,
+    }
+
+
+def _source(row: Any) -> SourceAudit:
+    return SourceAudit(
+        source=row.source, first=row.first, last=row.last, gaps=tuple((first, last) for first, last in row.gaps),
+        applied=row.applied, duplicates=row.duplicates, expired=row.expired, set_aside=row.set_aside,
+        lost_earlier=row.lost_earlier, numberings=row.numberings,
+    )  # fmt: skip
+
+
+def _node_row(node: NodeState) -> dict[str, Any]:
+    return {
+        "node": node.node,
+        "state": node.state,
+        "session": node.session,
+        "since": iso_time(node.since),
+        "info": _json(node.info) if node.info else None,
+    }
+
+
+def _camera_row(camera: CameraState) -> dict[str, Any]:
+    return {"node": camera.node, "camera": camera.camera, "status": _json(camera.status)}
+
+
+def _json(model: SlotEvent | StockLevel | NodeInfo | CameraStatus | Alert | Product) -> Any:
+    return model.model_dump(mode="json")
+
+
+def _moment(text: str) -> datetime:
+    return datetime.fromisoformat(text).astimezone(UTC)
+
+
+def _parts(rows: list[T]) -> Iterator[list[T]]:
+    for start in range(0, len(rows), _BATCH):
+        yield rows[start : start + _BATCH]

@@ -1,0 +1,131 @@
+"""The tables. Times are UTC text in RFC 3339 with milliseconds: they sort, and people can read them."""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    Column,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+)  # fmt: skip
+
+metadata = MetaData()
+
+_RowId = BigInteger().with_variant(Integer, "sqlite")
+
+messages = Table(
+    "messages",
+    metadata,
+    Column("row", _RowId, primary_key=True, autoincrement=True),
+    Column("source", String(256), nullable=False),
+    Column("id", String(128), nullable=False),
+    Column("sequence", BigInteger, nullable=False),
+    Column("kind", String(16), nullable=False),
+    Column("outcome", String(16), nullable=False),
+    Column("bay", String(32), nullable=False),
+    Column("slot", String(32), nullable=False),
+    Column("time", String(24), nullable=False),
+    Column("received_at", String(24), nullable=False),
+    Column("data", JSON, nullable=False),
+    UniqueConstraint("source", "id", name="uq_messages_source_id"),
+    Index("ix_messages_kind_row", "kind", "row"),
+    Index("ix_messages_received_at", "received_at"),
+)
+
+slot_state = Table(
+    "slot_state",
+    metadata,
+    Column("bay", String(32), primary_key=True),
+    Column("slot", String(32), primary_key=True),
+    Column("source", String(256), nullable=False),
+    Column("node", String(32), nullable=False),
+    Column("sequence", BigInteger, nullable=False),
+    Column("as_of", String(24), nullable=False),
+    Column("stock", JSON, nullable=False),
+)
+
+sources = Table(
+    "sources",
+    metadata,
+    Column("source", String(256), primary_key=True),
+    Column("first", BigInteger),
+    Column("last", BigInteger),
+    Column("gaps", JSON, nullable=False),
+    Column("applied", BigInteger, nullable=False),
+    Column("duplicates", BigInteger, nullable=False),
+    Column("expired", BigInteger, nullable=False),
+    Column("set_aside", BigInteger, nullable=False),
+    Column("lost_earlier", BigInteger, nullable=False),
+    Column("numberings", BigInteger, nullable=False),
+)
+
+nodes = Table(
+    "nodes",
+    metadata,
+    Column("node", String(32), primary_key=True),
+    Column("state", String(16), nullable=False),
+    Column("session", String(64), nullable=False),
+    Column("since", String(24), nullable=False),
+    Column("info", JSON),
+)
+
+cameras = Table(
+    "cameras",
+    metadata,
+    Column("node", String(32), primary_key=True),
+    Column("camera", String(32), primary_key=True),
+    Column("status", JSON, nullable=False),
+)
+
+alerts = Table(
+    "alerts",
+    metadata,
+    Column("row", _RowId, primary_key=True, autoincrement=True),
+    Column("alert", String(32), nullable=False),
+    Column("bay", String(32), nullable=False),
+    Column("slot", String(32), nullable=False),
+    Column("at", String(24), nullable=False),
+    Column("is_open", Boolean, nullable=False),
+    Column("content", JSON),
+    Index("ix_alerts_alert_row", "alert", "row"),
+)
+
+open_alerts = Table(
+    "open_alerts",
+    metadata,
+    Column("alert", String(32), primary_key=True),
+    Column("content", JSON, nullable=False),
+)
+
+products_shop = Table(
+    "products_shop",
+    metadata,
+    Column("gtin", String(14), primary_key=True),
+    Column("content", JSON, nullable=False),
+)
+
+products_off = Table(
+    "products_off",
+    metadata,
+    Column("gtin", String(14), primary_key=True),
+    Column("fetched_at", String(24), nullable=False),
+    Column("content", JSON, nullable=False),
+)
+
+set_aside = Table(
+    "set_aside",
+    metadata,
+    Column("row", _RowId, primary_key=True, autoincrement=True),
+    Column("at", String(24), nullable=False),
+    Column("topic", Text, nullable=False),
+    Column("payload", LargeBinary, nullable=False),
+    Column("problem", Text, nullable=False),
+)

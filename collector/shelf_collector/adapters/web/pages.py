@@ -1,0 +1,234 @@
+"""The pages: a display over a bay, the staff's list, the overview. Rendered here; small modules keep them live."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator, Mapping
+from pathlib import Path
+from typing import Annotated
+
+import httpx
+from fastapi import APIRouter, Query, Request
+from fastapi.responses import FileResponse, HTMLResponse, StreamingResponse
+from fastapi.templating import Jinja2Templates
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+
+from shelf_collector.adapters.web.errors import not_found
+from shelf_collector.adapters.web.site import Site
+from shelf_collector.core.cards import ProductCard, product_card
+from shelf_collector.core.drawing import BayDrawing, bay_drawing
+from shelf_collector.core.texts import LANGUAGE_NAMES, WORDS, number
+from shelf_collector.core.views import Screen
+from shelf_contracts.messages import iso_time
+from shelf_contracts.products import text_in
+
+_HERE = Path(__file__).parent
+STATIC = _HERE / "static"
+CAP_HEIGHT_MM_AT_2M = 24.4
+"""Capital height that is read at 2 m: 0.7 degrees (EN 301 549 5.1.4)."""
+_CSS_PX_PER_MM = 96 / 25.4
+_CAP_SHARE_OF_FONT = 0.7
+_PREVIEW_TIMEOUT = httpx.Timeout(5.0, connect=2.0)
+_MOST_TOPICS = 16
+_TOPIC = re.compile(r"^(display|slot|alert|bay|node|camera|event)(/[a-z0-9-]{1,32}){0,2}$")
+ALL_TOPICS = ("display", "slot", "alert", "bay", "node", "camera", "event")
+
+router = APIRouter(include_in_schema=False)
+stream = APIRouter()
+templates = Jinja2Templates(directory=_HERE / "templates")
+templates.env.filters["text_in"] = text_in
+templates.env.filters["iso"] = iso_time
+templates.env.filters["number"] = number
+
+
+def key_font_px(viewing_distance_m: float) -> int:
+    """Font size of the key line in CSS pixels (96 a inch) so that its capitals are read from this far.
+
+    >>> key_font_px(2.0)
+    132
+    """
+    capital_px = CAP_HEIGHT_MM_AT_2M * viewing_distance_m / 2 * _CSS_PX_PER_MM
+    return round(capital_px / _CAP_SHARE_OF_FONT)
+
+
+@stream.get("/stream", tags=["stream"], response_class=StreamingResponse)
+async def get_stream(request: Request, topics: Annotated[str, Query(max_length=800)] = "") -> StreamingResponse:
+    """Server-sent events. ``topics`` is a comma-separated list such as ``display/a01,alert,slot/a01``; empty: all.
+
+    Event names: ``display slot alert bay node camera event``; the data of each is the matching API model. A new
+    listener first gets the present state of its topics; one that comes back with ``Last-Event-ID`` what it missed.
+    """
+    site = _site(request)
+    wanted = [topic.strip() for topic in topics.split(",") if topic.strip()] or list(ALL_TOPICS)
+    wrong = [topic for topic in wanted if not _TOPIC.match(topic)]
+    if wrong or len(wanted) > _MOST_TOPICS:
+        raise HTTPException(
+            422, f"topics: {', '.join(wrong) or len(wanted)}: must be at most 16 of {ALL_TOPICS}, / ids"
+        )
+
+    def snapshot() -> list[Screen]:
+        with site.memory() as (memory, now):
+            return site.viewer.snapshot(wanted, memory, now)
+
+    text = site.hub.stream(wanted, request.headers.get("last-event-id", ""), snapshot)
+    headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+    return StreamingResponse(text, media_type="text/event-stream", headers=headers)
+
+
+@router.get("/display/{display}")
+def display_page(request: Request, display: str, lang: str | None = None) -> Response:
+    """The kiosk page over a bay."""
+    site = _site(request)
+    section = site.display(display)
+    if section is None:
+        unknown = {"displays": site.setup.displays, "asked": display, "lang": _language(request, lang)}
+        return _page(request, "unknown_display.html", unknown, status=404)
+    language = lang if lang in section.languages else section.languages[0]
+    slots = site.plan.of_bay(section.bay)
+    gtins = sorted({slot.gtin for slot in slots if slot.gtin})
+    products = site.database.products(gtins)
+    now = site.clock.now()
+    cards: list[ProductCard] = [product_card(products[gtin], language, now) for gtin in gtins if gtin in products]
+    context: dict[str, object] = {
+        "lang": language,
+        "languages": section.languages,
+        "display": section,
+        "cards": cards,
+        "drawing": _drawing(site, section.bay),
+        "key_px": key_font_px(section.viewing_distance_m),
+    }
+    return _page(request, "display.html", context)
+
+
+@router.get("/staff")
+def staff_page(request: Request, lang: str | None = None) -> Response:
+    """Open alerts for staff on their phones."""
+    return _page(request, "staff.html", _staff_context(request, lang))
+
+
+@router.get("/staff/cards")
+def staff_cards(request: Request, lang: str | None = None) -> Response:
+    """Only the cards, for a page that is open already."""
+    return _page(request, "_staff_cards.html", _staff_context(request, lang))
+
+
+@router.get("/")
+def overview_page(request: Request, lang: str | None = None) -> Response:
+    """The whole store."""
+    return _page(request, "overview.html", _overview_context(request, lang))
+
+
+@router.get("/overview/live")
+def overview_live(request: Request, lang: str | None = None) -> Response:
+    """Only what changes on the overview."""
+    return _page(request, "_overview_live.html", _overview_context(request, lang))
+
+
+@router.get("/demo/camera/{bay}.mjpg")
+async def camera_preview(request: Request, bay: str) -> StreamingResponse:
+    """The demo's live camera picture, passed through from the address in the config; nothing is kept."""
+    url = _site(request).setup.config.demo.camera_previews.get(bay)
+    if url is None:
+        raise not_found("camera preview for bay", bay, list(_site(request).setup.config.demo.camera_previews))
+    client = httpx.AsyncClient(timeout=_PREVIEW_TIMEOUT, trust_env=False)
+    try:
+        answer = await client.send(client.build_request("GET", url), stream=True)
+    except httpx.HTTPError as error:
+        await client.aclose()
+        raise HTTPException(503, f"the camera preview of bay {bay} does not answer") from error
+
+    async def pieces() -> AsyncIterator[bytes]:
+        try:
+            async for piece in answer.aiter_raw():
+                yield piece
+        except httpx.HTTPError:
+            return
+        finally:
+            await answer.aclose()
+            await client.aclose()
+
+    kind = answer.headers.get("content-type", "multipart/x-mixed-replace")
+    return StreamingResponse(pieces(), answer.status_code, {"Cache-Control": "no-store"}, media_type=kind)
+
+
+@router.get("/sw.js")
+def service_worker() -> FileResponse:
+    """The service worker, served from the root so that it covers every page."""
+    return FileResponse(STATIC / "sw.js", media_type="text/javascript", headers={"Cache-Control": "no-cache"})
+
+
+def _site(request: Request) -> Site:
+    site = request.app.state.site
+    if not isinstance(site, Site):
+        raise TypeError("the application was made without its site")
+    return site
+
+
+def _page(request: Request, name: str, context: Mapping[str, object], status: int = 200) -> HTMLResponse:
+    site = _site(request)
+    language = str(context["lang"])
+    common = {
+        "store_name": site.store_name,
+        "words": WORDS[language],
+        "language_names": LANGUAGE_NAMES,
+        "languages": list(LANGUAGE_NAMES),
+        "now": site.clock.now(),
+    }
+    return templates.TemplateResponse(request, name, {**common, **context}, status_code=status)
+
+
+def _language(request: Request, asked: str | None) -> str:
+    """The language asked for, else the browser's first that we have, else English."""
+    if asked in WORDS:
+        return str(asked)
+    accepted = request.headers.get("accept-language", "")
+    codes = [part.split(";")[0].strip()[:2].lower() for part in accepted.split(",")]
+    return next((code for code in codes if code in WORDS), "en")
+
+
+def _staff_context(request: Request, lang: str | None) -> dict[str, object]:
+    site = _site(request)
+    with site.memory() as (memory, _now):
+        alerts = [site.viewer.open_alert(alert) for alert in memory.open_alerts()]
+    return {"lang": _language(request, lang), "alerts": alerts}
+
+
+def _overview_context(request: Request, lang: str | None) -> dict[str, object]:
+    site = _site(request)
+    stored = site.database.events(before_row=None, limit=12, bay=None, slot=None)
+    with site.memory() as (memory, now):
+        bays = [
+            {
+                "view": site.viewer.bay(bay, memory.bay_state(bay, now)),
+                "slots": site.viewer.slots_of_bay(bay, memory, now),
+                "drawing": bay_drawing(plan),
+                "preview": bay in site.setup.config.demo.camera_previews,
+            }
+            for bay, plan in site.plan.planograms.items()
+        ]
+        nodes = [site.viewer.node(node, now) for node in memory.state.nodes.values()]
+        cameras = [site.viewer.camera(camera) for camera in memory.state.cameras.values()]
+        alerts = [site.viewer.open_alert(alert) for alert in memory.open_alerts()]
+    events = [
+        {
+            "bay": one.bay,
+            "slot": one.slot,
+            "event": one.event,
+            "name": site.viewer.event_name(one.bay, one.slot, one.event.gtin),
+        }
+        for one in stored
+    ]
+    return {
+        "lang": _language(request, lang),
+        "bays": bays,
+        "nodes": nodes,
+        "cameras": cameras,
+        "alerts": alerts,
+        "events": events,
+        "displays": site.setup.displays,
+    }
+
+
+def _drawing(site: Site, bay: str) -> BayDrawing:
+    return bay_drawing(site.plan.planograms[bay])

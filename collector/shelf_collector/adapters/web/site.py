@@ -1,0 +1,44 @@
+"""What every request may use."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+
+from shelf_collector.adapters.database import Database
+from shelf_collector.adapters.hub import Hub
+from shelf_collector.config import CollectorSetup, DisplaySection
+from shelf_collector.core.memory import StoreMemory
+from shelf_collector.core.plan import StorePlan
+from shelf_collector.core.views import Viewer
+from shelf_collector.keeper import Keeper
+from shelf_collector.ports import Bus, Clock
+
+
+@dataclass(frozen=True)
+class Site:
+    """The parts behind the web server."""
+
+    setup: CollectorSetup
+    plan: StorePlan
+    keeper: Keeper
+    viewer: Viewer
+    database: Database
+    hub: Hub
+    bus: Bus
+    clock: Clock
+
+    @property
+    def store_name(self) -> str:
+        return self.setup.config.store_name or self.setup.config.store
+
+    def display(self, display: str) -> DisplaySection | None:
+        return next((one for one in self.setup.displays if one.id == display), None)
+
+    @contextmanager
+    def memory(self) -> Iterator[tuple[StoreMemory, datetime]]:
+        """The store's memory and the time, for as short as it takes to read."""
+        with self.keeper.lock:
+            yield self.keeper.memory, self.clock.now()

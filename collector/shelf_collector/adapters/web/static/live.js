@@ -1,0 +1,89 @@
+// One event stream per page: comes back by itself, notices a connection that is dead but not closed.
+
+const SILENT_AFTER_MS = 40_000; // the server says something every 15 s
+
+/** Listen to topics. `handlers` maps an event's name to a function of its data; `onState` hears "up" and "down". */
+export function listen(topics, handlers, onState = () => {}) {
+  let source = null;
+  let heardAt = 0;
+
+  const open = () => {
+    source?.close();
+    source = new EventSource(`/stream?topics=${encodeURIComponent(topics.join(","))}`);
+    source.onopen = () => heard();
+    source.onerror = () => {
+      onState("down");
+      // A browser gives up for good when the server answered with an error: then we try again ourselves.
+      if (source.readyState === EventSource.CLOSED) setTimeout(open, 3000);
+    };
+    source.addEventListener("ping", () => heard());
+    for (const [name, handle] of Object.entries(handlers)) {
+      source.addEventListener(name, (event) => {
+        heard();
+        handle(JSON.parse(event.data));
+      });
+    }
+  };
+
+  const heard = () => {
+    heardAt = Date.now();
+    onState("up");
+  };
+
+  setInterval(() => {
+    if (heardAt && Date.now() - heardAt > SILENT_AFTER_MS) {
+      onState("down");
+      heardAt = Date.now();
+      open();
+    }
+  }, 5000);
+  open();
+}
+
+/** Hours and minutes as this place writes them. */
+export function clockText(moment, seconds = false) {
+  return moment.toLocaleTimeString(document.documentElement.lang, {
+    hour: "2-digit", minute: "2-digit", hour12: false, ...(seconds ? { second: "2-digit" } : {}),
+  });
+}
+
+/** Write the times inside an element in the local time zone. */
+export function localTimes(root) {
+  for (const time of root.querySelectorAll("time[data-clock]")) {
+    time.textContent = clockText(new Date(time.dateTime), time.dataset.clock === "s");
+  }
+}
+
+/** Show the connection's state in words, shape and colour. */
+export function showConnection(element, state) {
+  const name = state === "up" ? "connected" : "disconnected";
+  if (element.dataset.state === name) return;
+  element.dataset.state = name;
+  element.querySelector(".text").textContent = element.dataset[name];
+}
+
+/** Fetch a fragment at most once at a time, and once more when asked meanwhile. */
+export function refresher(url, apply, pauseMs) {
+  let running = false;
+  let again = false;
+  return async function refresh() {
+    if (running) {
+      again = true;
+      return;
+    }
+    running = true;
+    do {
+      again = false;
+      try {
+        const answer = await fetch(url, { signal: AbortSignal.timeout(5000) });
+        if (answer.ok) apply(await answer.text());
+      } catch {
+        // The stream says that we are offline; what is shown stays.
+      }
+      await new Promise((resolve) => setTimeout(resolve, pauseMs));
+    } while (again);
+    running = false;
+  };
+}
+
+if ("serviceWorker" in navigator) navigator.serviceWorker.register("/sw.js").catch(() => {});

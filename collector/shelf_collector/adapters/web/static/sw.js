@@ -1,0 +1,37 @@
+// Keeps the last page and its parts, so that a display stays useful while the collector is away.
+
+const CACHE = "shelf-v1";
+const WAIT_MS = 3000;
+
+self.addEventListener("install", () => self.skipWaiting());
+self.addEventListener("activate", (event) => event.waitUntil(self.clients.claim().then(keepOpenPages)));
+
+// The page that installed us was loaded before us: fetch it and its parts once more, to have them.
+async function keepOpenPages() {
+  const cache = await caches.open(CACHE);
+  const pages = (await self.clients.matchAll({ type: "window" })).map((client) => client.url);
+  const parts = ["style.css", "live.js", "display.js", "staff.js", "overview.js", "icon.svg"].map((name) => `/static/${name}`);
+  await Promise.allSettled([...pages, ...parts].map((url) => cache.add(url)));
+}
+
+function isKept(url) {
+  if (url.origin !== self.location.origin) return false;
+  return url.pathname === "/" || ["/static/", "/display/", "/staff"].some((start) => url.pathname.startsWith(start));
+}
+
+self.addEventListener("fetch", (event) => {
+  if (event.request.method === "GET" && isKept(new URL(event.request.url))) event.respondWith(newestOrKept(event.request));
+});
+
+async function newestOrKept(request) {
+  const cache = await caches.open(CACHE);
+  const kept = await cache.match(request);
+  try {
+    const answer = await fetch(request, kept ? { signal: AbortSignal.timeout(WAIT_MS) } : {});
+    if (answer.ok) await cache.put(request, answer.clone());
+    return answer;
+  } catch (error) {
+    if (kept) return kept;
+    throw error;
+  }
+}

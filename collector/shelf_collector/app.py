@@ -1,0 +1,99 @@
+"""The whole collector on one screen: what it is made of, and in which order it starts and stops."""
+
+from __future__ import annotations
+
+import logging
+import uuid
+from dataclasses import dataclass
+
+from fastapi import FastAPI
+
+from shelf_collector.adapters.clock import SystemClock
+from shelf_collector.adapters.database import Database
+from shelf_collector.adapters.hub import Hub
+from shelf_collector.adapters.mqtt_bus import MqttBus
+from shelf_collector.adapters.web.server import create_app, serve
+from shelf_collector.adapters.web.site import Site
+from shelf_collector.config import CollectorSetup
+from shelf_collector.core.alerts import AlertRules
+from shelf_collector.core.catalogue import Catalogue
+from shelf_collector.core.memory import DisplayPlan, StoreMemory
+from shelf_collector.core.plan import store_plan
+from shelf_collector.core.views import Viewer
+from shelf_collector.keeper import Keeper
+from shelf_collector.ports import Clock, Delivery
+from shelf_mqtt.session import BrokerAddress
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Collector:
+    """A collector that was put together and not yet started."""
+
+    site: Site
+    bus: MqttBus
+    web: FastAPI
+
+
+def build(setup: CollectorSetup, clock: Clock | None = None) -> Collector:
+    """Open the database, recall the state, and put the parts together.
+
+    Raises: StorageProblem when the database cannot be opened.
+    """
+    clock = clock or SystemClock()
+    config = setup.config
+    now = clock.now()
+    database = Database(setup.database_url, config.history_days)
+    database.open()
+    database.replace_shop_products(setup.products)
+    plan = store_plan(setup.planograms)
+    catalogue = Catalogue(database.products(sorted({slot.gtin for slot in plan.slots.values() if slot.gtin})))
+    memory = StoreMemory(
+        plan=plan,
+        display_plans=[DisplayPlan(display.id, display.bay) for display in setup.displays],
+        rules=AlertRules(config.rules.low_dwell_s, config.rules.out_dwell_s, config.rules.clear_dwell_s),
+        panel_s=config.panel_s,
+        state=database.load_state(now),
+        open_alerts=database.load_open_alerts(),
+        first_revision=int(now.timestamp() * 1000),
+    )
+    viewer = Viewer(plan, catalogue)
+    hub = Hub(boot=uuid.uuid4().hex[:12])
+    address = BrokerAddress(
+        host=config.broker.host,
+        port=config.broker.port,
+        username=config.broker.username,
+        password_file=setup.file(config.broker.password_file),
+        tls_ca=setup.file(config.broker.tls_ca),
+        tls_cert=setup.file(config.broker.tls_cert),
+        tls_key=setup.file(config.broker.tls_key),
+    )
+
+    def deliver(delivery: Delivery) -> None:
+        keeper.deliver(delivery)
+
+    bus = MqttBus(address, config.store, deliver, database.solved_alert_ids)
+    keeper = Keeper(memory, viewer, database, bus, hub, clock, config.store)
+    site = Site(setup, plan, keeper, viewer, database, hub, bus, clock)
+
+    def start() -> None:
+        keeper.start()
+        bus.start()
+        log.info("collecting for store %s from %s", config.store, address)
+
+    def stop() -> None:
+        # First no more messages, then what is queued, then goodbye: 9 s at most.
+        keeper.stop()
+        bus.stop()
+        database.close()
+
+    return Collector(site, bus, create_app(site, start, stop))
+
+
+def run(setup: CollectorSetup) -> None:
+    """Run until SIGINT or SIGTERM."""
+    collector = build(setup)
+    http = setup.config.http
+    log.info("pages and API on http://%s:%d/", http.host, http.port)
+    serve(collector.web, http.host, http.port, collector.site.hub.close)

@@ -1,0 +1,104 @@
+"""smartshelf collector: the store's memory on the command line."""
+
+from __future__ import annotations
+
+import json
+import logging
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+
+if TYPE_CHECKING:
+    from shelf_collector.config import CollectorSetup
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, help="The store's memory: state, displays, alerts.")
+console = Console()
+errors = Console(stderr=True)
+
+BAD_INPUT = 2
+
+ConfigOption = Annotated[Path, typer.Option("--config", help="The collector's TOML file.")]
+
+
+class SourceFormat(StrEnum):
+    auto = "auto"
+    smartshelf = "smartshelf"
+    off_tsv = "off-tsv"
+    off_csv = "off-csv"
+
+
+@app.command()
+def run(
+    config: ConfigOption, verbose: Annotated[bool, typer.Option("--verbose", help="Say more in the log.")] = False
+) -> None:
+    """Collect from the broker and serve displays, staff page, overview and API until stopped."""
+    from shelf_collector.app import run as run_collector
+    from shelf_collector.ports import StorageProblem
+
+    level = logging.DEBUG if verbose else logging.INFO
+    logging.basicConfig(level=level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logging.getLogger("alembic").setLevel(logging.WARNING)
+    setup = _load(config)
+    if setup.warnings:
+        more = len(setup.warnings) - 1
+        logging.getLogger(__name__).warning("%s (and %d more: see the check command)", setup.warnings[0], more)
+    try:
+        run_collector(setup)
+    except StorageProblem as problem:
+        errors.print(str(problem), style="red", markup=False)
+        raise typer.Exit(1) from problem
+
+
+@app.command()
+def check(config: ConfigOption) -> None:
+    """Read the config and every file it names, and say everything that is wrong."""
+    setup = _load(config)
+    for warning in setup.warnings:
+        console.print(f"warning: {warning}", markup=False, highlight=False, soft_wrap=True)
+    slots = sum(len(plan.positions) for plan in setup.planograms)
+    console.print(
+        f"{config}: store {setup.config.store}, {len(setup.planograms)} bays, {slots} slots, "
+        f"{len(setup.products)} products, {len(setup.displays)} displays: all fine",
+        markup=False,
+        highlight=False,
+        soft_wrap=True,
+    )
+
+
+@app.command()
+def audit(config: ConfigOption, as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False) -> None:
+    """Show, for each source, what it numbered and what of it never came."""
+    from rich.table import Table
+
+    from shelf_collector.adapters.database import Database
+    from shelf_collector.adapters.web.api import audit_view
+
+    setup = _load(config)
+    database = Database(setup.database_url)
+    database.open()
+    audits = [audit_view(one) for one in database.audits()]
+    set_aside = database.set_aside_count()
+    database.close()
+    if as_json:
+        content = {"sources": [one.model_dump() for one in audits], "set_aside": set_aside}
+        console.print_json(json.dumps(content))
+        return
+    table = Table("source", "first", "last", "applied", "duplicates", "lost", "expired", "set aside")
+    for one in audits:
+        figures = (one.first, one.last, one.applied, one.duplicates, one.lost, one.expired, one.set_aside)
+        table.add_row(one.source, *("-" if figure is None else str(figure) for figure in figures))
+    console.print(table)
+    console.print(f"set aside in all: {set_aside}")
+
+
+def _load(config: Path) -> CollectorSetup:
+    from shelf_collector.config import SetupProblems, load_setup
+
+    try:
+        return load_setup(config)
+    except SetupProblems as problems:
+        errors.print(str(problems), style="red", markup=False, highlight=False, soft_wrap=True)
+        raise typer.Exit(BAD_INPUT) from problems

@@ -1,0 +1,1 @@
+"""Pure: messages and the time in, facts out. No I/O, no clock, no thread, no randomness."""

@@ -1,0 +1,136 @@
+"""From topic and payload to a typed message, or every reason why it cannot be used."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+
+from shelf_contracts import envelope, topics
+from shelf_contracts.envelope import SlotHappening, StockLevelEvent
+from shelf_contracts.errors import MessageProblem, Problem, TopicProblem, shown
+from shelf_contracts.messages import CameraStatus, NodeHealth, NodeInfo, Status
+
+
+@dataclass(frozen=True, slots=True)
+class StockReport:
+    """What a slot holds now. ``retained``: the broker gave its kept copy because we subscribed."""
+
+    bay: str
+    slot: str
+    node: str
+    message: StockLevelEvent
+    retained: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Happening:
+    """Something that happened at a slot."""
+
+    bay: str
+    slot: str
+    node: str
+    message: SlotHappening
+    retained: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class NodePresence:
+    node: str
+    status: Status
+
+
+@dataclass(frozen=True, slots=True)
+class NodeBirth:
+    node: str
+    info: NodeInfo
+
+
+@dataclass(frozen=True, slots=True)
+class NodeBeat:
+    node: str
+    health: NodeHealth
+
+
+@dataclass(frozen=True, slots=True)
+class CameraPresence:
+    node: str
+    camera: str
+    status: CameraStatus
+
+
+SlotMessage = StockReport | Happening
+Inbound = SlotMessage | NodePresence | NodeBirth | NodeBeat | CameraPresence
+
+
+def decode(topic: str, payload: bytes, *, store: str, retained: bool = False) -> Inbound | None:
+    """The message, or None for an empty payload (a retained topic that was cleared).
+
+    Raises: MessageProblem when topic, size or content do not keep the contract, or contradict one another.
+    """
+    try:
+        address = topics.parse(topic)
+    except TopicProblem as error:
+        raise MessageProblem(topic, [Problem("topic", shown(topic), str(error))]) from error
+    if not payload:
+        return None
+    row, ids = address.row, address.ids
+    if len(payload) > row.largest_bytes:
+        allowed = f"must be at most {row.largest_bytes} bytes"
+        raise MessageProblem(topic, [Problem("", f"{len(payload)} bytes", allowed)])
+    if ids["store"] != store:
+        raise MessageProblem(topic, [Problem("store", shown(ids["store"]), f"must be {store!r}")])
+    match row.name:
+        case "slot_stock" | "slot_event":
+            return _slot_message(topic, payload, ids, retained)
+        case "node_status":
+            return NodePresence(ids["node"], envelope.decode_plain(topic, payload, Status))
+        case "node_info":
+            return NodeBirth(ids["node"], envelope.decode_plain(topic, payload, NodeInfo))
+        case "node_health":
+            return NodeBeat(ids["node"], envelope.decode_plain(topic, payload, NodeHealth))
+        case "camera_status":
+            status = envelope.decode_plain(topic, payload, CameraStatus)
+            return CameraPresence(ids["node"], ids["camera"], status)
+    raise MessageProblem(topic, [Problem("topic", shown(topic), "is not one the collector reads")])
+
+
+def node_of(source: str, store: str) -> str | None:
+    """The node id in a CloudEvent's ``source``; None when it is not a node of this store.
+
+    >>> node_of("/smartshelf/nl-ams-001/node/n01", "nl-ams-001")
+    'n01'
+    """
+    prefix = envelope.node_source(store, "")
+    return source.removeprefix(prefix) if source.startswith(prefix) and source != prefix else None
+
+
+def claimed_source(payload: bytes) -> str | None:
+    """The ``source`` that an unusable message claims; None when it cannot be told."""
+    try:
+        content = json.loads(payload)
+    except (ValueError, RecursionError):
+        return None
+    source = content.get("source") if isinstance(content, dict) else None
+    return source if isinstance(source, str) else None
+
+
+def _slot_message(topic: str, payload: bytes, ids: dict[str, str], retained: bool) -> SlotMessage:
+    message = envelope.decode_slot_message(topic, payload)
+    bay, slot = ids["bay"], ids["slot"]
+    wrong = []
+    expected_subject = envelope.slot_subject(bay, slot)
+    if message.subject != expected_subject:
+        wrong.append(Problem("subject", shown(message.subject), f"must be {expected_subject!r}, as the topic says"))
+    node = node_of(message.source, ids["store"])
+    if node is None:
+        wrong.append(Problem("source", shown(message.source), "must be /smartshelf/STORE/node/NODE of this store"))
+    kind = ids.get("kind")
+    if isinstance(message, StockLevelEvent) != (kind is None):
+        wrong.append(Problem("type", shown(message.type), "does not belong on this topic"))
+    elif isinstance(message, SlotHappening) and message.data.action != kind:
+        wrong.append(Problem("data.action", shown(message.data.action), f"must be {kind!r}, as the topic says"))
+    if wrong or node is None:
+        raise MessageProblem(topic, wrong)
+    if isinstance(message, StockLevelEvent):
+        return StockReport(bay, slot, node, message, retained)
+    return Happening(bay, slot, node, message, retained)

@@ -1,0 +1,236 @@
+"""The whole rule book at once: messages and the passing of time in, facts for storage, displays and staff out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from shelf_collector.core import alerts, kpis
+from shelf_collector.core.alerts import AlertRules, Gate
+from shelf_collector.core.displays import DisplayState, Touch
+from shelf_collector.core.inbox import (
+    CameraPresence,
+    Happening,
+    Inbound,
+    NodeBeat,
+    NodePresence,
+    SlotMessage,
+    StockReport,
+)
+from shelf_collector.core.plan import StorePlan
+from shelf_collector.core.state import Outcome, SlotKey, SlotReading, StoreState
+from shelf_contracts.messages import Alert, BayState, DisplayContent
+
+LATE_S = 30.0
+"""A reach captured longer ago than this (kept by a broker while we were away) opens no panel any more."""
+
+_HANDS = {"reach", "pick", "put"}
+
+
+@dataclass(frozen=True, slots=True)
+class AlertChange:
+    """An alert was opened, changed, or solved (``alert`` None)."""
+
+    id: str
+    bay: str
+    slot: str
+    at: datetime
+    alert: Alert | None
+
+
+@dataclass(frozen=True, slots=True)
+class FreshMessage:
+    """A message met for the first time, and what became of it: the history keeps these."""
+
+    message: SlotMessage
+    outcome: Outcome
+    received_at: datetime
+
+
+@dataclass
+class Facts:
+    """What came of a batch: everything that must be stored, published and shown."""
+
+    fresh: list[FreshMessage] = field(default_factory=list)
+    slots: set[SlotKey] = field(default_factory=set)
+    nodes: set[str] = field(default_factory=set)
+    cameras: set[SlotKey] = field(default_factory=set)
+    sources: set[str] = field(default_factory=set)
+    alerts: list[AlertChange] = field(default_factory=list)
+    displays: list[DisplayContent] = field(default_factory=list)
+    bays: dict[str, BayState] = field(default_factory=dict)
+    beats: set[str] = field(default_factory=set)
+
+    @property
+    def must_be_stored(self) -> bool:
+        return any((self.fresh, self.slots, self.nodes, self.cameras, self.sources, self.alerts))
+
+
+@dataclass(frozen=True, slots=True)
+class DisplayPlan:
+    """A display and the bay it hangs over."""
+
+    id: str
+    bay: str
+
+
+class StoreMemory:
+    """The state of the store with its rules. One thread owns it; time is an argument."""
+
+    def __init__(
+        self, plan: StorePlan, display_plans: Sequence[DisplayPlan], rules: AlertRules, panel_s: float,
+        state: StoreState, open_alerts: Iterable[Alert], first_revision: int,
+    ) -> None:  # fmt: skip
+        """``first_revision`` must exceed every revision given out before (the time in ms does)."""
+        self.plan = plan
+        self.state = state
+        self._rules = rules
+        self._gates: dict[SlotKey, Gate] = {}
+        self._open: dict[SlotKey, Alert] = {}
+        for alert in open_alerts:
+            self._gates[alert.bay, alert.slot] = Gate(open=alert.kind, opened_at=alert.opened_at)
+            self._open[alert.bay, alert.slot] = alert
+        self._displays = {
+            display.id: DisplayState(display.id, display.bay, first_revision, panel_s) for display in display_plans
+        }
+        self._absent: set[str] = set()
+        self._bay_states: dict[str, BayState] = {}
+
+    def take(self, message: Inbound, now: datetime, facts: Facts, *, known: bool = False) -> Outcome:
+        """Fold one message in and add what comes of it to ``facts``."""
+        outcome = self.state.apply(message, now, known=known)
+        if isinstance(message, StockReport | Happening):
+            facts.sources.add(message.message.source)
+            if outcome != "duplicate":
+                facts.fresh.append(FreshMessage(message, outcome, now))
+        if outcome != "applied":
+            return outcome
+        match message:
+            case StockReport(bay, slot):
+                facts.slots.add((bay, slot))
+                self._look(bay, slot, now, facts)
+                self._update_bay(bay, now, facts)
+            case Happening():
+                self._happening(message, now, facts)
+            case NodeBeat(node):
+                facts.beats.add(node)
+                self._update_presence(now, facts)
+            case CameraPresence(node, camera):
+                facts.cameras.add((node, camera))
+            case NodePresence(node):
+                facts.nodes.add(node)
+                self._update_presence(now, facts)
+            case _:
+                facts.nodes.add(message.node)
+        return outcome
+
+    def tick(self, now: datetime, facts: Facts) -> None:
+        """Let time pass: dwells end, panels close, silent nodes go stale."""
+        self._update_presence(now, facts)
+        for (bay, slot), gate in list(self._gates.items()):
+            if gate.is_waiting or (gate.open and not self.plan.has(bay, slot)):
+                self._look(bay, slot, now, facts)
+        for display in self._displays.values():
+            content = display.tick(now)
+            if content:
+                facts.displays.append(content)
+
+    def everything(self, now: datetime) -> Facts:
+        """All current state as if it had just changed: for the start and for a broker that forgot."""
+        facts = Facts()
+        for bay in self.plan.planograms:
+            facts.bays[bay] = self.bay_state(bay, now)
+        facts.displays = [display.content() for display in self._displays.values()]
+        facts.alerts = [
+            AlertChange(alert.alert, bay, slot, alert.opened_at, alert) for (bay, slot), alert in self._open.items()
+        ]
+        return facts
+
+    def open_alerts(self) -> list[Alert]:
+        """Most urgent first, then oldest."""
+        return sorted(self._open.values(), key=lambda alert: (alert.severity != "critical", alert.opened_at))
+
+    def display(self, display: str) -> DisplayContent | None:
+        held = self._displays.get(display)
+        return held.content() if held else None
+
+    def bay_state(self, bay: str, now: datetime) -> BayState:
+        """The bay's figures now."""
+        return kpis.bay_state(
+            kpis.PlannedReading(slot.capacity, self.state.reading(bay, slot.slot, now))
+            for slot in self.plan.of_bay(bay)
+        )
+
+    def reading(self, bay: str, slot: str, now: datetime) -> SlotReading | None:
+        return self.state.reading(bay, slot, now)
+
+    def _happening(self, message: Happening, now: datetime, facts: Facts) -> None:
+        event = message.message.data
+        key = message.bay, message.slot
+        if event.action == "restock" and key in self._gates:
+            self._gates[key] = alerts.saw_restock(self._gates[key])
+            self._look(message.bay, message.slot, now, facts)
+        if event.action not in _HANDS or now - event.captured_at > timedelta(seconds=LATE_S):
+            return
+        planned = self.plan.slots.get(key)
+        gtin = planned.gtin if planned and planned.gtin else event.gtin
+        if gtin is None:
+            return
+        side = planned.side if planned else 0.5
+        for display in self._displays.values():
+            if display.bay == message.bay:
+                content = display.touch(Touch(message.slot, gtin, side, now, event.captured_at))
+                if content:
+                    facts.displays.append(content)
+
+    def _look(self, bay: str, slot: str, now: datetime, facts: Facts) -> None:
+        """Let the slot's alert gate see what is known now."""
+        key = bay, slot
+        gate = self._gates.get(key, Gate())
+        held = self._open.get(key)
+        reading = self.state.reading(bay, slot, now)
+        planned = self.plan.slots.get(key)
+        if not self.plan.has(bay, slot):
+            # The planogram changed and the slot is gone: nobody can fill it.
+            gate = Gate()
+        elif reading is not None:
+            mark = planned.min_presentation if planned else reading.min_presentation
+            gate = alerts.step(gate, reading, mark, now, self._rules)
+        self._gates[key] = gate
+        if gate == Gate():
+            del self._gates[key]
+        alert = held if gate.open else None
+        if gate.open and reading is not None and (reading.is_known or held is None):
+            alert = alerts.describe(
+                gate,
+                reading,
+                gtin=planned.gtin if planned else reading.gtin,
+                capacity=planned.capacity if planned else reading.capacity,
+                case_pack=planned.case_pack if planned else 1,
+            )
+        if alert == held:
+            return
+        if alert is None:
+            del self._open[key]
+        else:
+            self._open[key] = alert
+        facts.alerts.append(AlertChange(alerts.alert_id(bay, slot), bay, slot, now, alert))
+
+    def _update_presence(self, now: datetime, facts: Facts) -> None:
+        absent = {node.node for node in self.state.nodes.values() if not node.is_present(now)}
+        for node in absent ^ self._absent:
+            facts.nodes.add(node)
+            changed = self.state.slots_of_node(node)
+            facts.slots.update(changed)
+            for bay in {bay for bay, _ in changed}:
+                self._update_bay(bay, now, facts)
+        self._absent = absent
+
+    def _update_bay(self, bay: str, now: datetime, facts: Facts) -> None:
+        if bay not in self.plan.planograms:
+            return
+        state = self.bay_state(bay, now)
+        if self._bay_states.get(bay) != state:
+            self._bay_states[bay] = state
+            facts.bays[bay] = state

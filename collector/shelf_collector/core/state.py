@@ -1,0 +1,227 @@
+"""The state of the store: what nodes said, folded; each message once, whatever the order it comes in."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import Literal
+
+from shelf_collector.core import audit
+from shelf_collector.core.audit import SourceAudit
+from shelf_collector.core.inbox import (
+    CameraPresence,
+    Happening,
+    Inbound,
+    NodeBeat,
+    NodeBirth,
+    NodePresence,
+    SlotMessage,
+    StockReport,
+)
+from shelf_contracts.messages import CameraStatus, Level, NodeHealth, NodeInfo, Reason, StockLevel
+
+HEARTBEAT_S = 5.0
+MISSED_HEARTBEATS = 3
+_MOST_RECENT_IDS = 20_000
+
+SlotKey = tuple[str, str]
+"""Bay and slot."""
+
+Outcome = Literal["applied", "duplicate", "expired", "stale", "ignored"]
+
+
+@dataclass(frozen=True, slots=True)
+class SlotState:
+    """The stock level held for a slot. ``as_of`` is when it was observed, never later than when it came."""
+
+    bay: str
+    slot: str
+    source: str
+    node: str
+    sequence: int
+    stock: StockLevel
+    as_of: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class NodeState:
+    """A node as last heard: ``heard_at`` is our time of its last sign of life."""
+
+    node: str
+    state: Literal["online", "offline", "degraded", "updating"]
+    session: str
+    since: datetime
+    heard_at: datetime
+    info: NodeInfo | None = None
+    health: NodeHealth | None = None
+
+    def is_present(self, now: datetime) -> bool:
+        """Said to be there, and heard within three heartbeats."""
+        return self.state != "offline" and now - self.heard_at <= timedelta(seconds=HEARTBEAT_S * MISSED_HEARTBEATS)
+
+
+@dataclass(frozen=True, slots=True)
+class CameraState:
+    node: str
+    camera: str
+    status: CameraStatus
+
+
+@dataclass(frozen=True, slots=True)
+class SlotReading:
+    """What is known of a slot at a moment: the held stock level, or unknown while its node is away.
+
+    ``count_low`` and ``count_high`` equal ``count`` where the node gave no range; all three are None when unknown.
+    """
+
+    bay: str
+    slot: str
+    level: Level
+    reason: Reason
+    count: int | None
+    count_low: int | None
+    count_high: int | None
+    capacity: int
+    min_presentation: int
+    confidence: float
+    gtin: str | None
+    observed_at: datetime | None
+
+    @property
+    def is_known(self) -> bool:
+        return self.level != "unknown"
+
+
+@dataclass
+class Counters:
+    """What was not applied, by reason; duplicates are counted per source."""
+
+    expired: int = 0
+    stale: int = 0
+    late_offline: int = 0
+
+
+@dataclass
+class StoreState:
+    """Everything the collector remembers. ``apply`` is the only way in."""
+
+    slots: dict[SlotKey, SlotState] = field(default_factory=dict)
+    nodes: dict[str, NodeState] = field(default_factory=dict)
+    cameras: dict[SlotKey, CameraState] = field(default_factory=dict)
+    sources: dict[str, SourceAudit] = field(default_factory=dict)
+    counters: Counters = field(default_factory=Counters)
+    _recent_ids: OrderedDict[tuple[str, str], None] = field(default_factory=OrderedDict)
+
+    def apply(self, message: Inbound, now: datetime, *, known: bool = False) -> Outcome:
+        """Fold one message in.
+
+        Args:
+            now: our time at which it came; rules never trust a node's clock for durations.
+            known: the history already holds its (source, id). The last 20 000 are remembered here besides.
+        Returns: whether it changed anything, and why not.
+        """
+        match message:
+            case StockReport() | Happening():
+                return self._apply_slot_message(message, now, known)
+            case NodePresence():
+                return self._apply_presence(message, now)
+            case NodeBirth(node, info):
+                held = self._node(node, info.session, now)
+                self.nodes[node] = replace(held, info=info, heard_at=now)
+                return "applied"
+            case NodeBeat():
+                return self._apply_beat(message, now)
+            case CameraPresence(node, camera, status):
+                self.cameras[node, camera] = CameraState(node, camera, status)
+                return "applied"
+
+    def reading(self, bay: str, slot: str, now: datetime) -> SlotReading | None:
+        """What is known of a slot now; None when nothing was ever said about it."""
+        held = self.slots.get((bay, slot))
+        if held is None:
+            return None
+        stock = held.stock
+        node = self.nodes.get(held.node)
+        is_away = node is not None and not node.is_present(now)
+        if is_away or stock.count is None or stock.level == "unknown":
+            return SlotReading(
+                bay, slot, "unknown", "stale" if is_away else stock.reason, None, None, None, stock.capacity,
+                stock.min, 0.0 if is_away else stock.confidence, stock.gtin, stock.observed_at,
+            )  # fmt: skip
+        low = stock.count if stock.count_low is None else stock.count_low
+        high = stock.count if stock.count_high is None else stock.count_high
+        return SlotReading(
+            bay, slot, stock.level, stock.reason, stock.count, low, high, stock.capacity, stock.min,
+            stock.confidence, stock.gtin, stock.observed_at,
+        )  # fmt: skip
+
+    def slots_of_node(self, node: str) -> list[SlotKey]:
+        """The slots whose held stock level came from the node."""
+        return [key for key, held in self.slots.items() if held.node == node]
+
+    def count_set_aside(self, source: str) -> bool:
+        """Count a message that could not be read, if its source is one we know; says whether it is."""
+        held = self.sources.get(source)
+        if held is None:
+            return False
+        self.sources[source] = replace(held, set_aside=held.set_aside + 1)
+        return True
+
+    def _apply_slot_message(self, message: SlotMessage, now: datetime, known: bool) -> Outcome:
+        event = message.message
+        identity = (event.source, event.id)
+        is_new = not known and identity not in self._recent_ids
+        self._remember(identity)
+        held_audit = self.sources.get(event.source) or SourceAudit(event.source)
+        self.sources[event.source] = audit.seen(
+            held_audit, event.sequence_number, is_new=is_new, retained=message.retained
+        )
+        if not is_new:
+            return "duplicate"
+        if event.expirytime is not None and event.expirytime < now:
+            self.counters.expired += 1
+            self.sources[event.source] = replace(
+                self.sources[event.source], expired=self.sources[event.source].expired + 1
+            )
+            return "expired"
+        return self._hold_stock(message, now) if isinstance(message, StockReport) else "applied"
+
+    def _hold_stock(self, message: StockReport, now: datetime) -> Outcome:
+        event = message.message
+        # A node whose clock runs ahead must not shut out every later, honest report.
+        as_of = min(event.data.observed_at, now)
+        held = self.slots.get((message.bay, message.slot))
+        if held is not None and (held.as_of, held.sequence) > (as_of, event.sequence_number):
+            self.counters.stale += 1
+            return "stale"
+        self.slots[message.bay, message.slot] = SlotState(
+            message.bay, message.slot, event.source, message.node, event.sequence_number, event.data, as_of
+        )
+        return "applied"
+
+    def _apply_presence(self, message: NodePresence, now: datetime) -> Outcome:
+        status = message.status
+        held = self.nodes.get(message.node)
+        if status.state == "offline" and held is not None and held.session != status.session:
+            self.counters.late_offline += 1
+            return "ignored"
+        since = held.since if held is not None and held.state == status.state else (status.time or now)
+        known = self._node(message.node, status.session, now)
+        self.nodes[message.node] = replace(known, state=status.state, session=status.session, since=since, heard_at=now)
+        return "applied"
+
+    def _apply_beat(self, message: NodeBeat, now: datetime) -> Outcome:
+        held = self._node(message.node, message.health.session, now)
+        if held.session != message.health.session:
+            return "ignored"
+        self.nodes[message.node] = replace(held, health=message.health, heard_at=now)
+        return "applied"
+
+    def _node(self, node: str, session: str, now: datetime) -> NodeState:
+        return self.nodes.get(node) or NodeState(node, "online", session, now, now)
+
+    def _remember(self, identity: tuple[str, str]) -> None:
+        self._recent_ids[identity] = None
+        if len(self._recent_ids) > _MOST_RECENT_IDS:
+            self._recent_ids.popitem(last=False)

@@ -1,0 +1,307 @@
+"""What the API, the pages and the event stream say: one model each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from shelf_collector.core.alerts import alert_id
+from shelf_collector.core.catalogue import Catalogue
+from shelf_collector.core.inbox import Happening
+from shelf_collector.core.memory import AlertChange, Facts, StoreMemory
+from shelf_collector.core.plan import PlannedSlot, StorePlan, place_of
+from shelf_collector.core.state import CameraState, NodeState, SlotReading
+from shelf_contracts.messages import (
+    Action,
+    Alert,
+    BayState,
+    CameraHealth,
+    DisplayContent,
+    Level,
+    ModelInfo,
+    Reason,
+    UtcTime,
+)  # fmt: skip
+from shelf_contracts.products import Text
+
+
+class View(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+
+class PlaceView(View):
+    """Where a slot is, in the words staff use; ``shelf`` is null when the slot's id does not say."""
+
+    bay: str
+    shelf: str | None
+    slot: str
+
+
+class SlotView(View):
+    """A slot now. Counts are null when the level is unknown; ``reason`` says why it is."""
+
+    bay: str
+    slot: str
+    place: PlaceView
+    gtin: str | None
+    name: Text
+    level: Level
+    reason: Reason
+    count: int | None
+    count_low: int | None
+    count_high: int | None
+    capacity: int
+    min_presentation: int
+    confidence: float
+    observed_at: UtcTime | None
+
+
+class BayView(View):
+    """A bay's figures, each 0 to 1, null when nothing is known."""
+
+    bay: str
+    name: str
+    osa: float | None
+    fill: float | None
+    coverage: float
+
+
+class AlertView(View):
+    """An alert; ``alert`` is null when it is solved."""
+
+    id: str
+    bay: str
+    slot: str
+    place: PlaceView
+    name: Text
+    alert: Alert | None
+
+
+class EventView(View):
+    """Something that happened at a slot. ``row`` pages through the history; null in the stream."""
+
+    row: int | None = None
+    bay: str
+    slot: str
+    name: Text
+    action: Action
+    quantity: int
+    gtin: str | None
+    count_before: int | None
+    count_after: int | None
+    confidence: float
+    started_at: UtcTime
+    ended_at: UtcTime
+    captured_at: UtcTime
+    received_at: UtcTime
+    text: str = ""
+
+
+class NodeView(View):
+    """A node; ``is_present`` is false when it said offline or missed three heartbeats."""
+
+    node: str
+    state: str
+    is_present: bool
+    since: UtcTime
+    heard_at: UtcTime
+    software: str = ""
+    hardware: str = ""
+    models: list[ModelInfo] = []
+    rss_mb: float | None = None
+    uptime_s: float | None = None
+    outbox_messages: int | None = None
+    outbox_lost: int | None = None
+    cameras: list[CameraHealth] = []
+
+
+class CameraView(View):
+    node: str
+    camera: str
+    bay: str
+    state: str
+    since: UtcTime
+    text: str
+
+
+class DisplayView(View):
+    """What a display shows. ``captured_at``: capture time of the frame that caused it, null when a panel just ended."""
+
+    display: str
+    bay: str
+    revision: int
+    panels: list[DisplayPanelView] = []
+    captured_at: UtcTime | None = None
+    at: UtcTime = Field(description="our time at which it was decided")
+
+
+class DisplayPanelView(View):
+    """One product panel; ``side`` is 0 left to 1 right in the bay."""
+
+    slot: str
+    gtin: str
+    side: float
+
+
+@dataclass(frozen=True, slots=True)
+class Screen:
+    """One message of the event stream: a topic such as ``display/a01`` or ``slot/a01/s1-02``, and its content."""
+
+    topic: str
+    content: View
+    is_state: bool = True
+
+
+class Viewer:
+    """Makes views from the memory's facts; holds only what never changes while the collector runs."""
+
+    def __init__(self, plan: StorePlan, catalogue: Catalogue) -> None:
+        self._plan = plan
+        self._catalogue = catalogue
+
+    def slot(self, bay: str, slot: str, reading: SlotReading | None) -> SlotView:
+        planned = self._plan.slots.get((bay, slot))
+        return SlotView(
+            bay=bay,
+            slot=slot,
+            place=_place(bay, slot),
+            gtin=planned.gtin if planned else reading.gtin if reading else None,
+            name=self._name(planned, reading.gtin if reading else None),
+            level=reading.level if reading else "unknown",
+            reason=reading.reason if reading else "starting",
+            count=reading.count if reading else None,
+            count_low=reading.count_low if reading else None,
+            count_high=reading.count_high if reading else None,
+            capacity=planned.capacity if planned else reading.capacity if reading else 0,
+            min_presentation=planned.min_presentation if planned else reading.min_presentation if reading else 0,
+            confidence=reading.confidence if reading else 0.0,
+            observed_at=reading.observed_at if reading else None,
+        )
+
+    def slots_of_bay(self, bay: str, memory: StoreMemory, now: datetime) -> list[SlotView]:
+        """The planned slots in reading order."""
+        return [self.slot(bay, slot.slot, memory.reading(bay, slot.slot, now)) for slot in self._plan.of_bay(bay)]
+
+    def bay(self, bay: str, state: BayState) -> BayView:
+        name = self._plan.planograms[bay].name
+        return BayView(bay=bay, name=name, osa=state.osa, fill=state.fill, coverage=state.coverage)
+
+    def alert(self, change: AlertChange) -> AlertView:
+        planned = self._plan.slots.get((change.bay, change.slot))
+        gtin = change.alert.gtin if change.alert else None
+        return AlertView(
+            id=change.id,
+            bay=change.bay,
+            slot=change.slot,
+            place=_place(change.bay, change.slot),
+            name=self._name(planned, gtin),
+            alert=change.alert,
+        )
+
+    def open_alert(self, alert: Alert) -> AlertView:
+        return self.alert(AlertChange(alert_id(alert.bay, alert.slot), alert.bay, alert.slot, alert.opened_at, alert))
+
+    def event(self, happening: Happening, received_at: datetime) -> EventView:
+        event = happening.message.data
+        planned = self._plan.slots.get((happening.bay, happening.slot))
+        return EventView(
+            bay=happening.bay,
+            slot=happening.slot,
+            name=self._name(planned, event.gtin),
+            received_at=received_at,
+            **event.model_dump(exclude={"at_s"}),
+        )
+
+    def event_name(self, bay: str, slot: str, gtin: str | None) -> Text:
+        return self._name(self._plan.slots.get((bay, slot)), gtin)
+
+    def node(self, node: NodeState, now: datetime) -> NodeView:
+        info, health = node.info, node.health
+        return NodeView(
+            node=node.node,
+            state=node.state,
+            is_present=node.is_present(now),
+            since=node.since,
+            heard_at=node.heard_at,
+            software=info.software if info else "",
+            hardware=info.hardware if info else "",
+            models=info.models if info else [],
+            rss_mb=health.rss_mb if health else None,
+            uptime_s=health.uptime_s if health else None,
+            outbox_messages=health.outbox_messages if health else None,
+            outbox_lost=health.outbox_lost if health else None,
+            cameras=health.cameras if health else [],
+        )
+
+    def camera(self, camera: CameraState) -> CameraView:
+        status = camera.status
+        return CameraView(
+            node=camera.node,
+            camera=camera.camera,
+            bay=status.bay,
+            state=status.state,
+            since=status.since,
+            text=status.text,
+        )
+
+    def display(self, content: DisplayContent, now: datetime) -> DisplayView:
+        panels = [DisplayPanelView(slot=p.slot, gtin=p.gtin, side=p.side) for p in content.panels]
+        return DisplayView(
+            display=content.display,
+            bay=content.bay,
+            revision=content.revision,
+            panels=panels,
+            captured_at=content.captured_at,
+            at=now,
+        )
+
+    def screens(self, facts: Facts, memory: StoreMemory, now: datetime) -> list[Screen]:
+        """What open pages are told of a batch's facts, displays first."""
+        found = [Screen(f"display/{content.display}", self.display(content, now)) for content in facts.displays]
+        for fresh in facts.fresh:
+            message = fresh.message
+            if isinstance(message, Happening) and fresh.outcome == "applied":
+                view = self.event(message, fresh.received_at)
+                found.append(Screen(f"event/{message.bay}/{message.slot}", view, is_state=False))
+        for bay, slot in sorted(facts.slots):
+            found.append(Screen(f"slot/{bay}/{slot}", self.slot(bay, slot, memory.reading(bay, slot, now))))
+        found += [Screen(f"alert/{change.id}", self.alert(change)) for change in facts.alerts]
+        found += [Screen(f"bay/{bay}", self.bay(bay, state)) for bay, state in facts.bays.items()]
+        for node in sorted(facts.nodes | facts.beats):
+            found.append(Screen(f"node/{node}", self.node(memory.state.nodes[node], now)))
+        for node, camera in sorted(facts.cameras):
+            found.append(Screen(f"camera/{node}/{camera}", self.camera(memory.state.cameras[node, camera])))
+        return found
+
+    def snapshot(self, topics: Iterable[str], memory: StoreMemory, now: datetime) -> list[Screen]:
+        """All present state under these topics: what a page gets first."""
+        facts = memory.everything(now)
+        facts.slots = set(self._plan.slots) | set(memory.state.slots)
+        facts.nodes = set(memory.state.nodes)
+        facts.cameras = set(memory.state.cameras)
+        return [screen for screen in self.screens(facts, memory, now) if covers(topics, screen.topic)]
+
+    def _name(self, planned: PlannedSlot | None, gtin: str | None) -> Text:
+        if planned is not None:
+            return self._catalogue.name(planned.gtin, planned.name)
+        return self._catalogue.name(gtin)
+
+
+def covers(wanted: Iterable[str], topic: str) -> bool:
+    """Whether one of the wanted topics is the topic or a level above it.
+
+    >>> covers(["slot/a01"], "slot/a01/s1-02"), covers(["slot/a0"], "slot/a01/s1-02")
+    (True, False)
+    """
+    return any(topic == one or topic.startswith(one + "/") for one in wanted)
+
+
+def _place(bay: str, slot: str) -> PlaceView:
+    place = place_of(bay, slot)
+    return PlaceView(bay=place.bay, shelf=place.shelf, slot=place.slot)
+
+
+DisplayView.model_rebuild()

@@ -1,0 +1,84 @@
+"""What the collector needs from the world."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from shelf_collector.core.inbox import SlotMessage
+from shelf_collector.core.memory import Facts
+from shelf_collector.core.state import StoreState
+from shelf_collector.core.views import Screen
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """A message as it came from the broker. ``token`` is the bus's own, to acknowledge it by."""
+
+    topic: str
+    payload: bytes
+    retained: bool
+    received_at: datetime
+    token: object = None
+
+
+@dataclass(frozen=True, slots=True)
+class SetAside:
+    """A message that could not be used, and why. ``payload`` is its beginning, ``source`` what it claims."""
+
+    topic: str
+    payload: bytes
+    problem: str
+    at: datetime
+    source: str | None = None
+
+
+class Bus(Protocol):
+    """The broker: what was stored is acknowledged, and what is true now is published."""
+
+    @property
+    def is_connected(self) -> bool: ...
+
+    def acknowledge(self, deliveries: Sequence[Delivery]) -> None:
+        """Tell the broker that these need not be sent again. Call after the commit, from any thread."""
+        ...
+
+    def post(self, topic: str, payload: bytes) -> None:
+        """Make this the retained message of a topic; empty clears it. The newest wins; never waits."""
+        ...
+
+
+class History(Protocol):
+    """Durable memory. Called by one thread only."""
+
+    def known(self, messages: Sequence[SlotMessage]) -> set[tuple[str, str]]:
+        """Which (source, id) of these were stored before."""
+        ...
+
+    def store(self, facts: Facts, state: StoreState, set_aside: Sequence[SetAside]) -> None:
+        """Write all of it in one transaction. Raises: StorageProblem when it could not be written."""
+        ...
+
+    def prune(self, now: datetime) -> int:
+        """Forget what is older than the history is kept. Returns how many messages went."""
+        ...
+
+
+class Screens(Protocol):
+    """The open web pages."""
+
+    def show(self, screen: Screen) -> None:
+        """Send to all who listen to its topic. Any thread; never waits."""
+        ...
+
+
+class Clock(Protocol):
+    def now(self) -> datetime:
+        """UTC."""
+        ...
+
+
+class StorageProblem(Exception):
+    """The database could not be read or written; what to do stands in the text."""
