@@ -57,12 +57,12 @@ def render(scene: Scene) -> Rendered:
     paint_people(canvas, scene.figures, scene.camera, light=light)
     areas = {item.number: _whole_area(item.number, scene) for item in scene.items}
     for figure in scene.figures:
-        areas |= {item.number: _whole_area(item.number, scene) for item in figure.held.values()}
+        areas |= {held.item.number: _whole_area(held.item.number, scene) for held in figure.held}
     return Rendered(canvas, areas)
 
 
 def _whole_area(number: int, scene: Scene) -> float:
-    everything = [*scene.items, *(item for figure in scene.figures for item in figure.held.values())]
+    everything = [*scene.items, *(held.item for figure in scene.figures for held in figure.held)]
     item = next(item for item in everything if item.number == number)
     nowhere = Canvas(np.zeros((1, 1, 3), np.uint8), np.zeros((1, 1), np.int16), np.zeros((1, 1), np.int16))
     return paint_item(nowhere, item, scene.camera, clip=(0, 0, 0, 0))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from functools import lru_cache
 
 import cv2
@@ -11,26 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shelf_simulator.adapters.pictures import Colour, Mask, Picture, mixed
-from shelf_simulator.adapters.shelf_painter import Canvas, PlacedItem, paint_item
+from shelf_simulator.adapters.shelf_painter import Canvas, paint_item
 from shelf_simulator.core.geometry import Camera, FloatArray
-from shelf_simulator.core.people import DIRECTIONS, Part, outline_heights
+from shelf_simulator.core.items import PlacedItem
+from shelf_simulator.core.people import DIRECTIONS, Figure, Part, outline_heights
 
 BODY, HAND, ARM = 1, 10, 20
 _TILE_PX = 256
-
-
-@dataclass(frozen=True, eq=False)
-class Figure:
-    """A person to draw: parts and what each hand holds (0 left, 1 right)."""
-
-    parts: Sequence[Part]
-    held: dict[int, PlacedItem] = field(default_factory=dict)
-
-    @property
-    def nearness_mm(self) -> float:
-        """Mean z of the body; what is larger is further from the aisle."""
-        body = [part.middle_z_mm for part in self.parts if part.kind == "body"] or [0.0]
-        return sum(body) / len(body)
 
 
 def part_code(person: int, kind: str, owner: int) -> int:
@@ -43,10 +29,13 @@ def paint_people(canvas: Canvas, figures: Sequence[Figure], camera: Camera, *, l
     order = sorted(range(len(figures)), key=lambda i: -figures[i].nearness_mm)
     for person in order:
         figure = figures[person]
-        held = dict(figure.held)
+        begun: set[int] = set()
         for part in figure.parts:
-            if part.kind == "hand" and part.owner in held:
-                _paint_held(canvas, held.pop(part.owner), camera, light)
+            if part.kind == "hand" and part.owner not in begun:
+                begun.add(part.owner)
+                for held in figure.held:
+                    if held.hand == part.owner:
+                        _paint_held(canvas, held.item, camera, light)
             _paint_part(canvas, part, camera, part_code(person, part.kind, part.owner), light)
 
 

@@ -9,13 +9,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from shelf_simulator.adapters.optics import Optics
-from shelf_simulator.adapters.people_painter import Figure
 from shelf_simulator.adapters.pictures import Colour, from_hsv
-from shelf_simulator.adapters.shelf_painter import Look, PlacedItem
+from shelf_simulator.adapters.shelf_painter import Look
 from shelf_simulator.core.design import BayDesign, Pack, Shelf, SlotDesign, design_bay, slots_of_shelf
 from shelf_simulator.core.geometry import Camera, camera_over
+from shelf_simulator.core.items import HeldItem, PlacedItem, placed
 from shelf_simulator.core.packs import invent_pack
-from shelf_simulator.core.people import Reach, Stance, invent_appearance, pose_person
+from shelf_simulator.core.people import Figure, Reach, Stance, invent_appearance, pose_person
 
 _HELD_FROM = 20_000
 
@@ -169,12 +169,12 @@ def invent_optics(rng: np.random.Generator, *, plain: bool = False) -> Optics:
         return Optics(gain=float(rng.uniform(0.9, 1.1)), noise=float(rng.uniform(1, 4)))
     shaken = rng.random() < 0.12
     return Optics(
-        gain=float(np.clip(rng.normal(1.0, 0.22), 0.45, 1.6)),
+        gain=float(np.clip(rng.normal(1.1, 0.22), 0.55, 1.6)),
         warmth=float(np.clip(rng.normal(0, 0.7), -1.8, 1.8)),
         gamma=float(np.clip(rng.normal(1.0, 0.18), 0.6, 1.6)),
-        gradient=float(rng.uniform(0, 0.45)),
+        gradient=float(rng.uniform(0, 0.35)),
         gradient_angle_rad=float(rng.uniform(0, 2 * math.pi)),
-        vignette=float(rng.uniform(0, 0.4)),
+        vignette=float(rng.uniform(0, 0.3)),
         blur_px=float(rng.choice([0.0, 0.6, 0.6, 0.9, 1.3, 2.0])),
         noise=float(rng.choice([0.5, 1.5, 2.5, 4.0, 7.0, 11.0])),
         motion_px=int(rng.integers(3, 8)) if shaken else 0,
@@ -203,36 +203,6 @@ def stock(rng: np.random.Generator, design: BayDesign, *, close: bool = False) -
     return items
 
 
-def placed(
-    slot: SlotDesign,
-    design: BayDesign,
-    column: int,
-    row: int,
-    number: int,
-    rng: np.random.Generator,
-    *,
-    tidy: float = 1.0,
-) -> PlacedItem:
-    """An item in its column and row (0 at the rear), a little out of line."""
-    pack = slot.pack
-    free_x = max(0.0, slot.column_pitch_mm - pack.width_mm) / 2
-    free_z = max(0.0, design.depth_mm / slot.rows - pack.depth_mm) / 2
-    x = slot.column_x_mm(column)
-    turn = min(0.09, 0.035 * tidy) if pack.shape == "box" else 0.03
-    return PlacedItem(
-        number=number,
-        pack=pack,
-        x_mm=x + float(np.clip(rng.normal(0, 2.2 * tidy), -free_x, free_x)),
-        y_mm=slot.shelf.board_y_mm,
-        z_mm=slot.row_z_mm(row, design.depth_mm) + float(np.clip(rng.normal(0, 3.0 * tidy), -free_z, free_z)),
-        shelf=design.shelves.index(slot.shelf),
-        column_x_mm=x,
-        yaw_rad=float(np.clip(rng.normal(0, turn), -0.14, 0.14)),
-        variant=int(rng.integers(3)),
-        light=float(np.clip(rng.normal(1.0, 0.02), 0.94, 1.06)),
-    )
-
-
 def _people(
     rng: np.random.Generator, design: BayDesign, camera: Camera, items: Sequence[PlacedItem], *, close: bool
 ) -> list[Figure]:
@@ -250,11 +220,11 @@ def _people(
         reaching = rng.random() < 0.85
         both = reaching and rng.random() < 0.22
         hands: list[Reach | None] = [None, None]
-        held: dict[int, PlacedItem] = {}
+        held: list[HeldItem] = []
         right = rng.random() < 0.5
         aim_x = slot.x_mm + float(rng.uniform(0, 1)) * slot.width_mm
-        if reaching and rng.random() < 0.75:
-            aside = float(rng.uniform(200, 700)) * (-1 if right else 1)
+        if reaching:
+            aside = float(rng.uniform(100, 620)) * (-1 if right else 1)
             stance_x = aim_x + aside
         else:
             stance_x = float(rng.uniform(-450, design.width_mm + 450))
@@ -265,17 +235,17 @@ def _people(
         for owner in (0, 1):
             if reaching and (both or owner == int(right)):
                 goal = slot if owner == int(right) else design.slots[int(rng.integers(len(design.slots)))]
-                if owner != int(right) and abs(goal.x_mm - stance_x) > 700:
+                if owner != int(right) and abs(goal.x_mm + goal.width_mm / 2 - stance_x) > 520:
                     goal = slot
                 reach, item = _grip(rng, design, goal, items, _HELD_FROM + 2 * person + owner)
                 hands[owner] = reach
                 if item is not None:
-                    held[owner] = item
+                    held.append(HeldItem(owner, item))
         floor_y = design.height_mm
         if close:  # the plain shelf may hang at any height: stand so that the arm is level with it
             floor_y = slot.shelf.board_y_mm + float(rng.uniform(900, 1350))
         stance = Stance(stance_x, stance_z, float(rng.normal(0, 0.3)))
-        figures.append(Figure(pose_person(look, stance, floor_y, *hands), held))
+        figures.append(Figure(pose_person(look, stance, floor_y, *hands), tuple(held)))
     return figures
 
 

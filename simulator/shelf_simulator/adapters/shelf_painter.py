@@ -18,10 +18,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shelf_simulator.adapters.pack_art import BoxArt, box_art
-from shelf_simulator.adapters.pictures import Colour, Mask, Picture, mixed, resized, write_fitting
+from shelf_simulator.adapters.pictures import Colour, Mask, Picture, mixed, resized, shaded, write_fitting
 from shelf_simulator.adapters.turned_art import sprite_of
 from shelf_simulator.core.design import BOARD_THICKNESS_MM, BayDesign, Pack
 from shelf_simulator.core.geometry import Camera, FloatArray
+from shelf_simulator.core.items import PlacedItem
 
 _LEVELS = (0.12, 0.2, 0.3, 0.42, 0.6, 0.85, 1.2, 1.7, 2.0)
 _FAR_Z_MM = 30_000
@@ -43,28 +44,6 @@ class Look:
     label_style: int = 0
     rear_light: float = 0.62
     tier_light: tuple[float, ...] = ()
-
-
-@dataclass(frozen=True)
-class PlacedItem:
-    """An item that stands somewhere: the middle of its base in mm.
-
-    Attributes:
-        number: 1 to 30000, its id in the id picture; must be unique in a scene.
-        shelf: index of the shelf it stands on, from the top; -1 when it is in a hand.
-        yaw_rad: how it is turned; variant: 0 to 2, for round packs; light: its own gain.
-    """
-
-    number: int
-    pack: Pack
-    x_mm: float
-    y_mm: float
-    z_mm: float
-    shelf: int = -1
-    column_x_mm: float = 0.0
-    yaw_rad: float = 0.0
-    variant: int = 0
-    light: float = 1.0
 
 
 @dataclass(eq=False)
@@ -349,7 +328,7 @@ def _paint_box(
         matrix = cv2.getPerspectiveTransform(source, quad.astype(np.float32))
         size = (box[2] - box[0], box[3] - box[1])
         drawn = cv2.warpPerspective(
-            shaded_level(texture, gain * light), matrix, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+            shaded(texture, gain * light), matrix, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
         )
         mask = np.zeros((size[1], size[0]), np.uint8)
         cv2.fillConvexPoly(mask, (quad * 16).round().astype(np.int32), 255, cv2.LINE_8, 4)
@@ -358,10 +337,6 @@ def _paint_box(
         window.ids[seen] = item.number
         window.depths[seen] = round(item.z_mm + ahead)
     return float(cv2.contourArea(cv2.convexHull(pixels.astype(np.float32))))
-
-
-def shaded_level(texture: Picture, gain: float) -> Picture:
-    return cv2.convertScaleAbs(texture, alpha=gain)  # type: ignore[return-value]
 
 
 def _level(px_per_mm: float) -> float:

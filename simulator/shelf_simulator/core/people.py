@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 
 from shelf_simulator.core.geometry import Camera, FloatArray
+from shelf_simulator.core.items import HeldItem
 
 PartKind = Literal["hand", "arm", "body"]
 Bgr = tuple[int, int, int]
@@ -53,6 +55,20 @@ class Part:
         return float(self.spheres[:, 2].mean())
 
 
+@dataclass(frozen=True, eq=False)
+class Figure:
+    """A person as posed: parts, those further from the aisle first, and what the hands hold."""
+
+    parts: Sequence[Part]
+    held: tuple[HeldItem, ...] = ()
+
+    @property
+    def nearness_mm(self) -> float:
+        """Mean z of the body; what is larger is further from the aisle."""
+        body = [part.middle_z_mm for part in self.parts if part.kind == "body"] or [0.0]
+        return sum(body) / len(body)
+
+
 @dataclass(frozen=True)
 class Appearance:
     """What a person looks like."""
@@ -81,10 +97,18 @@ class Stance:
 
 @dataclass(frozen=True)
 class Reach:
-    """Where one hand is: its grip point in mm and how open it is (0 fist to 1 flat)."""
+    """Where one hand is.
+
+    Attributes:
+        grip_mm: its grip point; openness: 0 fist to 1 flat.
+        aim_mm: where the body bends and leans to, the grip itself by default.
+        effort: how much of that bending is done, 0 (upright) to 1.
+    """
 
     grip_mm: tuple[float, float, float]
     openness: float = 0.6
+    aim_mm: tuple[float, float, float] | None = None
+    effort: float = 1.0
 
 
 _SKINS: tuple[Bgr, ...] = (
@@ -132,22 +156,25 @@ def pose_person(
     hands get where they should; what is out of reach still is reached (with an arm a little too long).
     """
     h = look.height_mm
-    targets = [np.array(reach.grip_mm) for reach in (left, right) if reach is not None]
-    wanted = np.mean(targets, axis=0) if targets else None
+    reaches = [reach for reach in (left, right) if reach is not None and reach.effort > 0]
     standing_shoulder_y = floor_y_mm - 0.82 * h
     drop, lean, shift = 0.0, 0.04 * h, 0.0
-    if wanted is not None:
+    if reaches:
+        weights = np.array([reach.effort for reach in reaches])
+        aims = np.array([reach.aim_mm or reach.grip_mm for reach in reaches])
+        wanted = weights @ aims / weights.sum()
+        effort = float(weights.max())
         below = float(wanted[1]) - standing_shoulder_y
-        drop = float(np.clip((below - 0.22 * h) * 0.8, 0.0, 0.40 * h))
-        lean = float(np.clip(0.04 * h + below * 0.24, 0.02 * h, 0.21 * h))
-        shift = float(np.clip((wanted[0] - stance.x_mm) * 0.3, -0.11 * h, 0.11 * h))
+        drop = effort * float(np.clip((below - 0.22 * h) * 0.8, 0.0, 0.40 * h))
+        lean += effort * float(np.clip(below * 0.24, -0.02 * h, 0.17 * h))
+        shift = effort * float(np.clip((wanted[0] - stance.x_mm) * 0.3, -0.11 * h, 0.11 * h))
     hips = np.array([stance.x_mm, floor_y_mm - 0.52 * h + drop, stance.z_mm - 0.25 * drop])
     rise = math.sqrt(max(1.0, (0.30 * h) ** 2 - min(lean, 0.28 * h) ** 2 - min(abs(shift), 0.2 * h) ** 2 * 0.5))
     chest = hips + np.array([shift, -rise, lean])
     turn = stance.turn_rad
     across = np.array([math.cos(turn), 0.0, -math.sin(turn)])
     ahead = np.array([math.sin(turn), 0.0, math.cos(turn)])
-    tilt = np.array([0.0, 0.22 * shift * (1 if shift > 0 else -1), 0.0]) if wanted is not None else np.zeros(3)
+    tilt = np.array([0.0, 0.22 * abs(shift), 0.0])
     half = 0.092 * h * look.girth**0.4
     shoulders = [chest - across * half - tilt * (1 if shift < 0 else 0), chest + across * half]
     parts: list[Part] = []
@@ -261,7 +288,7 @@ def _arm(
     stretch = max(1.0, distance / (0.985 * (upper + fore)))
     upper, fore = upper * stretch, fore * stretch
     along = _unit(away)
-    pole = np.array([0.0, 0.75, -0.35]) + across * side * 0.75
+    pole = np.array([0.0, 0.72, -0.3]) + across * side * 0.68
     pole = _unit(pole - along * float(pole @ along))
     part_way = (upper**2 - fore**2 + distance**2) / (2 * max(distance, 1.0))
     out = math.sqrt(max(0.0, upper**2 - part_way**2))
