@@ -14,7 +14,7 @@ from typing import Annotated, Final, Literal, TypeVar
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, WithJsonSchema
 
 from shelf_contracts.errors import MessageProblem, Problem, shown
-from shelf_contracts.files import problems_of
+from shelf_contracts.files import problems_of, refuse_constant
 from shelf_contracts.messages import SlotEvent, StockLevel, UtcTime
 
 M = TypeVar("M", bound=BaseModel)
@@ -140,8 +140,8 @@ def _parse_json(topic: str, payload: bytes) -> dict[str, object]:
         found = f"{len(payload)} bytes"
         raise MessageProblem(topic, [Problem("", found, f"must be at most {LARGEST_PAYLOAD_BYTES} bytes")])
     try:
-        content = json.loads(payload)
-    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
+        content = json.loads(payload, parse_constant=refuse_constant)
+    except (ValueError, RecursionError) as error:  # ValueError: no UTF-8, no JSON, NaN, a number of 5000 digits
         raise MessageProblem(topic, [Problem("", "not JSON", str(error) or "nested too deep")]) from error
     if not isinstance(content, dict):
         raise MessageProblem(topic, [Problem("", shown(content), "must be a JSON object")])

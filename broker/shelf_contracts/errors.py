@@ -31,7 +31,10 @@ class Problem:
 
 def shown(value: Any) -> str:
     """A value as it may be printed in an error: on one line, never longer than 80 characters."""
-    text = repr(value)
+    try:
+        text = repr(value)
+    except (RecursionError, ValueError):  # nested too deep; an integer of more than 4300 digits
+        return f"({type(value).__name__})"
     return text if len(text) <= _LONGEST_VALUE else text[: _LONGEST_VALUE - 1] + "…"
 
 

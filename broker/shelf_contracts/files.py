@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import json
+import os
 import tomllib
 from pathlib import Path
 from typing import Any, TypeVar
@@ -37,7 +38,10 @@ def write_json(path: Path | str, model: BaseModel) -> None:
     file = Path(path)
     file.parent.mkdir(parents=True, exist_ok=True)
     part = file.with_name(file.name + ".part")
-    part.write_text(model.model_dump_json(indent=2, by_alias=True, exclude_none=True) + "\n", encoding="utf-8")
+    with part.open("w", encoding="utf-8") as out:
+        out.write(model.model_dump_json(indent=2, by_alias=True, exclude_none=True) + "\n")
+        out.flush()
+        os.fsync(out.fileno())  # else a power cut after the rename may leave an empty file
     part.replace(file)
 
 
@@ -52,10 +56,15 @@ def _read_content(file: Path) -> Any:
         raise FileProblems(file, [Problem("", found, f"must be at most {LARGEST_FILE_BYTES} bytes")])
     try:
         text = raw.decode("utf-8")
-        return tomllib.loads(text) if file.suffix == ".toml" else json.loads(text)
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError, json.JSONDecodeError, RecursionError) as error:
+        return tomllib.loads(text) if file.suffix == ".toml" else json.loads(text, parse_constant=refuse_constant)
+    except (ValueError, RecursionError) as error:  # ValueError: no UTF-8, no TOML or JSON, a number of 5000 digits
         kind = "TOML" if file.suffix == ".toml" else "JSON"
         raise FileProblems(file, [Problem("", f"not {kind}", str(error) or "nested too deep")]) from error
+
+
+def refuse_constant(name: str) -> float:
+    """For ``json.loads``: NaN and Infinity are no JSON, and no figure of ours may be one."""
+    raise ValueError(f"{name} is not a JSON number")
 
 
 def problems_of(error: ValidationError, model: type[BaseModel] | None = None) -> list[Problem]:

@@ -27,7 +27,10 @@ def iso_time(moment: datetime) -> str:
 
 
 def _in_utc(moment: datetime) -> datetime:
-    return moment.astimezone(UTC)
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError as error:
+        raise ValueError("must lie within the years 1 to 9999 in UTC") from error
 
 
 UtcTime = Annotated[
@@ -36,7 +39,7 @@ UtcTime = Annotated[
 
 
 class Message(BaseModel):
-    model_config = ConfigDict(extra="ignore", frozen=True)
+    model_config = ConfigDict(extra="ignore", frozen=True, allow_inf_nan=False)
 
 
 class StockLevel(Message):
@@ -62,6 +65,8 @@ class StockLevel(Message):
         high = self.count_high if self.count_high is not None else self.count
         if self.count is not None and low is not None and high is not None and not low <= self.count <= high:
             raise ValueError(f"count {self.count} must lie within count_low {low} and count_high {high}")
+        if low is not None and high is not None and low > high:
+            raise ValueError(f"count_low {low} must not exceed count_high {high}")
         return self
 
 

@@ -7,6 +7,7 @@ What is not known stays None and is shown as not known; allergens are never gues
 from __future__ import annotations
 
 from datetime import date, datetime
+from decimal import ROUND_HALF_UP, Decimal
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -33,7 +34,7 @@ class _Facts(BaseModel):
 class NetContent(_Facts):
     """What is in the pack, as on the pack: 250 g, 1 l, 6 pieces."""
 
-    amount: Annotated[float, Field(gt=0)]
+    amount: Annotated[float, Field(ge=0.001, le=1_000_000)]
     unit: Literal["g", "kg", "ml", "cl", "l", "piece"]
 
 
@@ -126,27 +127,28 @@ def text_in(text: Text | None, language: str) -> str:
     """The text in a language, else English, else any; empty when there is none."""
     if not text:
         return ""
-    return text.get(language) or text.get("en") or next(iter(text.values()))
+    return text.get(language) or text.get("en") or next((other for other in text.values() if other), "")
 
 
-_PER_BASE: dict[str, tuple[float, str]] = {
-    "g": (1000.0, "kg"),
-    "kg": (1.0, "kg"),
-    "ml": (1000.0, "l"),
-    "cl": (100.0, "l"),
-    "l": (1.0, "l"),
-    "piece": (1.0, "piece"),
+_PER_BASE: dict[str, tuple[int, str]] = {
+    "g": (1000, "kg"),
+    "kg": (1, "kg"),
+    "ml": (1000, "l"),
+    "cl": (100, "l"),
+    "l": (1, "l"),
+    "piece": (1, "piece"),
 }
 
 
 def unit_price(price: Price, content: NetContent) -> tuple[int, str]:
-    """Price in cents for one kg, litre or piece (Directive 98/6/EC), rounded to the cent, and that unit.
+    """Price in cents for one kg, litre or piece (Directive 98/6/EC), rounded to the cent (half up), and that unit.
 
     >>> unit_price(Price(cents=249), NetContent(amount=250, unit="g"))
     (996, 'kg')
     """
     factor, unit = _PER_BASE[content.unit]
-    return round(price.cents * factor / content.amount), unit
+    exact = Decimal(price.cents) * factor / Decimal(str(content.amount))
+    return int(exact.quantize(Decimal(1), ROUND_HALF_UP)), unit
 
 
 def valid_price(price: Price | None, now: datetime) -> Price | None:

@@ -35,9 +35,7 @@ def build(name: str, **ids: str) -> str:
         value = ids.get(match[1])
         if value is None:
             raise TopicProblem(f"{name}: the id {match[1]!r} is missing")
-        if not _LEVEL.match(value):
-            raise TopicProblem(f"{name}: {match[1]} = {value!r}: must match {LEVEL_PATTERN}")
-        return value
+        return _checked_level(name, match[1], value)
 
     return _PLACE.sub(fill, address)
 
@@ -47,8 +45,11 @@ def subscription(name: str, **ids: str) -> str:
 
     >>> subscription("node_status", store="nl-ams-001")
     'smartshelf/v1/nl-ams-001/node/+/status'
+
+    Raises: TopicProblem when an id is no topic level.
     """
-    return _PLACE.sub(lambda match: ids.get(match[1], "+"), BY_NAME[name].address)
+    given = {key: _checked_level(name, key, value) for key, value in ids.items() if value != "+"}
+    return _PLACE.sub(lambda match: given.get(match[1], "+"), BY_NAME[name].address)
 
 
 def parse(topic: str) -> Address:
@@ -61,6 +62,12 @@ def parse(topic: str) -> Address:
         if found:
             return Address(row, found.groupdict())
     raise TopicProblem(f"{topic!r} is not in the catalog (docs/topics.md lists the topics)")
+
+
+def _checked_level(name: str, key: str, value: str) -> str:
+    if not _LEVEL.fullmatch(value):  # not match(): "$" would let a closing line end through
+        raise TopicProblem(f"{name}: {key} = {value!r}: must match {LEVEL_PATTERN}")
+    return value
 
 
 def _pattern(row: Topic) -> re.Pattern[str]:
