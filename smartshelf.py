@@ -17,7 +17,7 @@ class Component:
 
 
 COMPONENTS = {
-    "demo": Component("shelf_simulator.demo_cli", "demo", "A small simulated shop, from camera to display."),
+    "demo": Component("shelf_simulator.demo.cli", "demo", "A small simulated shop, from camera to display."),
     "edge": Component("shelf_edge.cli", "edge", "A node: cameras in, events out. Also replays recordings."),
     "collector": Component("shelf_collector.cli", "collector", "The store's memory: state, displays, alerts, API."),
     "broker": Component("shelf_broker.cli", "broker", "The MQTT broker, embedded or Mosquitto."),

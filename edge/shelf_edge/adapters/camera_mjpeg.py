@@ -38,6 +38,7 @@ class MjpegCamera:
         self._connection: http.client.HTTPConnection | None = None
         self._response: http.client.HTTPResponse | None = None
         self._boundary = b""
+        self._at_boundary = False
         self._number = 0
 
     @property
@@ -63,8 +64,10 @@ class MjpegCamera:
             raise SourceProblem(f"{self.name}: {error}") from error
 
     def close(self) -> None:
-        if self._connection is not None:
-            self._connection.close()
+        # The response holds the socket for itself: closing the connection alone would leak it.
+        for held in (self._response, self._connection):
+            if held is not None:
+                held.close()
         self._connection = self._response = None
 
     def _request(self) -> None:
@@ -80,7 +83,7 @@ class MjpegCamera:
             connection = kind(url.hostname or "", url.port, timeout=self._timeout_s)
             self._connection = connection
             connection.request("GET", path, headers=headers)
-            response = connection.getresponse()
+            response = self._response = connection.getresponse()
         except (OSError, http.client.HTTPException) as error:
             self.close()
             raise SourceProblem(f"{self.name}: {error}") from error
@@ -91,43 +94,54 @@ class MjpegCamera:
         if content == "multipart/x-mixed-replace":
             boundary = str(response.headers.get_param("boundary", "") or "")
             self._boundary = b"--" + boundary.lstrip("-").encode()
+            self._at_boundary = False
         elif content != "image/jpeg":
             self.close()
             allowed = "must be multipart/x-mixed-replace or image/jpeg"
             raise SourceProblem(f"{self.name}: Content-Type = {content!r}: {allowed}")
-        self._response = response
 
     def _next_part(self) -> tuple[bytes, float]:
         """One part of the stream: its body and capture time."""
         assert self._response is not None, "open comes first"
-        length, stamp = -1, ""
-        seen_boundary, skipped = False, 0
-        while True:
-            line = self._response.readline(_LONGEST_HEADER_BYTES)
-            skipped += len(line)
-            if not line or skipped > LARGEST_FILE_BYTES:
-                raise ConnectionError("the stream ended" if not line else "no picture in the stream")
-            text = line.strip()
-            if not seen_boundary:
-                seen_boundary = text.startswith(self._boundary)
-                continue
-            if not text:
-                if length < 0 and not stamp:
-                    continue
-                break
-            key, _, value = text.partition(b":")
+        if not self._at_boundary:
+            self._read_to_boundary()
+        length, stamp = None, ""
+        while line := self._read_line().strip():
+            key, _, value = line.partition(b":")
             name = key.strip().lower()
             if name == b"content-length":
                 length = int(value)
             elif name == b"x-timestamp":
                 stamp = value.decode("ascii", "replace").strip()
+        arrived_s = time.time()
+        if length is None:
+            # Some cameras leave it out: the picture ends where the next part begins.
+            body = self._read_to_boundary().removesuffix(b"\r\n")
+            return body, _capture_time(stamp, arrived_s)
         if not 0 < length <= LARGEST_FILE_BYTES:
             raise ValueError(f"Content-Length of a part = {length}: must be 1 to {LARGEST_FILE_BYTES}")
-        arrived_s = time.time()
         body = self._response.read(length)
         if len(body) < length:
             raise ConnectionError("the stream ended within a picture")
+        self._at_boundary = False
         return body, _capture_time(stamp, arrived_s)
+
+    def _read_to_boundary(self) -> bytes:
+        """Everything before the next boundary line, which is read too."""
+        before = bytearray()
+        while not (line := self._read_line()).startswith(self._boundary):
+            before += line
+            if len(before) > LARGEST_FILE_BYTES:
+                raise ValueError(f"no boundary within {LARGEST_FILE_BYTES} bytes")
+        self._at_boundary = True
+        return bytes(before)
+
+    def _read_line(self) -> bytes:
+        assert self._response is not None
+        line = self._response.readline(_LONGEST_HEADER_BYTES)
+        if not line:
+            raise ConnectionError("the stream ended")
+        return line
 
     def _next_single(self) -> tuple[bytes, float]:
         """A picture of a camera that answers one a request."""
@@ -137,6 +151,7 @@ class MjpegCamera:
         assert self._response is not None
         stamp, arrived_s = self._response.headers.get("X-Timestamp", ""), time.time()
         body = self._response.read(LARGEST_FILE_BYTES + 1)
+        self._response.close()
         self._response = None
         if len(body) > LARGEST_FILE_BYTES:
             raise ValueError(f"a picture must be at most {LARGEST_FILE_BYTES} bytes")

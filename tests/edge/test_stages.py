@@ -1,0 +1,107 @@
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shelf_edge.adapters.clock import SystemClock
+from shelf_edge.core.frame import Frame
+from shelf_edge.ports import SourceEnded, SourceProblem
+from shelf_edge.stages import CameraState, Capture, LatestFrame
+
+PICTURE = np.zeros((32, 32, 3), np.uint8)
+
+
+def frame(number: int) -> Frame:
+    return Frame(PICTURE, float(number), number)
+
+
+@given(st.lists(st.booleans(), max_size=60))
+def test_every_frame_is_either_taken_or_counted_as_dropped(puts: list[bool]) -> None:
+    hand_off = LatestFrame(threading.Condition())
+    taken, last = 0, -1
+    for number, is_put in enumerate(puts):
+        if is_put:
+            hand_off.put(frame(number))
+            last = number
+        else:
+            got = hand_off.take()
+            taken += got is not None
+            assert got is None or got.number == last
+    waiting = hand_off.take() is not None
+    assert hand_off.seen == taken + hand_off.dropped + waiting
+
+
+class ScriptedSource:
+    """A camera that does what the script says: a number of frames, or an exception to raise."""
+
+    def __init__(self, script: list[int | Exception]) -> None:
+        self._script: Iterator[int | Exception] = iter(script)
+        self._left = 0
+        self._fault: Exception | None = None
+        self.opened = self.closed = 0
+
+    def open(self) -> None:
+        self.opened += 1
+        step = next(self._script, SourceEnded("over"))
+        self._left, self._fault = (step, SourceProblem("unplugged")) if isinstance(step, int) else (0, step)
+
+    def read(self) -> Frame:
+        time.sleep(0.005)
+        if self._left == 0:
+            assert self._fault is not None
+            raise self._fault
+        self._left -= 1
+        return frame(self._left)
+
+    def close(self) -> None:
+        self.closed += 1
+
+
+def eventually(is_true: Callable[[], bool], within_s: float = 5.0) -> bool:
+    deadline_s = time.monotonic() + within_s
+    while time.monotonic() < deadline_s:
+        if is_true():
+            return True
+        time.sleep(0.01)
+    return False
+
+
+def test_a_lost_camera_is_announced_tried_again_and_announced_when_back() -> None:
+    states: list[CameraState] = []
+    source = ScriptedSource([3, 2])
+    hand_off = LatestFrame(threading.Condition())
+    capture = Capture("c1", source, hand_off, SystemClock(), states.append)
+    capture.start()
+    assert eventually(lambda: len(states) == 4)
+    capture.stop(2)
+    assert [state.is_online for state in states] == [True, False, True, False]
+    assert states[1].text == "unplugged"
+    assert hand_off.seen == 5
+    assert source.opened == source.closed
+
+
+def test_a_camera_that_fails_in_an_unforeseen_way_does_not_end_the_thread() -> None:
+    states: list[CameraState] = []
+    capture = Capture(
+        "c1", ScriptedSource([MemoryError("odd"), 1]), LatestFrame(threading.Condition()), SystemClock(), states.append
+    )
+    capture.start()
+    assert eventually(lambda: any(state.is_online for state in states))
+    capture.stop(2)
+    assert "MemoryError" in states[0].text
+
+
+def test_stop_does_not_wait_for_the_back_off() -> None:
+    capture = Capture(
+        "c1", ScriptedSource([SourceProblem("gone")] * 9), LatestFrame(threading.Condition()), SystemClock(), print
+    )
+    capture.start()
+    assert eventually(lambda: capture.state is not None)
+    began_s = time.monotonic()
+    capture.stop(5)
+    assert time.monotonic() - began_s < 3
