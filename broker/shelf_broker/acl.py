@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from shelf_contracts.catalog import CATALOG, Topic
-from shelf_contracts.topics import subscription
+from shelf_contracts.topics import everything, subscription
 
 ClientRole = Literal["node", "collector", "display", "observer"]
 """The catalog's roles, and ``observer``: reads everything of the store and says nothing."""
@@ -39,14 +39,14 @@ class Permissions:
 
 def permissions_of(client: Client) -> Permissions:
     """A client's permissions: what the catalog says of its role, narrowed to its own id and bays."""
+    if client.role == "observer":
+        return Permissions((), (everything(client.store),))
     publish: list[str] = []
     subscribe: list[str] = []
     for row in CATALOG:
         if row.publisher == client.role:
             publish += _own_filters(row, client)
-        if client.role == "observer":
-            subscribe.append(subscription(row.name, store=client.store))
-        elif client.role in row.subscribers:
+        if client.role in row.subscribers:
             subscribe += _filters_to_read(row, client)
     return Permissions(tuple(publish), tuple(subscribe))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from shelf_contracts.catalog import BY_NAME, CATALOG, Topic
+from shelf_contracts.catalog import BY_NAME, CATALOG, ROOT, Topic
 from shelf_contracts.errors import TopicProblem
 from shelf_contracts.ids import LEVEL_PATTERN
 
@@ -50,6 +50,17 @@ def subscription(name: str, **ids: str) -> str:
     """
     given = {key: _checked_level(name, key, value) for key, value in ids.items() if value != "+"}
     return _PLACE.sub(lambda match: given.get(match[1], "+"), BY_NAME[name].address)
+
+
+def everything(store: str) -> str:
+    """The filter of all topics of a store: for observers, never for a component.
+
+    >>> everything("nl-ams-001")
+    'smartshelf/v1/nl-ams-001/#'
+
+    Raises: TopicProblem when the store is no topic level.
+    """
+    return ROOT.replace("{store}", _checked_level("everything", "store", store)) + "/#"
 
 
 def parse(topic: str) -> Address:

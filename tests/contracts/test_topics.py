@@ -72,6 +72,12 @@ def test_a_subscription_takes_no_wildcards_as_ids_but_the_one_for_any() -> None:
             topics.subscription("node_status", store=bad)
 
 
+def test_everything_of_a_store() -> None:
+    assert topics.everything("s1") == "smartshelf/v1/s1/#"
+    with pytest.raises(TopicProblem):
+        topics.everything("+")
+
+
 @pytest.mark.parametrize(
     "topic",
     [

@@ -276,12 +276,44 @@ def test_what_a_callback_raises_is_counted_and_the_session_goes_on(
     assert "the caller's mistake" in caplog.text
 
 
+@pytest.mark.parametrize("where", ["on_connected", "on_message"])
 def test_stop_from_a_callback_does_not_wait_for_itself(
+    where: str, broker: RunningBroker, eventually: Eventually
+) -> None:
+    stopped_in_s: list[float] = []
+
+    def stop_at_once(*_: object) -> None:
+        began_s = time.monotonic()
+        session.stop(5.0)
+        stopped_in_s.append(time.monotonic() - began_s)
+
+    session = MqttSession(
+        broker.address,
+        client_id="brief",
+        subscriptions=[("x", 1)],
+        **{where: stop_at_once},  # type: ignore[arg-type]
+    )
+    session.start()
+    eventually(lambda: session.counters.connects == 1)
+    session.publish("x", b"")
+    eventually(lambda: stopped_in_s and not session.is_connected)
+    assert stopped_in_s[0] < 1.0
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGSTOP"), reason="needs a way to halt a process")
+def test_a_broker_that_hangs_is_noticed_and_found_again_when_it_goes_on(
     broker: RunningBroker, open_session: Open, eventually: Eventually
 ) -> None:
-    session: MqttSession
-    session = open_session(broker.address, "brief", on_connected=lambda: session.stop(), wait=False)
-    eventually(lambda: session.counters.connects == 1 and not session.is_connected)
+    session = open_session(broker.address, "patient", keepalive_s=1, attempt_timeout_s=0.5)
+    os.kill(broker.pid, signal.SIGSTOP)
+    try:
+        eventually(lambda: not session.is_connected)
+        assert session.publish("x", b"") is False
+    finally:
+        os.kill(broker.pid, signal.SIGCONT)
+    eventually(lambda: session.is_connected)
+    assert session.publish("x", b"")
+    assert session.flush(5.0)
 
 
 def test_a_message_past_its_expiry_is_not_delivered_by_mosquitto(
