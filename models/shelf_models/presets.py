@@ -11,7 +11,7 @@ class Preset:
 
     Attributes:
         name: of the model that comes out.
-        pictures: simulated training pictures; ``val_pictures`` more are kept apart for the figures in the manifest.
+        pictures: simulated pictures; the simulator keeps some of them apart for the figures in the manifest.
         epochs: passes over them.
         width_px, height_px: the model's input. 512 x 288 holds a 16:9 frame without a padded pixel: a square
             letterbox would spend 44 % of the arithmetic on grey.
@@ -22,7 +22,6 @@ class Preset:
 
     name: str
     pictures: int
-    val_pictures: int
     epochs: int
     batch: int = 16
     width_px: int = 512
@@ -35,7 +34,7 @@ class Preset:
 
 
 PRESETS = {
-    "demo": Preset("shelf-demo", pictures=1500, val_pictures=150, epochs=12),
-    "minute": Preset("shelf-minute", pictures=48, val_pictures=8, epochs=2, batch=8),
+    "demo": Preset("shelf-demo", pictures=1600, epochs=12),
+    "minute": Preset("shelf-minute", pictures=48, epochs=2, batch=8),
 }
 """``demo`` is what is shipped (under an hour on two cores); ``minute`` proves the tool chain."""

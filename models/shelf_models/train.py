@@ -67,11 +67,9 @@ def train(preset: Preset, out: Path, work: Path, dataset: Path | None = None) ->
 def _make_pictures(preset: Preset, work: Path) -> Path:
     """Training and validation pictures from the simulator, which is a component of its own: started, not imported."""
     folder = work / "pictures"
-    total = preset.pictures + preset.val_pictures
-    share = f"{preset.val_pictures / total:.6f}"
     command = [
-        sys.executable, "-m", "shelf_simulator", "dataset", "--out", str(folder), "--pictures", str(total),
-        "--val-share", share, "--seed", str(preset.seed), "--workers", str(os.cpu_count() or 1),
+        sys.executable, "-m", "shelf_simulator", "dataset", "--out", str(folder), "--pictures", str(preset.pictures),
+        "--seed", str(preset.seed), "--workers", str(os.cpu_count() or 1),
     ]  # fmt: skip
     subprocess.run(command, check=True)
     return folder
@@ -89,7 +87,7 @@ def _fit_and_export(preset: Preset, pictures: Path, work: Path) -> Path:
     on_gpu = torch.cuda.is_available()
     model = YOLO(preset.architecture)
     model.train(
-        data=str((pictures / "data.yaml").resolve()),
+        data=str(_data_file(pictures, work)),
         imgsz=max(preset.width_px, preset.height_px),
         rect=True,  # batches of the picture's own shape, so the network learns at the size it will run
         epochs=preset.epochs,
@@ -121,6 +119,14 @@ def _fit_and_export(preset: Preset, pictures: Path, work: Path) -> Path:
         format="onnx", imgsz=[preset.height_px, preset.width_px], opset=17, dynamic=False, simplify=True
     )
     return Path(exported)
+
+
+def _data_file(pictures: Path, work: Path) -> Path:
+    """A data file for ultralytics with an absolute path: a relative one it would look for in its own folder."""
+    names = "".join(f"  {index}: {label}\n" for index, label in enumerate(LABELS))
+    file = work / "data.yaml"
+    file.write_text(f"path: {pictures.resolve()}\ntrain: images/train\nval: images/val\nnames:\n{names}")
+    return file
 
 
 def _describe(preset: Preset, folder: Path, pictures: Path) -> Manifest:

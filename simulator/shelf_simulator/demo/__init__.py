@@ -1,0 +1,1 @@
+"""The demo: a small shop made of real processes, and the measurement of it."""

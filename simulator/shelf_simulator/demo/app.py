@@ -1,0 +1,114 @@
+"""The demo's composition root: starts the shop's processes, waits until they work, and keeps or measures them."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from shelf_mqtt.address import BrokerAddress
+from shelf_simulator.demo.children import Child, Children
+from shelf_simulator.demo.observer import Observer
+from shelf_simulator.demo.readiness import answers, slots_known, wait_until
+from shelf_simulator.demo.report import DemoReport, measure
+from shelf_simulator.demo.screens import HeadlessDisplay
+from shelf_simulator.demo.shop import HOST, STORE, Shop
+
+_PART_S = 30.0
+_ALIVE_S = 60.0
+_KNOWN_SHARE = 0.9
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class RunningShop:
+    """A shop whose pages are alive.
+
+    Attributes:
+        ready_s: when they were, seconds since the epoch.
+        set_up_s: how long that took.
+    """
+
+    shop: Shop
+    children: Children
+    edge: Child
+    ready_s: float
+    set_up_s: float
+
+
+@contextmanager
+def open_shop(shop: Shop, stop: threading.Event, say: Say) -> Iterator[RunningShop]:
+    """Start everything; leaving the context stops everything, within 10 s.
+
+    Raises: NotReady, ChildProblem, KeyboardInterrupt when ``stop`` is set while it starts.
+    """
+    shop.write_configs()
+    began_s = time.monotonic()
+    with Children(shop.folder / "logs") as children:
+        say("drawing the shop")
+        children.start(shop.broker_process())
+        children.start(shop.simulator_process())
+        wait_until("the camera", lambda: answers(shop.camera_health()), children, _PART_S, stop.is_set)
+        say("starting the collector")
+        children.start(shop.collector_process())
+        wait_until("the collector", lambda: answers(f"{shop.web}/readyz"), children, _PART_S, stop.is_set)
+        say("starting the node: it checks its model and counts the shelves")
+        edge = children.start(shop.edge_process())
+        wait_until("the node", lambda: _most_known(shop.web), children, _ALIVE_S, stop.is_set)
+        yield RunningShop(shop, children, edge, time.time(), time.monotonic() - began_s)
+
+
+def _most_known(web: str) -> bool:
+    """People may stand before some slots, so not all of them need to be known."""
+    known, planned = slots_known(web)
+    return planned > 0 and known >= _KNOWN_SHARE * planned
+
+
+def keep_open(running: RunningShop, stop: threading.Event) -> None:
+    """Until ``stop``. Raises: ChildProblem when a process ended by itself."""
+    while not stop.wait(0.5):
+        running.children.check()
+
+
+def run_headless(shop: Shop, seconds: float, stop: threading.Event, say: Say) -> DemoReport:
+    """Run for ``seconds`` with headless displays, then score what was said against what happened.
+
+    Raises: as ``open_shop``.
+    """
+    observer = Observer(BrokerAddress(HOST, shop.ports.broker), STORE)
+    displays = [HeadlessDisplay(shop.web, bay) for bay in shop.bays]
+    with open_shop_observed(shop, observer, stop, say) as running:
+        for display in displays:
+            display.start()
+        wait_until("a display", lambda: all(d.is_connected for d in displays), running.children, 10.0, stop.is_set)
+        say(f"measuring for {seconds:g} s")
+        measured_from_s = time.time()
+        deadline_s = time.monotonic() + seconds
+        while time.monotonic() < deadline_s:
+            if stop.wait(0.2):
+                raise KeyboardInterrupt
+            running.children.check()
+        measured_to_s = time.time()
+        # What the last frames showed is still on its way: the node flushes, then the collector is asked.
+        say("stopping the node and comparing with the truth")
+        running.edge.ask_to_stop()
+        running.edge.wait_or_kill(time.monotonic() + running.edge.spec.stop_s)
+        report = measure(running.shop, running.children, observer, displays, measured_from_s, measured_to_s)
+        for display in displays:
+            display.stop()
+        observer.stop()
+    return report
+
+
+@contextmanager
+def open_shop_observed(shop: Shop, observer: Observer, stop: threading.Event, say: Say) -> Iterator[RunningShop]:
+    """``open_shop`` with an observer that hears the node from its first word."""
+    observer.start()
+    try:
+        with open_shop(shop, stop, say) as running:
+            yield running
+    finally:
+        observer.stop()

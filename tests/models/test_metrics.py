@@ -1,0 +1,57 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shelf_models.metrics import PictureResult, score_detections
+
+
+def boxes(*rows: tuple[float, ...]) -> np.ndarray:
+    return np.array(rows, np.float32).reshape(-1, 4)
+
+
+def result(found: np.ndarray, scores: list[float], truth: np.ndarray) -> PictureResult:
+    return PictureResult(found, np.array(scores, np.float32), truth)
+
+
+A, B, FAR = (0, 0, 10, 10), (20, 0, 30, 10), (100, 100, 110, 110)
+
+
+def test_perfect_detections_score_one() -> None:
+    score = score_detections([result(boxes(A, B), [0.9, 0.8], boxes(A, B))], 0.5)
+    assert (score.ap50, score.recall, score.precision, score.count_mae) == (pytest.approx(1.0), 1.0, 1.0, 0.0)
+
+
+def test_a_true_box_is_matched_once() -> None:
+    score = score_detections([result(boxes(A, A), [0.9, 0.8], boxes(A))], 0.5)
+    assert (score.recall, score.precision, score.count_mae) == (1.0, 0.5, 1.0)
+
+
+def test_half_found_with_a_better_false_one() -> None:
+    """The false box comes first: precision 0, then 1/2; half of the recalls get 1/2, the rest nothing."""
+    score = score_detections([result(boxes(FAR, A), [0.9, 0.8], boxes(A, B))], 0.5)
+    assert score.ap50 == pytest.approx(51 / 101 * 0.5)
+
+
+def test_the_threshold_decides_recall_but_not_the_area() -> None:
+    low = score_detections([result(boxes(A, B), [0.9, 0.2], boxes(A, B))], 0.5)
+    assert (low.recall, low.ap50) == (0.5, pytest.approx(1.0))
+
+
+def test_nothing_found_is_nothing() -> None:
+    score = score_detections([result(boxes(), [], boxes(A))], 0.5)
+    assert (score.ap50, score.recall, score.precision, score.count_mae) == (0.0, 0.0, 0.0, 1.0)
+
+
+def test_without_truth_there_is_no_score() -> None:
+    with pytest.raises(ValueError, match="no true box"):
+        score_detections([result(boxes(A), [0.5], boxes())], 0.5)
+
+
+@given(st.integers(0, 700), st.integers(1, 700))
+def test_hundreds_of_boxes_have_no_hidden_cap(found: int, true: int) -> None:
+    grid = boxes(*[(20 * i, 0, 20 * i + 10, 10) for i in range(max(found, true))])
+    score = score_detections([result(grid[:found], [0.9] * found, grid[:true])], 0.5)
+    assert score.recall == pytest.approx(min(found, true) / true)
