@@ -2,31 +2,36 @@
 
 from __future__ import annotations
 
+import logging
+import signal
+import sys
+import threading
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import cv2
 import typer
 from rich.console import Console
 from rich.progress import Progress
 
-from shelf_contracts.files import read_model
-from shelf_contracts.shipped import demo_shop_folder
+from shelf_contracts.errors import ContractError
+from shelf_contracts.files import write_json
+from shelf_simulator import app as parts
 from shelf_simulator.adapters.dataset import contact_sheet, sample, write_dataset
+from shelf_simulator.adapters.live_view import LiveView
+from shelf_simulator.adapters.recording import record as write_recording
 from shelf_simulator.adapters.scenes import invent_packs
-from shelf_simulator.core.design import Pack
-from shelf_simulator.core.packs import PackFile
+from shelf_simulator.core.design import build_planogram
+from shelf_simulator.core.world import World
 
 app = typer.Typer(help="A store made of code: shelves, shoppers, cameras, with ground truth.", no_args_is_help=True)
 console = Console(stderr=True)
 
 Out = Annotated[Path, typer.Option("--out", help="Folder to write to.")]
 Seed = Annotated[int, typer.Option("--seed", min=0, help="The same seed gives the same store.")]
-
-
-def demo_packs() -> list[Pack]:
-    """What the demo shop sells."""
-    return read_model(demo_shop_folder() / "packs.json", PackFile).as_packs()
+Fps = Annotated[float, typer.Option("--fps", min=1, max=60, help="Frames a second.")]
+ScenarioName = Annotated[str, typer.Option("--scenario", help="demo, calm, or a TOML file.")]
+Bay = Annotated[str, typer.Option("--bay", help="Bay id, a01 for the first.")]
 
 
 @app.command()
@@ -38,7 +43,7 @@ def dataset(
     preview: Annotated[Path | None, typer.Option("--preview", help="Also write a contact sheet with boxes.")] = None,
 ) -> None:
     """Write training pictures with boxes of products, hands and people (ultralytics layout)."""
-    shop = demo_packs()
+    shop = parts.demo_packs()
     if preview is not None:
         others = invent_packs(160, seed * 1000)
         cv2.imwrite(str(preview), contact_sheet([sample(i, seed, shop, others) for i in range(min(pictures, 16))]))
@@ -49,6 +54,80 @@ def dataset(
     console.print(f"{pictures} pictures in {out}")
 
 
-@app.callback()
-def main() -> None:
-    """A store made of code."""
+@app.command()
+def planogram(
+    out: Annotated[Path, typer.Option("--out", help="File to write.")], bay: Bay = "a01", seed: Seed = 7
+) -> None:
+    """Write the planogram of a demo bay."""
+    write_json(out, build_planogram(parts.demo_bay(bay, seed)))
+
+
+@app.command()
+def frames(
+    out: Out,
+    bay: Bay = "a01",
+    seed: Seed = 7,
+    count: Annotated[int, typer.Option("--count", min=1, max=1000)] = 12,
+    every_s: Annotated[float, typer.Option("--every", min=0.1)] = 2.0,
+    scenario: ScenarioName = "demo",
+) -> None:
+    """Write a few frames of a bay as PNG."""
+    world = _world(bay, seed, scenario)
+    view = LiveView(world, seed)
+    out.mkdir(parents=True, exist_ok=True)
+    for number in range(count):
+        for _ in range(round(every_s * 12)):
+            world.step(1 / 12)
+        cv2.imwrite(str(out / f"{bay}-{number:03d}.png"), view.capture())
+
+
+@app.command()
+def record(
+    out: Out,
+    seconds: Annotated[float, typer.Option("--seconds", min=0.1, max=86_400)] = 60.0,
+    bay: Bay = "a01",
+    seed: Seed = 7,
+    fps: Fps = 12.0,
+    scenario: ScenarioName = "demo",
+    kind: Annotated[Literal["avi", "jpeg"], typer.Option("--kind", help="One video, or numbered JPEGs.")] = "avi",
+) -> None:
+    """Write a recording with its truth, without a wall clock: equal seeds give equal files."""
+    world = _world(bay, seed, scenario)
+    with Progress(console=console) as progress:
+        task = progress.add_task("frames", total=round(seconds * fps))
+        for done in write_recording(out, world, seconds=seconds, fps=fps, seed=seed, kind=kind):
+            progress.update(task, completed=done)
+
+
+@app.command()
+def serve(
+    out: Out,
+    bays: Annotated[int, typer.Option("--bays", min=1, max=16, help="How many bays: a01, a02, …")] = 1,
+    seed: Seed = 7,
+    host: Annotated[str, typer.Option("--host", help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option("--port", min=0, max=65_535)] = 8090,
+    fps: Fps = 12.0,
+    scenario: ScenarioName = "demo",
+) -> None:
+    """Live cameras: /{bay}.mjpg, /{bay}.jpg, /health; planograms and truth go to --out."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(levelname)s %(message)s")
+    stop = threading.Event()
+    for sign in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(sign, lambda *_: stop.set())
+    try:
+        code = parts.serve(stop, bays=bays, seed=seed, host=host, port=port, out=out, fps=fps, scenario=scenario)
+    except ContractError as error:
+        console.print(str(error), style="red", markup=False)
+        raise typer.Exit(2) from error
+    except OSError as error:
+        console.print(f"cannot serve on {host}:{port}: {error}; choose another --port", style="red", markup=False)
+        raise typer.Exit(2) from error
+    sys.exit(code)
+
+
+def _world(bay: str, seed: int, scenario: str) -> World:
+    try:
+        return parts.make_world(bay, seed, scenario)
+    except ContractError as error:
+        console.print(str(error), style="red", markup=False)
+        raise typer.Exit(2) from error

@@ -69,10 +69,10 @@ def _whole_area(number: int, scene: Scene) -> float:
 
 
 def labels_of(rendered: Rendered, camera: Camera) -> list[Label]:
-    """Boxes of what is visible: products of which at least 35 % is seen, hands with their wrists, people without arms."""
+    """Boxes of what is visible: products seen for at least 35 %, hands with their wrists, people without arms."""
     ids = rendered.canvas.ids
     smallest = _LEAST_SIDE_PX * camera.width_px / SIZE_PX[0]
-    labels = []
+    labels: list[Label] = []
     present = np.unique(ids)
     for number in present[present > 0]:
         mask = (ids == number).astype(np.uint8)

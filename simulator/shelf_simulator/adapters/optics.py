@@ -21,7 +21,7 @@ class Optics:
 
     Attributes:
         gain: overall light; warmth: -1 (blue) to 1 (yellow); gamma: of the tone curve.
-        gradient: how much darker one side is (0..0.6), towards ``gradient_angle_rad``; vignette: darker corners (0..0.6).
+        gradient: how much darker one side is (0..0.6), towards ``gradient_angle_rad``; vignette: darker corners.
         blur_px: Gaussian sigma; noise: standard deviation of the sensor noise in levels.
         motion_px, motion_angle_rad: length and direction of a shake's blur.
         jpeg_quality: 1..100.
@@ -42,10 +42,10 @@ class Optics:
 
 def lit(picture: Picture, optics: Optics) -> Picture:
     """Light and blur, without noise."""
-    lut = _tone_curve(optics.gain, optics.warmth, optics.gamma)
-    out = cv2.LUT(picture, lut)
+    plain = optics.warmth == 0 and optics.gamma == 1  # then the gain goes into the field, which is cheaper
+    out = picture if plain else cv2.LUT(picture, _tone_curve(optics.gain, optics.warmth, optics.gamma))
     field = _field(picture.shape[1], picture.shape[0], optics.gradient, optics.gradient_angle_rad, optics.vignette)
-    out = cv2.multiply(out, field, scale=1 / 255)
+    out = cv2.multiply(out, field, scale=(optics.gain if plain else 1.0) / 255)
     if optics.motion_px > 1:
         out = cv2.filter2D(out, -1, _shake(optics.motion_px, optics.motion_angle_rad))
     if optics.blur_px > 0.2:

@@ -59,7 +59,9 @@ def write_fitting(
     if not text or width < 4 or height < 4:
         return
     if hasattr(cv2, "FontFace"):
-        face = _FACES.setdefault(font, None) or _FACES.__setitem__(font, cv2.FontFace(font)) or _FACES[font]
+        if font not in _FACES:
+            _FACES[font] = cv2.FontFace(font)
+        face = _FACES[font]
         probe = cv2.getTextSize((4000, 400), text, (0, 0), face, 100, weight)
         size = min(height / 0.78, width / max(probe[2], 1) * 100, largest)
         drawn_width = probe[2] * size / 100

@@ -12,6 +12,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 import cv2
 import numpy as np
@@ -140,13 +141,13 @@ class ShelfPainter:
         depth = self.design.depth_mm
         into = min(1.0, max(0.0, item.z_mm / depth))
         tier = self.look.tier_light[item.shelf] if item.shelf < len(self.look.tier_light) else 1.0
-        return item.light * tier * (1.0 - (1.0 - self.look.rear_light) * into**0.9)
+        return float(item.light * tier * (1.0 - (1.0 - self.look.rear_light) * into**0.9))
 
     def _shade_under(self, picture: Picture, items: Sequence[PlacedItem], origin: tuple[int, int], here: Mask) -> None:
         """Soft dark places on the board where items stand."""
         if not items:
             return
-        dark = np.zeros(picture.shape[:2], np.uint8)
+        dark: NDArray[Any] = np.zeros(picture.shape[:2], np.uint8)
         for item in items:
             w, d = item.pack.width_mm / 2 + 7, item.pack.depth_mm / 2 + 10
             foot = [
@@ -276,7 +277,7 @@ def _paint_turned(
     source = np.array([sprite.base_px, sprite.top_px, (sprite.base_px[0] + half * sprite.px_per_mm, sprite.base_px[1])])
     matrix = cv2.getAffineTransform(source.astype(np.float32), np.array([base, top, right]).astype(np.float32))
     h, w = sprite.mask.shape
-    ends = np.array([(0, 0, 1), (w, 0, 1), (w, h, 1), (0, h, 1)]) @ matrix.T
+    ends = np.array([(0, 0, 1), (w, 0, 1), (w, h, 1), (0, h, 1)], np.float64) @ matrix.astype(np.float64).T
     box = _clipped(ends, clip)
     area = float(abs(np.linalg.det(matrix[:, :2]))) * cv2.countNonZero(sprite.mask)
     if box is None:
@@ -459,7 +460,7 @@ def _board_texture(look: Look, width_mm: float, depth_mm: float, light: float, r
             mixed(look.board, (60, 60, 60), 0.2),
             1,
             cv2.LINE_AA,
-        )  # type: ignore[arg-type]
+        )
     return texture
 
 

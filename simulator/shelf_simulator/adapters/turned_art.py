@@ -1,4 +1,4 @@
-"""Cans, bottles, jars and bags as sprites: bodies of elliptic rings seen from a given elevation, label wrapped around."""
+"""Cans, bottles, jars and bags as sprites: elliptic rings seen from an elevation, a label wrapped around."""
 
 from __future__ import annotations
 
@@ -108,7 +108,9 @@ def _seen(body: _Body, height_mm: float, elevation: float, turn: float, scale: f
     texture = resized(body.texture, round(texture_w * shrink), round(texture_h * shrink))
     map_x *= (texture.shape[1] - 1) / (texture_w - 1)
     map_y *= (texture.shape[0] - 1) / (texture_h - 1)
-    picture = cv2.remap(texture, map_x, map_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE).astype(np.float32)
+    picture: NDArray[np.float64] = cv2.remap(
+        texture, map_x, map_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+    ).astype(np.float64)
     light = _light_on(body, angle, across, filled, variant)
     picture = picture * light[..., None]
     if body.gloss > 0 and not body.flat:

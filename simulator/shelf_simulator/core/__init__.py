@@ -1,1 +1,1 @@
-"""Pure: geometry, designs, bodies, the world and its score. No I/O, clock or thread; randomness is seeded and passed in."""
+"""Pure: geometry, designs, bodies, the world and its score. No I/O, clock or thread; randomness is seeded."""

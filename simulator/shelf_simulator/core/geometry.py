@@ -115,7 +115,7 @@ def camera_over(
     points_mm: ArrayLike, *, place_mm: tuple[float, float, float], margin: float = 0.02, roll_rad: float = 0.0,
     yaw_rad: float = 0.0, size_px: tuple[int, int] = (960, 540),
 ) -> Camera:  # fmt: skip
-    """A camera at ``place_mm`` pitched and zoomed so that all points are in the picture with ``margin`` (share) left."""
+    """A camera at ``place_mm`` pitched and zoomed so that all points are in the picture, ``margin`` (share) left."""
     points = np.asarray(points_mm, dtype=np.float64)
     away = points - np.array(place_mm)
     downs = np.arctan2(away[:, 1], away[:, 2])

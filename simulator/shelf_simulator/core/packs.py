@@ -45,8 +45,8 @@ _SYLLABLES = (
     "sel", "or", "ju", "bra", "ne", "cas", "to", "lu", "fi", "gra", "hem", "ost", "wij", "kel", "sa", "po", "ri", "ba",
 )  # fmt: skip
 _GOODS = (
-    "Crackers", "Penne", "Tomato Soup", "Lentils", "Green Peas", "Oat Drink", "Iced Tea", "Lemonade", "Almonds", "Basil Pesto",
-    "Couscous", "Rice", "Flour", "Sugar", "Cookies", "Waffles", "Granola", "Espresso", "Olives", "Pickles", "Mayonnaise",
+    "Crackers", "Penne", "Tomato Soup", "Lentils", "Green Peas", "Oat Drink", "Iced Tea", "Lemonade", "Almonds", "Pesto",
+    "Couscous", "Rice", "Flour", "Sugar", "Cookies", "Waffles", "Granola", "Espresso", "Olives", "Pickles", "Mayo",
     "Soy Sauce", "Curry Paste", "Tortillas", "Nachos", "Cashews", "Raisins", "Popcorn", "Energy Drink", "Orange Juice",
     "Peach Slices", "Pineapple", "Sardines", "Cocoa", "Jam", "Syrup", "Shampoo", "Dish Soap", "Candles", "Cat Food",
 )  # fmt: skip
@@ -61,7 +61,7 @@ _SIZES: dict[PackShape, tuple[tuple[float, float], tuple[float, float], tuple[fl
 
 def invent_pack(rng: np.random.Generator, *, highest_mm: float = 300.0) -> Pack:
     """A pack that no shop sells, at most ``highest_mm`` high; its GTIN is in the range for use inside one shop."""
-    shape: PackShape = ("box", "box", "can", "bottle", "bag")[int(rng.integers(5))]  # type: ignore[assignment]
+    shape: PackShape = ("box", "box", "can", "bottle", "bag")[int(rng.integers(5))]
     (w0, w1), (h0, h1), (d0, d1) = _SIZES[shape]
     height = float(rng.uniform(min(h0, highest_mm * 0.5), min(h1, highest_mm)))
     width = float(rng.uniform(w0, w1))

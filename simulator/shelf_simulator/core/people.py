@@ -9,7 +9,7 @@ from typing import Literal
 
 import numpy as np
 
-from shelf_simulator.core.geometry import Camera, FloatArray
+from shelf_simulator.core.geometry import FloatArray
 from shelf_simulator.core.items import HeldItem
 
 PartKind = Literal["hand", "arm", "body"]
@@ -112,7 +112,8 @@ class Reach:
 
 
 _SKINS: tuple[Bgr, ...] = (
-    (196, 214, 240), (170, 196, 232), (140, 172, 216), (112, 148, 196), (86, 118, 170), (60, 88, 136), (44, 64, 102), (34, 46, 72),
+    (196, 214, 240), (170, 196, 232), (140, 172, 216), (112, 148, 196), (86, 118, 170), (60, 88, 136),
+    (44, 64, 102), (34, 46, 72),
 )  # fmt: skip
 _HAIRS: tuple[Bgr, ...] = ((24, 22, 24), (34, 44, 66), (40, 66, 108), (90, 148, 190), (150, 152, 156), (36, 58, 130))
 _TROUSERS: tuple[Bgr, ...] = ((92, 62, 40), (44, 40, 38), (120, 96, 70), (110, 120, 128), (60, 78, 92))
@@ -187,7 +188,9 @@ def pose_person(
             hang = hips + across * side * 0.155 * h * look.girth**0.5 + np.array([0.0, 0.06 * h, 0.035 * h])
             arms += _arm(look, shoulder, hang, 0.35, owner, side, across, hanging=True)
         else:
-            arms += _arm(look, shoulder, np.array(reach.grip_mm), reach.openness, owner, side, across)
+            arms += _arm(
+                look, shoulder, np.array(reach.grip_mm), reach.openness, owner, side, across, effort=reach.effort
+            )
     parts += arms
     neck, *head = _head(look, chest, ahead, across, lean)
     parts += [neck, *_torso(look, hips, shoulders, across, ahead), *head]
@@ -271,8 +274,8 @@ def _unit(vector: FloatArray) -> FloatArray:
 
 
 def _arm(
-    look: Appearance, shoulder: FloatArray, grip: FloatArray, openness: float, owner: int, side: float, across: FloatArray,
-    *, hanging: bool = False,
+    look: Appearance, shoulder: FloatArray, grip: FloatArray, openness: float, owner: int, side: float,
+    across: FloatArray, *, hanging: bool = False, effort: float = 0.0,
 ) -> list[Part]:  # fmt: skip
     h = look.height_mm
     upper, fore = 0.185 * h, 0.155 * h
@@ -288,7 +291,7 @@ def _arm(
     stretch = max(1.0, distance / (0.985 * (upper + fore)))
     upper, fore = upper * stretch, fore * stretch
     along = _unit(away)
-    pole = np.array([0.0, 0.72, -0.3]) + across * side * 0.68
+    pole = np.array([0.0, 0.72, -0.3]) + across * side * (0.2 + 0.48 * effort)
     pole = _unit(pole - along * float(pole @ along))
     part_way = (upper**2 - fore**2 + distance**2) / (2 * max(distance, 1.0))
     out = math.sqrt(max(0.0, upper**2 - part_way**2))
@@ -404,22 +407,3 @@ def _hand(
         owner=owner,
     )
     return [*fingers, thumb, palm, at_wrist]
-
-
-def outline_heights(
-    spheres: FloatArray, camera: Camera, *, grown: float = 1.0
-) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """A part as the camera sees it.
-
-    Returns: centres px (n, 2), radii px (n,) and, for each of ``DIRECTIONS``, how far the outline reaches, px (28,).
-    """
-    centres = camera.project(spheres[:, :3])
-    radii = spheres[:, 3] * camera.focal_px / np.maximum(camera.depth_mm(spheres[:, :3]), 60.0) * grown
-    heights: FloatArray = (centres @ DIRECTIONS.T + radii[:, None]).max(axis=0)
-    return centres, radii, heights
-
-
-def covers(heights: FloatArray, points_px: FloatArray) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
-    """Which points (n, 2) lie within an outline given by its reach in ``DIRECTIONS``."""
-    inside: np.ndarray[tuple[int], np.dtype[np.bool_]] = (points_px @ DIRECTIONS.T <= heights).all(axis=1)
-    return inside
