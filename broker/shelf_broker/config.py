@@ -204,8 +204,6 @@ def _nats_user(client: Client, password: str) -> list[str]:
     permissions = permissions_of(client)
     publish = [subject for topic in permissions.publish for subject in nats_subjects(topic)]
     subscribe = [subject for topic in permissions.subscribe for subject in nats_subjects(topic)]
-    # Deliveries with QoS 1 reach a client over subjects of this kind.
-    subscribe.append("$MQTT.sub.>")
     denied = '{ deny: [">"] }'
     allowed_to_publish = f"{{ allow: {json.dumps(publish)} }}" if publish else denied
     return [
