@@ -68,6 +68,55 @@ def check(config: ConfigOption) -> None:
     )
 
 
+@app.command("import-products")
+def import_products(
+    config: ConfigOption,
+    source: Annotated[Path, typer.Argument(help="A smartshelf JSON file or an Open Food Facts export or extract.")],
+    layout: Annotated[SourceFormat, typer.Option("--format", help="What the file is.")] = SourceFormat.auto,
+    language: Annotated[str, typer.Option(help="Language of the texts of an Open Food Facts file.")] = "en",
+    problems: Annotated[int, typer.Option(help="How many problems to show.", min=0)] = 20,
+) -> None:
+    """Import product information. Rows of Open Food Facts go into a table of their own; the shop's own rows win."""
+    from shelf_collector.adapters.database import Database
+    from shelf_collector.adapters.off_file import layout_of, read_off_file
+    from shelf_contracts.errors import FileProblems
+    from shelf_contracts.files import read_model
+    from shelf_contracts.products import ProductFile
+
+    setup = _load(config)
+    try:
+        found = layout_of(source) if layout is SourceFormat.auto else layout.value
+        if found == "smartshelf":
+            file = read_model(source, ProductFile)
+            console.print(
+                f"{source}: {len(file.products)} products, all fine. The shop's own products are read from the files "
+                f"named in {config}: add it there as products = [...]",
+                markup=False,
+                soft_wrap=True,
+            )
+            return
+        imported = read_off_file(source, "off-tsv" if found == "off-tsv" else "off-csv", language)
+    except FileProblems as problem:
+        errors.print(str(problem), style="red", markup=False, highlight=False, soft_wrap=True)
+        raise typer.Exit(BAD_INPUT) from problem
+    database = Database(setup.database_url)
+    database.open()
+    database.put_off_products(imported.products)
+    database.close()
+    for one in imported.problems[:problems]:
+        errors.print(f"{source}:{one.line}: {one.problem}", markup=False, highlight=False, soft_wrap=True)
+    left = len(imported.problems) - problems
+    if left > 0:
+        errors.print(f"and {left} problems more (--problems {len(imported.problems)} shows all)", markup=False)
+    review = sum(bool(one.allergens and one.allergens.needs_review) for one in imported.products)
+    console.print(
+        f"{len(imported.products)} products imported, {imported.skipped} rows skipped, {review} with allergens to "
+        "review (shown as not known). Source: Open Food Facts contributors, ODbL.",
+        markup=False,
+        soft_wrap=True,
+    )
+
+
 @app.command()
 def audit(config: ConfigOption, as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False) -> None:
     """Show, for each source, what it numbered and what of it never came."""

@@ -180,13 +180,17 @@ class Database:
             if rows:
                 connection.execute(sa.insert(tables.products_shop), rows)
 
-    def put_off_products(self, products: Sequence[Product], fetched_at: datetime) -> None:
+    def put_off_products(self, products: Sequence[Product]) -> None:
         """Add or renew rows from Open Food Facts, which stay apart from the shop's own (ODbL)."""
+        rows = [
+            {
+                "gtin": product.gtin,
+                "fetched_at": iso_time(product.fetched_at) if product.fetched_at else "",
+                "content": _json(product),
+            }
+            for product in products
+        ]
         with self._errors_named(), self._engine.begin() as connection:
-            rows = [
-                {"gtin": product.gtin, "fetched_at": iso_time(fetched_at), "content": _json(product)}
-                for product in products
-            ]
             self._put(connection, tables.products_off, rows)
 
     def products(self, gtins: Sequence[str]) -> dict[str, Product]:

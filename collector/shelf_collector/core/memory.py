@@ -223,6 +223,8 @@ class StoreMemory:
             facts.nodes.add(node)
             changed = self.state.slots_of_node(node)
             facts.slots.update(changed)
+            for bay, slot in changed:
+                self._look(bay, slot, now, facts)
             for bay in {bay for bay, _ in changed}:
                 self._update_bay(bay, now, facts)
         self._absent = absent
