@@ -103,7 +103,7 @@ class Keeper:
             if not batch and self._stopping.is_set():
                 return
             try:
-                self._work(batch)
+                self.work(batch)
                 if self._clock.now() - pruned_at > _PRUNE_EVERY:
                     pruned_at = self._clock.now()
                     self._history.prune(pruned_at)
@@ -124,19 +124,26 @@ class Keeper:
             pass
         return batch
 
-    def _work(self, batch: list[Delivery]) -> None:
+    def work(self, batch: list[Delivery]) -> None:
+        """Fold, commit, tell, acknowledge. Called by the thread; by tests in its place. Empty: time passes."""
         decoded, set_aside = self._decode(batch)
         slot_messages = [message for _, message in decoded if isinstance(message, StockReport | Happening)]
         known = self._insist(lambda: self._history.known(slot_messages)) if slot_messages else set()
         facts = Facts()
         with self.lock:
-            for one in set_aside:
-                if one.source is not None and self.memory.state.count_set_aside(one.source):
-                    facts.sources.add(one.source)
             for delivery, message in decoded:
                 is_known = isinstance(message, StockReport | Happening) and _identity(message) in known
-                outcome = self.memory.take(message, delivery.received_at, facts, known=is_known)
-                self.counters[outcome] += 1
+                try:
+                    outcome = self.memory.take(message, delivery.received_at, facts, known=is_known)
+                except Exception as error:  # our own mistake must not make the broker send it for ever
+                    log.exception("a message on %s could not be folded", delivery.topic)
+                    set_aside.append(_set_aside(delivery, f"the collector failed on it: {error!r}"))
+                else:
+                    self.counters[outcome] += 1
+            for one in set_aside:
+                self.counters["set_aside"] += 1
+                if one.source is not None and self.memory.state.count_set_aside(one.source):
+                    facts.sources.add(one.source)
             now = self._clock.now()
             self.memory.tick(now, facts)
             screens = self._viewer.screens(facts, self.memory, now)
@@ -154,11 +161,8 @@ class Keeper:
             try:
                 message = decode(delivery.topic, delivery.payload, store=self._store, retained=delivery.retained)
             except MessageProblem as problem:
-                self.counters["set_aside"] += 1
                 log.warning("set aside: %s", problem)
-                beginning = delivery.payload[:_PAYLOAD_KEPT_BYTES]
-                source = claimed_source(delivery.payload)
-                set_aside.append(SetAside(delivery.topic, beginning, str(problem), delivery.received_at, source))
+                set_aside.append(_set_aside(delivery, str(problem)))
                 continue
             if message is not None:
                 decoded.append((delivery, message))
@@ -194,6 +198,11 @@ class Keeper:
 
 class _Stopped(Exception):
     """Asked to stop while waiting for the database."""
+
+
+def _set_aside(delivery: Delivery, problem: str) -> SetAside:
+    beginning = delivery.payload[:_PAYLOAD_KEPT_BYTES]
+    return SetAside(delivery.topic, beginning, problem, delivery.received_at, claimed_source(delivery.payload))
 
 
 def _identity(message: SlotMessage) -> tuple[str, str]:
