@@ -100,6 +100,7 @@ def _fit_and_export(preset: Preset, pictures: Path, work: Path) -> Path:
         lrf=0.05,
         cos_lr=True,
         warmup_epochs=1.0,
+        cls_pw=preset.rare_class_power,
         pretrained=False,
         seed=preset.seed,
         deterministic=True,
