@@ -222,7 +222,7 @@ def _people(
         right = rng.random() < 0.5
         aim_x = slot.x_mm + float(rng.uniform(0, 1)) * slot.width_mm
         if reaching:
-            aside = float(rng.uniform(100, 620)) * (-1 if right else 1)
+            aside = float(rng.uniform(260, 660)) * (-1 if right else 1)
             stance_x = aim_x + aside
         else:
             stance_x = float(rng.uniform(-450, design.width_mm + 450))

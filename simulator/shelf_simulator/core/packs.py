@@ -45,7 +45,7 @@ _SYLLABLES = (
     "sel", "or", "ju", "bra", "ne", "cas", "to", "lu", "fi", "gra", "hem", "ost", "wij", "kel", "sa", "po", "ri", "ba",
 )  # fmt: skip
 _GOODS = (
-    "Crackers", "Penne", "Tomato Soup", "Lentils", "Green Peas", "Oat Drink", "Iced Tea", "Lemonade", "Almonds", "Pesto",
+    "Crackers", "Penne", "Tomato Soup", "Lentils", "Green Peas", "Oat Drink", "Iced Tea", "Lemonade", "Pesto",
     "Couscous", "Rice", "Flour", "Sugar", "Cookies", "Waffles", "Granola", "Espresso", "Olives", "Pickles", "Mayo",
     "Soy Sauce", "Curry Paste", "Tortillas", "Nachos", "Cashews", "Raisins", "Popcorn", "Energy Drink", "Orange Juice",
     "Peach Slices", "Pineapple", "Sardines", "Cocoa", "Jam", "Syrup", "Shampoo", "Dish Soap", "Candles", "Cat Food",

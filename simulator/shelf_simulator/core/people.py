@@ -103,12 +103,14 @@ class Reach:
         grip_mm: its grip point; openness: 0 fist to 1 flat.
         aim_mm: where the body bends and leans to, the grip itself by default.
         effort: how much of that bending is done, 0 (upright) to 1.
+        idle: the hand only rests, and goes along when the body bends for the other hand.
     """
 
     grip_mm: tuple[float, float, float]
     openness: float = 0.6
     aim_mm: tuple[float, float, float] | None = None
     effort: float = 1.0
+    idle: bool = False
 
 
 _SKINS: tuple[Bgr, ...] = (
@@ -168,7 +170,7 @@ def pose_person(
         below = float(wanted[1]) - standing_shoulder_y
         drop = effort * float(np.clip((below - 0.22 * h) * 0.8, 0.0, 0.40 * h))
         lean += effort * float(np.clip(below * 0.24, -0.02 * h, 0.17 * h))
-        shift = effort * float(np.clip((wanted[0] - stance.x_mm) * 0.3, -0.11 * h, 0.11 * h))
+        shift = effort * float(np.clip((wanted[0] - stance.x_mm) * 0.22, -0.11 * h, 0.11 * h))
     hips = np.array([stance.x_mm, floor_y_mm - 0.52 * h + drop, stance.z_mm - 0.25 * drop])
     rise = math.sqrt(max(1.0, (0.30 * h) ** 2 - min(lean, 0.28 * h) ** 2 - min(abs(shift), 0.2 * h) ** 2 * 0.5))
     chest = hips + np.array([shift, -rise, lean])
@@ -178,6 +180,7 @@ def pose_person(
     tilt = np.array([0.0, 0.22 * abs(shift), 0.0])
     half = 0.092 * h * look.girth**0.4
     shoulders = [chest - across * half - tilt * (1 if shift < 0 else 0), chest + across * half]
+    gone_along = np.array([shift, drop, lean - 0.04 * h - 0.25 * drop])
     parts: list[Part] = []
     parts += _legs(look, hips, floor_y_mm, stance, across)
     arms: list[Part] = []
@@ -189,7 +192,14 @@ def pose_person(
             arms += _arm(look, shoulder, hang, 0.35, owner, side, across, hanging=True)
         else:
             arms += _arm(
-                look, shoulder, np.array(reach.grip_mm), reach.openness, owner, side, across, effort=reach.effort
+                look,
+                shoulder,
+                np.array(reach.grip_mm) + gone_along * reach.idle,
+                reach.openness,
+                owner,
+                side,
+                across,
+                effort=reach.effort,
             )
     parts += arms
     neck, *head = _head(look, chest, ahead, across, lean)
@@ -291,7 +301,7 @@ def _arm(
     stretch = max(1.0, distance / (0.985 * (upper + fore)))
     upper, fore = upper * stretch, fore * stretch
     along = _unit(away)
-    pole = np.array([0.0, 0.72, -0.3]) + across * side * (0.2 + 0.48 * effort)
+    pole = np.array([0.0, 0.9, -0.25]) + across * side * (0.2 + 0.1 * effort)
     pole = _unit(pole - along * float(pole @ along))
     part_way = (upper**2 - fore**2 + distance**2) / (2 * max(distance, 1.0))
     out = math.sqrt(max(0.0, upper**2 - part_way**2))

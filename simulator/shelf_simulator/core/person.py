@@ -114,7 +114,7 @@ class Person:
     def _reach(hand: Hand) -> Reach:
         x, y, z = (float(v) for v in hand.grip_mm)
         ax, ay, az = (float(v) for v in hand.aim_mm)
-        return Reach((x, y, z), hand.openness, (ax, ay, az), hand.effort)
+        return Reach((x, y, z), hand.openness, (ax, ay, az), hand.effort, idle=not hand.busy)
 
     def _held(self, number: int, hand: Hand) -> list[PlacedItem]:
         items = []

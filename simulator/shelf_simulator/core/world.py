@@ -456,7 +456,7 @@ class World:
         places = (
             [stance_x]
             if stance_x is not None
-            else [x + s * d for s in (side, -side) for d in (330.0, 420.0, 500.0, 580.0)]
+            else [x + s * d for s in (side, -side) for d in (400.0, 470.0, 540.0, 600.0)]
         )
         for place in places:
             if abs(place - x) > 640 or not self._has_room(person, place):
@@ -557,7 +557,7 @@ class World:
         share = (mouth[2] - _BEFORE_SHELF_Z_MM) / (mouth[2] - eye[2])
         before = mouth + (eye - mouth) * share
         rest = person.belly_mm(number)
-        speed = 0.8 if brisk else 1.0
+        speed = 0.9 if brisk else 1.0
         open_in, open_at = (0.35, 0.35) if putting else (0.85, 0.4)
         strokes = []
         if delay_s > 0:
