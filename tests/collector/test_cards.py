@@ -1,0 +1,123 @@
+"""What a display says of a product: in three languages, and never more than is known."""
+
+from __future__ import annotations
+
+import re
+import string
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from shelf_collector.core.cards import product_card
+from shelf_collector.core.texts import ALLERGENS, LANGUAGE_NAMES, WORDS
+from shelf_contracts.messages import iso_time
+from shelf_contracts.products import LANGUAGES, Product
+from tests.collector.builders import GTINS, NOON
+
+
+def product(**facts: Any) -> Product:
+    return Product.model_validate({"gtin": GTINS[0], "name": {"nl": "Naam", "en": "Name"}, **facts})
+
+
+def test_every_language_has_every_word() -> None:
+    assert set(WORDS) == set(ALLERGENS) == set(LANGUAGE_NAMES) == set(LANGUAGES)
+    for language in LANGUAGES:
+        assert set(WORDS[language]) == set(WORDS["en"])
+        assert set(ALLERGENS[language]) == set(ALLERGENS["en"])
+        assert len(set(ALLERGENS[language].values())) == 14
+        empty = [key for key, word in WORDS[language].items() if not word and key != "reason_clear"]
+        assert not empty
+
+
+def test_every_word_a_template_asks_for_exists() -> None:
+    from shelf_collector.adapters.web import pages
+
+    folder = pages.STATIC.parent / "templates"
+    asked = {word for path in folder.glob("*.html") for word in re.findall(r"words\.([a-z_0-9]+)\b", path.read_text())}
+    assert asked - {"get"} <= set(WORDS["en"])
+    assert len(asked) > 30
+
+
+def test_nothing_known_is_said_to_be_unknown() -> None:
+    card = product_card(product(), "nl", NOON)
+    assert card.allergens.contains is None
+    assert (card.price, card.unit_price, card.origin, card.nutrition, card.nutri_score) == ("", "", None, (), "")
+
+
+ALLERGEN_FACTS = {"contains": ["en:milk"], "may_contain": ["en:nuts"], "source": "off", "verified_on": "2026-10-02"}
+
+
+@pytest.mark.parametrize(
+    ("language", "contains", "may_contain", "source"),
+    [
+        ("nl", "melk", "noten", "Open Food Facts, stand 2-10-2026"),
+        ("it", "latte", "frutta a guscio", "Open Food Facts, al 2/10/2026"),
+        ("en", "milk", "nuts", "Open Food Facts, as of 2/10/2026"),
+    ],
+)
+def test_allergens_in_words_with_source_and_date(language: str, contains: str, may_contain: str, source: str) -> None:
+    line = product_card(product(allergens=ALLERGEN_FACTS), language, NOON).allergens
+    assert (line.contains, line.may_contain, line.source) == ((contains,), (may_contain,), source)
+
+
+def test_allergens_with_a_tag_to_review_are_not_known() -> None:
+    facts = {**ALLERGEN_FACTS, "needs_review": ["nl:tarwe"]}
+    assert product_card(product(allergens=facts), "nl", NOON).allergens.contains is None
+
+
+def test_none_of_the_fourteen_is_not_the_same_as_unknown() -> None:
+    facts = {**ALLERGEN_FACTS, "contains": [], "may_contain": []}
+    assert product_card(product(allergens=facts), "nl", NOON).allergens.contains == ()
+
+
+@pytest.mark.parametrize(("hours_left", "is_shown"), [(1, True), (-1, False)])
+def test_a_price_past_its_time_is_left_out(hours_left: int, is_shown: bool) -> None:
+    until = iso_time(NOON + timedelta(hours=hours_left))
+    facts = {"price": {"cents": 249, "valid_until": until}, "net_content": {"amount": 250, "unit": "g"}}
+    card = product_card(product(**facts), "nl", NOON)
+    assert (card.price, card.unit_price) == (("€ 2,49", "€ 9,96 per kg") if is_shown else ("", ""))
+
+
+@pytest.mark.parametrize(
+    ("content", "language", "shown", "unit_price"),
+    [
+        ({"amount": 20, "unit": "piece"}, "nl", "20 stuks", "€ 0,10 per stuk"),
+        ({"amount": 1, "unit": "piece"}, "it", "1 pezzo", "2,00 € al pezzo"),
+        ({"amount": 33, "unit": "cl"}, "en", "33 cl", "€6.06 per l"),
+        ({"amount": 1.5, "unit": "l"}, "nl", "1,5 l", "€ 1,33 per l"),
+    ],
+)
+def test_net_content_and_unit_price(content: dict[str, Any], language: str, shown: str, unit_price: str) -> None:
+    card = product_card(product(price={"cents": 200}, net_content=content), language, NOON)
+    assert (card.net_content, card.unit_price) == (shown, unit_price)
+
+
+def test_a_text_in_another_language_says_which() -> None:
+    card = product_card(product(ingredients={"en": "salt"}), "it", NOON)
+    assert (card.name.text, card.name.language, card.ingredients_language) == ("Name", "en", "en")
+
+
+def test_nutrition_rows_in_the_order_of_the_law() -> None:
+    facts = {"energy_kj": 1498, "fat_g": 1.4, "saturates_g": 0.3, "carbohydrate_g": 71, "sugars_g": 3.2}
+    card = product_card(product(nutrition={**facts, "protein_g": 12.5, "salt_g": 0.01}), "nl", NOON)
+    assert [(row.label, row.value) for row in card.nutrition] == [
+        ("Energie", "1498 kJ / 358 kcal"),
+        ("Vet", "1,4 g"),
+        ("waarvan verzadigd", "0,3 g"),
+        ("Koolhydraten", "71 g"),
+        ("waarvan suikers", "3,2 g"),
+        ("Eiwitten", "12,5 g"),
+        ("Zout", "0,01 g"),
+    ]
+
+
+@pytest.mark.parametrize(("grams", "shown"), [(0, "0 g CO₂e"), (690, "690 g CO₂e"), (1650, "1,6 kg CO₂e")])
+def test_climate(grams: int, shown: str) -> None:
+    assert product_card(product(co2e_g=grams), "nl", NOON).co2e == shown
+
+
+def test_texts_are_plain() -> None:
+    for words in WORDS.values():
+        for text in words.values():
+            assert not set(text) & set("<>{}" + string.whitespace.replace(" ", ""))
