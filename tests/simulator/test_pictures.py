@@ -17,9 +17,10 @@ from shelf_simulator.adapters.dataset import (
     sample,
     write_dataset,
 )
+from shelf_simulator.adapters.fixture_art import Look
 from shelf_simulator.adapters.live_view import LiveView
 from shelf_simulator.adapters.scenes import invent_packs, invent_scene, stock
-from shelf_simulator.adapters.shelf_painter import Look, ShelfPainter
+from shelf_simulator.adapters.shelf_painter import Canvas, ShelfPainter, paint_item
 from shelf_simulator.app import demo_bay, demo_packs, make_world
 from shelf_simulator.core.items import placed
 
@@ -40,8 +41,6 @@ def test_front_items_hide_rear_items() -> None:
 
 @pytest.mark.parametrize("shape", ["box", "can", "bottle", "bag"])
 def test_the_whole_area_is_what_a_lone_item_covers(shape: str) -> None:
-    from shelf_simulator.adapters.shelf_painter import Canvas, paint_item
-
     design = demo_bay("a01", 7)
     slot = next(slot for slot in design.slots if slot.pack.shape == shape)
     item = placed(slot, design, 0, slot.rows - 1, 1, np.random.default_rng(2), tidy=0.0)

@@ -14,7 +14,7 @@ from shelf_contracts.files import read_model
 from shelf_simulator.app import demo_bay, make_world, scenario_file
 from shelf_simulator.core.scenario import Scenario
 from shelf_simulator.core.truth import CountChanged, Fact, SightChanged, TruthEvent
-from shelf_simulator.core.world import World
+from shelf_simulator.core.world import UNCOVERED_BEFORE_TOUCH_S, World
 
 DT_S = 1 / 12
 
@@ -106,6 +106,18 @@ def test_touches_of_a_slot_never_overlap() -> None:
         touches.sort(key=lambda event: event.begin_s)
         for one, other in pairwise(touches):
             assert one.clear_s <= other.begin_s
+
+
+def test_a_slot_is_touched_only_after_no_body_has_covered_it_for_a_while() -> None:
+    world = make_world("a03", 4, "demo")
+    waited: list[float] = []
+    for _ in range(round(100 / DT_S)):
+        world.step(DT_S)
+        for watch in world._watch.values():
+            waited += [world.now_s - watch.body_seen_s for touch in watch.touches if touch.begin_s == world.now_s]
+    assert len(waited) > 15
+    # somebody else may still step in between the decision and the touch, but rarely
+    assert sum(wait >= UNCOVERED_BEFORE_TOUCH_S for wait in waited) >= 0.95 * len(waited)
 
 
 def test_the_demo_is_lively() -> None:

@@ -6,10 +6,11 @@ from dataclasses import replace
 
 import numpy as np
 
+from shelf_simulator.adapters.fixture_art import Look
 from shelf_simulator.adapters.optics import Optics, lit, noisy
 from shelf_simulator.adapters.people_painter import paint_people
 from shelf_simulator.adapters.pictures import Picture
-from shelf_simulator.adapters.shelf_painter import Canvas, Look, ShelfPainter
+from shelf_simulator.adapters.shelf_painter import Canvas, ShelfPainter
 from shelf_simulator.core.design import BayDesign, SlotDesign
 from shelf_simulator.core.world import World
 

@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from shelf_simulator.adapters.fixture_art import Look
 from shelf_simulator.adapters.optics import Optics
 from shelf_simulator.adapters.pictures import Colour, from_hsv
-from shelf_simulator.adapters.shelf_painter import Look
 from shelf_simulator.core.design import BayDesign, Pack, Shelf, SlotDesign, design_bay, slots_of_shelf
 from shelf_simulator.core.geometry import Camera, camera_over
 from shelf_simulator.core.items import HeldItem, PlacedItem, placed

@@ -18,33 +18,25 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from shelf_simulator.adapters.fixture_art import (
+    LIP_MM,
+    Look,
+    back_surface,
+    background,
+    board_surface,
+    lip_surface,
+    plain_surface,
+    ramp_surface,
+)
 from shelf_simulator.adapters.pack_art import BoxArt, box_art
-from shelf_simulator.adapters.pictures import Colour, Mask, Picture, mixed, resized, shaded, write_fitting
+from shelf_simulator.adapters.pictures import Mask, Picture, mixed, resized, shaded
 from shelf_simulator.adapters.turned_art import sprite_of
-from shelf_simulator.core.design import BOARD_THICKNESS_MM, BayDesign, Pack
+from shelf_simulator.core.design import BayDesign, Pack
 from shelf_simulator.core.geometry import Camera, FloatArray
 from shelf_simulator.core.items import PlacedItem
 
 _LEVELS = (0.12, 0.2, 0.3, 0.42, 0.6, 0.85, 1.2, 1.7, 2.0)
 _FAR_Z_MM = 30_000
-_LIP_MM = BOARD_THICKNESS_MM + 12
-
-
-@dataclass(frozen=True)
-class Look:
-    """How a fixture is finished and lit."""
-
-    board: Colour = (214, 216, 218)
-    back: Colour = (196, 200, 204)
-    lip: Colour = (232, 234, 236)
-    side: Colour = (178, 182, 188)
-    wall: Colour = (168, 172, 178)
-    ground: Colour = (122, 128, 134)
-    wooden: bool = False
-    back_style: int = 0
-    label_style: int = 0
-    rear_light: float = 0.62
-    tier_light: tuple[float, ...] = ()
 
 
 @dataclass(eq=False)
@@ -167,13 +159,13 @@ class ShelfPainter:
     def _paint_empty(self) -> tuple[Canvas, Mask]:
         design, look, camera = self.design, self.look, self.camera
         h, w = camera.height_px, camera.width_px
-        picture = _background(look, camera, design)
+        picture = background(look, camera, design)
         canvas = Canvas(picture, np.zeros((h, w), np.int16), np.full((h, w), _FAR_Z_MM, np.int16))
         tiers = np.zeros((h, w), np.uint8)
         right, depth = design.width_mm, design.depth_mm
         rng = np.random.default_rng(design.look_seed)
-        bottom = design.shelves[-1].board_y_mm + _LIP_MM
-        kick = _texture_plain(mixed(look.side, (40, 40, 40), 0.3), 200, 60)
+        bottom = design.shelves[-1].board_y_mm + LIP_MM
+        kick = plain_surface(mixed(look.side, (40, 40, 40), 0.3), 200, 60)
         _paint_plane(
             canvas,
             camera,
@@ -185,7 +177,7 @@ class ShelfPainter:
             y, ceiling = shelf.board_y_mm, shelf.board_y_mm - shelf.space_mm
             light = look.tier_light[index] if index < len(look.tier_light) else 1.0
             marked = Canvas(canvas.picture, np.zeros((h, w), np.int16), canvas.depths)
-            back = _back_texture(look, right, shelf.space_mm, light * (0.55 + 0.45 * look.rear_light), rng)
+            back = back_surface(look, right, shelf.space_mm, light * (0.55 + 0.45 * look.rear_light), rng)
             _paint_plane(
                 marked,
                 camera,
@@ -193,7 +185,7 @@ class ShelfPainter:
                 [(0, ceiling, depth), (right, ceiling, depth), (right, y, depth), (0, y, depth)],
                 number=1,
             )
-            side = _texture_ramp(look.side, 60, 60, light * look.rear_light, light * 0.92, across=True)
+            side = ramp_surface(look.side, 60, 60, light * look.rear_light, light * 0.92, across=True)
             if camera.x_mm > 0:
                 _paint_plane(
                     marked,
@@ -211,12 +203,12 @@ class ShelfPainter:
                     number=1,
                 )
             if camera.y_mm < y:
-                board = _board_texture(look, right, depth, light, rng)
+                board = board_surface(look, right, depth, light, rng)
                 _paint_plane(
                     marked, camera, board, [(0, y, depth), (right, y, depth), (right, y, 0), (0, y, 0)], number=1
                 )
             if camera.y_mm > ceiling:
-                under = _texture_plain(mixed(look.board, (20, 20, 20), 0.62), 40, 40)
+                under = plain_surface(mixed(look.board, (20, 20, 20), 0.62), 40, 40)
                 _paint_plane(
                     marked,
                     camera,
@@ -224,13 +216,13 @@ class ShelfPainter:
                     [(0, ceiling, 0), (right, ceiling, 0), (right, ceiling, depth), (0, ceiling, depth)],
                     number=1,
                 )
-            lip = _lip_texture(design, look, index, light, rng)
-            low = y + _LIP_MM
+            lip = lip_surface(design, look, index, light, rng)
+            low = y + LIP_MM
             _paint_plane(marked, camera, lip, [(0, y, 0), (right, y, 0), (right, low, 0), (0, low, 0)], number=1)
             tiers[marked.ids > 0] = index + 1
         top = design.shelves[0].board_y_mm - design.shelves[0].space_mm
         for x, inner in ((-22.0, 0.0), (right, right + 22.0)):
-            post = _texture_ramp(look.side, 20, 80, 1.02, 0.9, across=False)
+            post = ramp_surface(look.side, 20, 80, 1.02, 0.9, across=False)
             _paint_plane(
                 canvas,
                 camera,
@@ -412,97 +404,3 @@ def _paint_plane(
     squeeze = np.array([[w / columns, 0, 0], [0, h / rows, 0], [0, 0, 1.0]])
     levels = cv2.warpPerspective(ramp, matrix @ squeeze, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     window.depths[seen] = levels[seen].astype(np.int16)
-
-
-def _background(look: Look, camera: Camera, design: BayDesign) -> Picture:
-    h, w = camera.height_px, camera.width_px
-    picture = np.empty((h, w, 3), np.uint8)
-    ramp = np.linspace(1.05, 0.8, h)[:, None, None]
-    picture[:] = np.clip(np.array(look.wall) * ramp, 0, 255).astype(np.uint8)
-    foot = camera.project([(-3000.0, design.height_mm, 0.0), (design.width_mm + 3000.0, design.height_mm, 0.0)])
-    polygon = np.array([foot[0], foot[1], (w + 4000, h + 4000), (-4000, h + 4000)])
-    if float(camera.depth_mm([(0.0, design.height_mm, 0.0)])[0]) > 100:
-        cv2.fillConvexPoly(picture, polygon.clip(-9000, 9000).round().astype(np.int32), look.ground)
-    return picture
-
-
-def _texture_plain(colour: Colour, w: int, h: int) -> Picture:
-    return np.full((h, w, 3), colour, np.uint8)
-
-
-def _texture_ramp(colour: Colour, w: int, h: int, first: float, last: float, *, across: bool) -> Picture:
-    ramp = np.linspace(first, last, w if across else h)
-    field = ramp[None, :, None] if across else ramp[:, None, None]
-    return np.clip(np.broadcast_to(np.array(colour) * field, (h, w, 3)), 0, 255).astype(np.uint8)
-
-
-def _grain(texture: Picture, rng: np.random.Generator) -> Picture:
-    """Wood: fine lines along x."""
-    h, w = texture.shape[:2]
-    lines = rng.normal(0, 1, (h, max(2, w // 60))).astype(np.float32)
-    field = cv2.resize(cv2.GaussianBlur(lines, (1, 3), 0), (w, h), interpolation=cv2.INTER_CUBIC)
-    return np.clip(texture * (1 + 0.09 * field[..., None]), 0, 255).astype(np.uint8)
-
-
-def _board_texture(look: Look, width_mm: float, depth_mm: float, light: float, rng: np.random.Generator) -> Picture:
-    w, h = round(width_mm * 0.5), round(depth_mm * 0.5)
-    ramp = np.linspace(look.rear_light * 0.8, 1.0, h)[:, None, None] * light
-    texture = np.clip(np.broadcast_to(np.array(look.board) * ramp, (h, w, 3)), 0, 255).astype(np.uint8)
-    if look.wooden:
-        return _grain(texture, rng)
-    texture = np.clip(texture + rng.normal(0, 1.5, (h, w, 1)), 0, 255).astype(np.uint8)
-    for _ in range(int(rng.integers(0, 5))):
-        start, end = rng.uniform(0, [w, h], (2, 2))
-        cv2.line(
-            texture,
-            tuple(start.astype(int)),
-            tuple(end.astype(int)),
-            mixed(look.board, (60, 60, 60), 0.2),
-            1,
-            cv2.LINE_AA,
-        )
-    return texture
-
-
-def _back_texture(look: Look, width_mm: float, height_mm: float, light: float, rng: np.random.Generator) -> Picture:
-    w, h = round(width_mm * 0.5), max(8, round(height_mm * 0.5))
-    texture = _texture_ramp(look.back, w, h, light * 0.62, light, across=False)
-    style = look.back_style % 4
-    if look.wooden:
-        texture = _grain(texture, rng)
-    elif style == 1:
-        dark = mixed(look.back, (20, 20, 20), 0.55)
-        for y in range(6, h, 13):
-            for x in range(6, w, 13):
-                cv2.circle(texture, (x, y), 2, dark, -1)
-    elif style == 2:
-        for y in range(0, h, 26):
-            cv2.line(texture, (0, y), (w, y), mixed(look.back, (30, 30, 30), 0.4), 2)
-    elif style == 3:
-        for x in range(0, w, w // 4):
-            cv2.line(texture, (x, 0), (x, h), mixed(look.back, (20, 20, 20), 0.4), 2)
-    return texture
-
-
-def _lip_texture(design: BayDesign, look: Look, index: int, light: float, rng: np.random.Generator) -> Picture:
-    per_mm = 1.0
-    w, h = round(design.width_mm * per_mm), round(_LIP_MM * per_mm)
-    texture = _texture_ramp(look.lip, w, h, light * 1.04, light * 0.88, across=False)
-    cv2.line(texture, (0, 2), (w, 2), mixed(look.lip, (255, 255, 255), 0.5), 2)
-    cv2.line(texture, (0, h - 2), (w, h - 2), mixed(look.lip, (30, 30, 30), 0.4), 2)
-    paper = ((245, 248, 250), (120, 235, 250), (240, 240, 240), (200, 225, 240))[look.label_style % 4]
-    shelf_slots = [slot for slot in design.slots if slot.shelf == design.shelves[index]]
-    for slot in shelf_slots:
-        label_w, label_h = 62 if look.label_style % 2 == 0 else 74, h - 10
-        middle = slot.x_mm + (slot.width_mm / 2 if look.label_style < 2 else label_w)
-        left = round(middle - label_w / 2)
-        cv2.rectangle(texture, (left, 5), (left + label_w, 5 + label_h), paper, -1)
-        price = f"{slot.price_cents / 100:.2f}"
-        write_fitting(
-            texture, price, (left + label_w * 0.38, 6, label_w * 0.6, label_h * 0.8), (20, 20, 24), weight=800
-        )
-        name = slot.pack.name.split()[0]
-        write_fitting(texture, name, (left + 3, 7, label_w * 0.36, label_h * 0.35), (60, 60, 60), weight=400)
-        for x in range(left + 4, left + round(label_w * 0.36), 3):
-            cv2.line(texture, (x, h // 2 + 4), (x, h - 8), (30, 30, 30), 1 + (x * 7) % 2)
-    return texture

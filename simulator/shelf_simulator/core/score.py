@@ -6,6 +6,7 @@ from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from shelf_simulator.core.truth import KINDS, CountChanged, EventKind, SightChanged, TruthEvent
 
@@ -89,9 +90,9 @@ class EventScore:
 class CountScore:
     """Shares of slot-time in which the reported count was right; None when there was no such time.
 
-    ``exact`` and ``within_one`` leave out occluded time and 1.5 s after an occlusion ends or a count changes; the strict
-    ones leave out occluded time only. A count that is not known is wrong. ``in_range`` asks whether low..high held the
-    truth, in settled time; ``known`` is the share of settled time with a count.
+    ``exact`` and ``within_one`` leave out occluded time and 1.5 s after an occlusion ends or a count changes; the
+    strict ones leave out occluded time only. A count that is not known is wrong. ``in_range`` asks whether low..high
+    held the truth, in settled time; ``known`` is the share of settled time with a count.
     """
 
     settled_s: float
@@ -109,9 +110,9 @@ def score_events(
 ) -> EventScore:
     """Match events of the same kind, bay and slot one to one.
 
-    A found event may stand for a true one if its ``at_s`` lies from ``early_s`` before the hand came to ``late_s`` after
-    the slot was clear. As many as possible are matched: true events in the order in which their windows end take the
-    earliest found event that fits (optimal for windows that end in the order in which they begin).
+    A found event may stand for a true one if its ``at_s`` lies from ``early_s`` before the hand came to ``late_s``
+    after the slot was clear. As many as possible are matched: true events in the order in which their windows end take
+    the earliest found event that fits (optimal for windows that end in the order in which they begin).
     Found events of kinds that are not in the truth's vocabulary are ignored.
     """
     all_truth, all_found = list(truth), [event for event in found if event.kind in KINDS]
@@ -214,7 +215,7 @@ def _add_slot(
     unsettled.sort()
     edges = {begin_s, end_s, *true_count.times, *occluded.times, *said.times, *(t + settle_s for t in unsettled)}
     ordered = [edge for edge in sorted(edges) if begin_s <= edge <= end_s]
-    for start, end in zip(ordered, ordered[1:], strict=False):
+    for start, end in pairwise(ordered):
         count = true_count.at(start)
         if not isinstance(count, int) or occluded.at(start):
             continue

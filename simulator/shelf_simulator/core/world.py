@@ -13,12 +13,12 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from shelf_simulator.core.choreography import Errand, grip_to_put, grip_to_take, handfuls, strokes_of
 from shelf_simulator.core.design import BayDesign, Pack, SlotDesign
-from shelf_simulator.core.geometry import FloatArray
 from shelf_simulator.core.items import PlacedItem
-from shelf_simulator.core.motion import Stroke, Walk
+from shelf_simulator.core.motion import Walk
 from shelf_simulator.core.people import Figure, Reach, Stance, invent_appearance, pose_person
-from shelf_simulator.core.person import GRIP_GAP_MM, GRIP_HEIGHT, LEFT, RIGHT, Hand, Person
+from shelf_simulator.core.person import LEFT, RIGHT, Hand, Person
 from shelf_simulator.core.scenario import Scenario, Span
 from shelf_simulator.core.stock import SlotStock, fill
 from shelf_simulator.core.truth import CountChanged, EventKind, Fact, SightChanged, TruthEvent
@@ -26,8 +26,7 @@ from shelf_simulator.core.visibility import OCCLUDED_SHARE, SlotSight
 
 UNCOVERED_BEFORE_TOUCH_S = 2.5
 _BODY_COVERS = 0.03
-_OWN_BODY_MAY_COVER = 0.04
-_BEFORE_SHELF_Z_MM = -230.0
+_OWN_BODY_MAY_COVER = 0.0
 _PERSONAL_SPACE_MM = 560.0
 _OUTSIDE_MM = 560.0
 _GIVE_UP_AFTER_S = 5.0
@@ -355,7 +354,7 @@ class World:
 
     def _restock(self, person: Person, goal: _Goal) -> _Script:
         stock, watch, hand = self.stocks[goal.slot.id], self._watch[goal.slot.id], person.hands[goal.hand]
-        loads = _loads(stock, self.scenario.staff.handful)
+        loads = handfuls(stock, self.scenario.staff.handful)
         touch = _Touch(
             "restock", goal.slot.id, loads[0][0], person.index, goal.hand, goal.slot.pack.gtin, strokes_left=len(loads)
         )
@@ -364,10 +363,16 @@ class World:
             hand.holding = [goal.slot.pack] * quantity
             hand.used = True
             touch.column, touch.wanted = column, quantity
-            last = number == len(loads) - 1
-            self._move_hand(
-                person, goal.hand, goal.slot, column, quantity, brisk=True, stay_near=not last, first=number == 0
+            errand = Errand(
+                grip_to_put(stock, column, hand.holding),
+                hand.grip_mm,
+                person.belly_mm(goal.hand),
+                putting=True,
+                brisk=True,
+                first=number == 0,
+                last=number == len(loads) - 1,
             )
+            hand.begin(strokes_of(errand, stock, self.design, self._rng), self.now_s, errand.grip_mm)
             yield _Until(lambda: not hand.busy, 10.0)
 
     def _leave(self, person: Person) -> _Script:
@@ -464,10 +469,10 @@ class World:
             number = usable[0] if len(usable) == 1 else (RIGHT if place < x else LEFT)
             if number not in usable:
                 continue
-            grip = self._grip_point(slot, column, 1)
+            grip = grip_to_take(self.stocks[slot.id], column)
             if stance_x is not None and (number == LEFT) != (x < place):
                 continue
-            pose = [None, None]  # type: list[Reach | None]
+            pose: list[Reach | None] = [None, None]
             pose[number] = Reach((float(grip[0]), float(grip[1]), float(grip[2])))
             parts = pose_person(person.look, Stance(place, float(person.place_mm[1])), person.floor_y_mm, *pose)
             if self._sight.body_share([Figure(parts)], self._index[slot.id]) <= _OWN_BODY_MAY_COVER:
@@ -507,21 +512,6 @@ class World:
 
     # Touching
 
-    def _grip_point(
-        self, slot: SlotDesign, column: int, quantity: int, *, putting: bool = False, pack: Pack | None = None
-    ) -> FloatArray:
-        """Where the hand is when the slot changes: just before the front-most item."""
-        stock, pack = self.stocks[slot.id], pack or slot.pack
-        x, board_y = slot.column_x_mm(column), slot.shelf.board_y_mm
-        if putting:
-            row = min(slot.rows - 1, len(stock.columns[column]) + quantity - 1)
-            front = slot.row_z_mm(row, self.design.depth_mm) - pack.depth_mm / 2
-        else:
-            front = stock.front_z_mm(column)
-            if not stock.columns[column]:
-                front = self.design.depth_mm * 0.55
-        return np.array([x, board_y - GRIP_HEIGHT * pack.height_mm, front - GRIP_GAP_MM])
-
     def _begin_touch(
         self, person: Person, goal: _Goal, kind: EventKind, quantity: int, *, delay_s: float = 0.0
     ) -> None:
@@ -529,61 +519,13 @@ class World:
         gtin = hand.holding[0].gtin if kind in {"put", "misplaced"} else goal.slot.pack.gtin
         touch = _Touch(kind, goal.slot.id, goal.column, person.index, goal.hand, gtin, wanted=quantity)
         self._watch[goal.slot.id].touches.append(touch)
-        self._move_hand(
-            person,
-            goal.hand,
-            goal.slot,
-            goal.column,
-            quantity,
-            putting=kind in {"put", "misplaced"},
-            delay_s=delay_s,
-            look=kind == "reach",
-        )
-
-    def _move_hand(
-        self, person: Person, number: int, slot: SlotDesign, column: int, quantity: int, *, putting: bool = False,
-        brisk: bool = False, stay_near: bool = False, first: bool = True, delay_s: float = 0.0, look: bool = False,
-    ) -> None:  # fmt: skip
-        """Strokes: to a point before the shelf that the camera sees where the slot is, in, a moment, out, and back."""
-        rng, hand = self._rng, person.hands[number]
-        putting = putting or brisk
-        pack = hand.holding[0] if putting and hand.holding else slot.pack
-        grip = self._grip_point(slot, column, quantity, putting=putting, pack=pack)
-        if look:
-            grip[2] -= float(rng.uniform(5, 60))
-        ceiling = slot.shelf.board_y_mm - slot.shelf.space_mm
-        mouth = np.array([grip[0], max(ceiling + 85.0, grip[1] - 25.0), -30.0])
-        eye = self.design.camera.place_mm
-        share = (mouth[2] - _BEFORE_SHELF_Z_MM) / (mouth[2] - eye[2])
-        before = mouth + (eye - mouth) * share
-        rest = person.belly_mm(number)
-        speed = 0.9 if brisk else 1.0
-        open_in, open_at = (0.35, 0.35) if putting else (0.85, 0.4)
-        strokes = []
-        if delay_s > 0:
-            strokes.append(Stroke(rest, rest, delay_s, (0.0, 0.0)))
-        start_effort = 0.0 if first else 0.8
-        strokes.append(
-            Stroke(
-                hand.grip_mm if not first else rest,
-                before,
-                float(rng.uniform(0.42, 0.6)) * speed,
-                (start_effort, 1.0),
-                (0.5, open_in),
-            )
-        )
-        strokes.append(
-            Stroke(before, grip, float(rng.uniform(0.32, 0.46)) * speed, (1.0, 1.0), (open_in, open_at), via=mouth)
-        )
-        linger = float(rng.uniform(0.25, 0.6)) if look else float(rng.uniform(0.1, 0.22)) * speed
-        strokes.append(Stroke(grip, grip, linger, openness=(open_at, 0.8 if putting else 0.3), happens="touch"))
-        after = 0.85 if putting or look else 0.3
-        strokes.append(
-            Stroke(grip, before, float(rng.uniform(0.3, 0.42)) * speed, (1.0, 1.0), (after, after), via=mouth)
-        )
-        end_effort = 0.8 if stay_near else 0.0
-        strokes.append(Stroke(before, rest, float(rng.uniform(0.42, 0.6)) * speed, (1.0, end_effort), (after, 0.5)))
-        hand.begin(strokes, self.now_s, grip)
+        stock, putting = self.stocks[goal.slot.id], kind in {"put", "misplaced"}
+        grip = grip_to_put(stock, goal.column, hand.holding) if putting else grip_to_take(stock, goal.column)
+        if kind == "reach":
+            grip[2] -= float(self._rng.uniform(5, 60))
+        rest = person.belly_mm(goal.hand)
+        errand = Errand(grip, rest, rest, putting=putting, looking=kind == "reach", delay_s=delay_s)
+        hand.begin(strokes_of(errand, stock, self.design, self._rng), self.now_s, grip)
 
     def _touch_done(self, person: Person, number: int) -> None:
         """The moment a hand closes or opens: the slot changes."""
@@ -664,18 +606,3 @@ class World:
                 ]
                 return bool(points) and self._sight.holds(index, np.concatenate(points))
         return False
-
-
-def _loads(stock: SlotStock, largest: int) -> list[tuple[int, int]]:
-    """Columns and quantities of the handfuls that fill a slot: three or more where possible, as it takes a while."""
-    loads: list[tuple[int, int]] = []
-    for handful in range(largest, 0, -1):
-        loads = []
-        for column, items in enumerate(stock.columns):
-            room = stock.slot.rows - len(items)
-            while room > 0:
-                loads.append((column, min(handful, room)))
-                room -= loads[-1][1]
-        if len(loads) >= 3:
-            break
-    return loads
