@@ -96,16 +96,12 @@ class Hub:
             key = screen.topic if screen.is_state else f"{screen.topic}#{self._number}"
             event = ShownEvent(self._number, screen.topic, key, screen.content.model_dump_json())
             self._ring.append(event)
-            loop = self._loop
-        if loop is not None and not loop.is_closed():
-            with contextlib.suppress(RuntimeError):  # the loop closed in between: nobody listens any more
-                loop.call_soon_threadsafe(self._offer, event)
+        self._in_loop(self._offer, event)
 
     def close(self) -> None:
-        """End every stream, so that the server can stop."""
+        """End every stream, so that the server can stop. Any thread."""
         self._closed = True
-        for listener in list(self._listeners):
-            listener.drop()
+        self._in_loop(self._drop_all)
 
     async def stream(
         self, topics: Iterable[str], last_event_id: str, snapshot: Callable[[], Iterable[Screen]]
@@ -136,6 +132,16 @@ class Hub:
             self.dropped += listener.is_dropped and not self._closed
         finally:
             self._listeners.discard(listener)
+
+    def _in_loop(self, action: Callable[..., None], *arguments: object) -> None:
+        loop = self._loop
+        if loop is not None and not loop.is_closed():
+            with contextlib.suppress(RuntimeError):  # the loop closed in between: nobody listens any more
+                loop.call_soon_threadsafe(action, *arguments)
+
+    def _drop_all(self) -> None:
+        for listener in self._listeners:
+            listener.drop()
 
     def _offer(self, event: ShownEvent) -> None:
         for listener in self._listeners:

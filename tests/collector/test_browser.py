@@ -1,0 +1,292 @@
+"""The pages in a real browser: a reach changes the display, nothing overflows, nothing leaves for another host."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import uvicorn
+
+from shelf_collector.adapters.web.server import StreamEndingServer, create_app
+from shelf_collector.ports import Delivery
+from shelf_contracts.files import read_model
+from shelf_contracts.products import ProductFile
+from shelf_contracts.shipped import demo_shop_folder
+from tests.collector.builders import GTINS, STORE, Node, planogram, wire
+from tests.collector.conftest import Shop
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
+
+pytestmark = pytest.mark.browser
+
+_BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+SIZES = {"full-hd": (1920, 1080), "tablet": (1280, 800), "portrait": (1080, 1920)}
+
+
+@dataclass
+class LiveShop:
+    """A shop with its threads running, on a real port; ``stop`` takes it away under the open pages."""
+
+    shop: Shop
+    url: str
+    stop: Callable[[], None]
+
+    def say(self, *messages: Any) -> None:
+        for message in messages:
+            topic, payload = wire(message)
+            self.shop.keeper.deliver(Delivery(topic, payload, False, self.shop.clock.now()))
+
+
+@pytest.fixture
+def live(open_shop: Callable[[], Shop]) -> Iterator[LiveShop]:
+    shop = open_shop()
+    config = uvicorn.Config(
+        create_app(shop.site, shop.keeper.start, shop.keeper.stop), host="127.0.0.1", port=0, log_config=None,
+        timeout_graceful_shutdown=1,
+    )  # fmt: skip
+    server = StreamEndingServer(config, shop.hub.close)
+    thread = threading.Thread(target=server.run, name="web")
+    thread.start()
+
+    def stop() -> None:
+        shop.hub.close()
+        server.should_exit = True
+        thread.join(10)
+
+    deadline = time.monotonic() + 10
+    while not server.started:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    port = server.servers[0].sockets[0].getsockname()[1]
+    yield LiveShop(shop, f"http://127.0.0.1:{port}", stop)
+    stop()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    path = next((found for name in _BROWSERS if (found := shutil.which(name))), None)
+    if path is None:
+        pytest.skip(f"needs one of {', '.join(_BROWSERS)}")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox", "--disable-gpu"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def open_page(browser: Browser, live: LiveShop) -> Iterator[Callable[..., Page]]:
+    """Opens a page and, at the end, checks that it asked only us and complained about nothing."""
+    contexts, asked, complaints = [], list[str](), list[str]()
+
+    def make(path: str, width: int = 1920, height: int = 1080) -> Page:
+        context = browser.new_context(viewport={"width": width, "height": height}, locale="nl-NL")
+        contexts.append(context)
+        page = context.new_page()
+        context.on("request", lambda request: asked.append(request.url))
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.goto(live.url + path)
+        return page
+
+    yield make
+    for context in contexts:
+        context.close()
+    assert not [url for url in asked if not url.startswith(live.url)]
+    assert not complaints
+
+
+def wait_for_panels(page: Page, count: int) -> None:
+    page.wait_for_selector(f'#display[data-panels="{count}"]', timeout=5000)
+
+
+def test_a_reach_changes_the_display_and_two_hands_show_two(live: LiveShop, open_page: Callable[..., Page]) -> None:
+    page = open_page("/display/a01?lang=en")
+    page.wait_for_selector('#display[data-stream="up"]')
+    assert page.get_by_role("heading", name="Reach for a product").is_visible()
+    node = Node()
+
+    live.say(node.event("reach", "s1-02"))
+    wait_for_panels(page, 1)
+    assert page.locator(".panel .key").all_inner_texts() == ["Spaghetti"]
+    assert page.get_by_text("not available – see pack").first.is_visible()
+    assert not page.get_by_role("heading", name="Reach for a product").is_visible()
+    assert page.get_attribute("#display", "data-captured-at") == "2026-11-22T12:00:00.000Z"
+
+    live.say(node.event("reach", "s1-01"))
+    wait_for_panels(page, 2)
+    assert page.locator(".panel .key").all_inner_texts() == ["Fusilli", "Spaghetti"], "in the shelf's own order"
+    left, right = (panel.bounding_box() for panel in page.locator(".panel").all())
+    assert left is not None
+    assert right is not None
+    assert left["x"] + left["width"] <= right["x"]
+    assert page.get_by_role("img", name="Nutri-Score A").is_visible()
+
+    live.shop.clock.advance(10)
+    wait_for_panels(page, 0)
+    assert page.get_by_role("heading", name="Reach for a product").is_visible()
+
+
+def test_a_product_nobody_described_says_so(live: LiveShop, open_page: Callable[..., Page]) -> None:
+    page = open_page("/display/a01?lang=nl")
+    live.say(Node().event("reach", "s1-04"))
+    wait_for_panels(page, 1)
+    assert page.get_by_text("Van dit product hebben we hier geen gegevens.").is_visible()
+
+
+def test_a_page_opened_late_shows_what_is_shown(live: LiveShop, open_page: Callable[..., Page]) -> None:
+    live.say(Node().event("reach", "s1-01"))
+    wait_for_panels(open_page("/display/a01"), 1)
+
+
+def test_a_single_panel_stands_on_the_side_of_the_hand(live: LiveShop, open_page: Callable[..., Page]) -> None:
+    page = open_page("/display/a01")
+    node, sides = Node(), []
+    for slot in ("s1-01", "s1-03"):
+        live.say(node.event("reach", slot, now=live.shop.clock.now()))
+        wait_for_panels(page, 1)
+        box = page.locator(".panel").bounding_box()
+        assert box is not None
+        sides.append(box["x"] + box["width"] / 2)
+        live.shop.clock.advance(10)
+        wait_for_panels(page, 0)
+    assert sides[0] < 960 < sides[1]
+
+
+def test_a_price_disappears_when_its_time_is_over(
+    live: LiveShop, open_page: Callable[..., Page], shop_folder: Path
+) -> None:
+    page = open_page("/display/a01?lang=en")
+    page.evaluate(
+        """(gtin) => {
+            const panel = document.querySelector(`template[data-product="${gtin}"]`).content.firstElementChild;
+            panel.dataset.priceUntil = "2020-01-01T00:00:00Z";
+        }""",
+        GTINS[0],
+    )
+    live.say(Node().event("reach", "s1-01"))
+    wait_for_panels(page, 1)
+    assert page.locator(".panel .price").count() == 0
+    assert page.get_by_text("price: see shelf label").is_visible()
+
+
+def test_without_the_collector_the_page_stays_and_says_how_old_it_is(
+    live: LiveShop, open_page: Callable[..., Page]
+) -> None:
+    page = open_page("/display/a01?lang=en")
+    page.wait_for_selector('#display[data-stream="up"]')
+    page.wait_for_function(
+        "async () => (await caches.keys()).length && !!(await caches.match(location.href)) "
+        "&& !!(await caches.match('/static/display.js'))",
+        timeout=10_000,
+    )
+    page.clock.install()
+    live.stop()
+    page.wait_for_selector('#display[data-stream="down"]')
+    assert not page.locator("#link-state").is_visible()
+    page.clock.run_for(12_000)
+    assert page.locator("#link-state").inner_text().startswith("data from ")
+    page.reload()
+    assert page.get_by_role("heading", name="Reach for a product").is_visible(), "kept by the service worker"
+
+
+def test_staff_see_alerts_come_and_go(live: LiveShop, open_page: Callable[..., Page]) -> None:
+    page = open_page("/staff?lang=en", 390, 844)
+    page.wait_for_selector('#connection[data-state="connected"]')
+    assert page.get_by_text("All shelves are fine.").is_visible()
+    node = Node()
+    live.say(node.stock("s1-02", 0))
+    live.shop.clock.advance(1)
+    page.wait_for_timeout(600)  # so that the keeper looks at the slot before the dwell is over
+    live.shop.clock.advance(5)
+    page.wait_for_selector(".card.critical", timeout=5000)
+    assert page.locator(".card h2").inner_text() == "Spaghetti"
+    assert page.locator(".card .where").inner_text() == "Bay a01 · shelf 1 · slot 2"
+    assert page.locator("#announce").inner_text() == "New alert: Spaghetti"
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), "nothing sticks out on a phone"
+    live.say(node.stock("s1-02", 6, now=live.shop.clock.advance(1)))
+    page.wait_for_timeout(600)
+    live.shop.clock.advance(4)
+    page.wait_for_selector(".empty", timeout=5000)
+    assert page.locator("#announce").inner_text() == "Solved: Spaghetti"
+
+
+def test_the_overview_is_live(live: LiveShop, open_page: Callable[..., Page]) -> None:
+    page = open_page("/?lang=en", 1440, 900)
+    page.wait_for_selector('#connection[data-state="connected"]')
+    live.say(Node().stock("s1-01", 4))
+    page.locator(".bay-picture .count", has_text="4/6").wait_for(timeout=5000)
+    live.say(Node("n02").event("pick", "s1-01", quantity=1))
+    page.get_by_text("picked").wait_for(timeout=5000)
+
+
+@pytest.fixture
+def demo_products(shop_folder: Path) -> list[str]:
+    """Put all forty demo products into the shop, and a few with very long texts; returns their slots."""
+    shipped = demo_shop_folder() / "products.json"
+    products = read_model(shipped, ProductFile).products
+    long = json.loads(products[2].model_dump_json())
+    for language, name in (
+        ("nl", "Biologische meergranenontbijtvlokken"),
+        ("en", "Extraordinarily Long Name of a Thing"),
+    ):
+        long["name"][language] = name + " met pompoenpitten, cranberry's en een vleugje kaneel"
+        long["ingredients"][language] = ", ".join([long["ingredients"][language]] * 6)
+    content = json.loads(shipped.read_text())
+    content["products"][2] = long
+    (shop_folder / "products.json").write_text(json.dumps(content))
+    gtins = [product.gtin for product in products]
+    plan = json.loads(planogram().model_dump_json(by_alias=True))
+    plan["products"] = [{"id": gtin, "gtin": gtin, "w": 15, "h": 200} for gtin in gtins]
+    plan["positions"] = [
+        {
+            "id": f"s1-{i + 1:02d}", "productId": gtin, "fixtureId": "s1", "x": 20 * i, "y": 100, "w": 15, "h": 200,
+            "facings": {"h": 1, "v": 1, "d": 6}, "capacity": 6,
+        }
+        for i, gtin in enumerate(gtins)
+    ]  # fmt: skip
+    (shop_folder / "a01.json").write_text(json.dumps(plan))
+    assert plan["store"] == STORE
+    return [position["id"] for position in plan["positions"]]
+
+
+_WHAT_STICKS_OUT = """() => [...document.querySelectorAll(".panel")].flatMap((panel) => {
+    const frame = panel.getBoundingClientRect();
+    const parts = [...panel.querySelectorAll("*")].filter((part) => part.getClientRects().length);
+    return parts.filter((part) => {
+        const box = part.getBoundingClientRect();
+        return box.right > frame.right + 1 || box.bottom > frame.bottom + 1 || box.left < frame.left - 1;
+    }).map((part) => panel.dataset.gtin + " " + part.className + " " + part.textContent.slice(0, 30));
+})"""
+
+
+@pytest.mark.parametrize(
+    ("size", "language"), [("full-hd", "nl"), ("tablet", "it"), ("tablet", "nl"), ("portrait", "en")]
+)
+def test_nothing_overflows(
+    demo_products: list[str], live: LiveShop, open_page: Callable[..., Page], size: str, language: str
+) -> None:
+    page = open_page(f"/display/a01?lang={language}", *SIZES[size])
+    page.wait_for_selector('#display[data-stream="up"]')
+    node = Node()
+    groups = [demo_products[i : i + 3] for i in range(0, 40, 13)] + [["s1-03"], ["s1-25", "s1-03"], ["s1-05"]]
+    for group in groups:
+        for slot in group:
+            live.say(node.event("reach", slot, now=live.shop.clock.now()))
+        wait_for_panels(page, len(group))
+        assert page.evaluate(_WHAT_STICKS_OUT) == []
+        key_px = page.evaluate("parseFloat(getComputedStyle(document.querySelector('.key')).fontSize)")
+        text_px = page.evaluate("parseFloat(getComputedStyle(document.querySelector('.panel')).fontSize)")
+        assert text_px >= 11
+        if size == "full-hd" and group == ["s1-05"]:
+            assert key_px == pytest.approx(132), "capitals of 24.4 mm are read from 2 m"
+        live.shop.clock.advance(10)
+        wait_for_panels(page, 0)
