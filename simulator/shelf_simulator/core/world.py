@@ -28,6 +28,7 @@ UNCOVERED_BEFORE_TOUCH_S = 2.5
 _BODY_COVERS = 0.03
 _OWN_BODY_MAY_COVER = 0.0
 _PERSONAL_SPACE_MM = 560.0
+_WALK_COVERS_MM = 500.0
 _OUTSIDE_MM = 560.0
 _GIVE_UP_AFTER_S = 5.0
 _LEAST_RESTOCK = 3
@@ -494,7 +495,7 @@ class World:
         for watch in self._watch.values():
             for touch in watch.touches:
                 slot_x = self.design.slot(touch.slot).column_x_mm(touch.column)
-                if touch.person != person.index and low - 420 < slot_x < high + 420:
+                if touch.person != person.index and low - _WALK_COVERS_MM < slot_x < high + _WALK_COVERS_MM:
                     return False
         return True
 
@@ -507,8 +508,19 @@ class World:
 
     def _touchable(self, slot: str, person: Person) -> bool:
         watch = self._watch[slot]
-        quiet = self.now_s - watch.body_seen_s >= UNCOVERED_BEFORE_TOUCH_S
+        quiet = self.now_s - watch.body_seen_s >= UNCOVERED_BEFORE_TOUCH_S and not self._is_passed(slot, person)
         return quiet and not watch.touches and watch.reserved_by in {None, person.index}
+
+    def _is_passed(self, slot: str, person: Person) -> bool:
+        """Whether somebody else is walking where they will soon stand before the slot."""
+        design = self.design.slot(slot)
+        for running in self._running:
+            walk = running.person.walk
+            if running.person is not person and walk is not None:
+                low, high = sorted((float(walk.start[0]), float(walk.end[0])))
+                if low - _WALK_COVERS_MM < design.x_mm + design.width_mm / 2 < high + _WALK_COVERS_MM:
+                    return True
+        return False
 
     # Touching
 
