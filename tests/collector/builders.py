@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import socket
+import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -10,6 +14,7 @@ from shelf_collector.core.inbox import Happening, StockReport
 from shelf_contracts import envelope, topics
 from shelf_contracts.messages import SlotEvent, StockLevel
 from shelf_contracts.planogram import Planogram
+from shelf_mqtt.session import Received
 
 STORE = "demo"
 NOON = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
@@ -120,3 +125,23 @@ def wire(message: StockReport | Happening) -> tuple[str, bytes]:
     if isinstance(message, Happening):
         ids["kind"] = message.message.data.action
     return topics.build(name, **ids), envelope.encode(message.message)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def eventually(condition: Callable[[], object], timeout_s: float = 15.0) -> None:
+    """Wait until the condition holds."""
+    deadline = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < deadline, "did not come about in time"
+        time.sleep(0.02)
+
+
+def newest(heard: list[Received], ending: str) -> Any:
+    """The newest content of a topic; ``b""`` when it was cleared, None when nothing came."""
+    payload = next((one.payload for one in reversed(heard) if one.topic.endswith(ending)), None)
+    return json.loads(payload) if payload else payload

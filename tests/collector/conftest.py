@@ -14,6 +14,8 @@ from typing import Any
 import httpx
 import pytest
 
+from shelf_broker.config import BrokerConfig
+from shelf_broker.launcher import RunningBroker, start_broker
 from shelf_collector.adapters.database import Database
 from shelf_collector.adapters.hub import Hub
 from shelf_collector.adapters.web.server import create_app
@@ -27,7 +29,9 @@ from shelf_collector.core.plan import store_plan
 from shelf_collector.core.views import Viewer
 from shelf_collector.keeper import Keeper
 from shelf_collector.ports import Delivery
-from tests.collector.builders import GTINS, NOON, STORE, planogram, wire
+from shelf_contracts import topics
+from shelf_mqtt.session import MqttSession, Received
+from tests.collector.builders import GTINS, NOON, STORE, eventually, free_port, planogram, wire
 
 
 @dataclass
@@ -176,6 +180,29 @@ class Web:
 @pytest.fixture
 def web(shop: Shop) -> Web:
     return Web(shop)
+
+
+@pytest.fixture
+def broker(tmp_path: Path) -> Iterator[RunningBroker]:
+    """A real broker, the embedded one."""
+    settings = {"kind": "embedded", "port": free_port(), "state": tmp_path / "broker", "ack_wait_s": 1}
+    with start_broker(BrokerConfig.model_validate(settings)) as running:
+        yield running
+
+
+@pytest.fixture
+def heard(broker: RunningBroker) -> Iterator[list[Received]]:
+    """Everything the collector publishes on the broker."""
+    found: list[Received] = []
+    names = ("display_content", "alert_state", "bay_state", "collector_status")
+    session = MqttSession(
+        broker.address, client_id="listener", persistent=False, on_message=found.append,
+        subscriptions=[(topics.subscription(name, store=STORE), 1) for name in names],
+    )  # fmt: skip
+    session.start()
+    eventually(lambda: session.is_connected)
+    yield found
+    session.stop()
 
 
 @pytest.fixture(autouse=True)
