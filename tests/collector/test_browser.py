@@ -116,15 +116,15 @@ def test_a_reach_changes_the_display_and_two_hands_show_two(live: LiveShop, open
 
     live.say(node.event("reach", "s1-02"))
     wait_for_panels(page, 1)
-    assert page.locator(".panel .key").all_inner_texts() == ["Spaghetti"]
+    assert page.locator("#panels .panel .key").all_inner_texts() == ["Spaghetti"]
     assert page.get_by_text("not available – see pack").first.is_visible()
     assert not page.get_by_role("heading", name="Reach for a product").is_visible()
     assert page.get_attribute("#display", "data-captured-at") == "2026-11-22T12:00:00.000Z"
 
     live.say(node.event("reach", "s1-01"))
     wait_for_panels(page, 2)
-    assert page.locator(".panel .key").all_inner_texts() == ["Fusilli", "Spaghetti"], "in the shelf's own order"
-    left, right = (panel.bounding_box() for panel in page.locator(".panel").all())
+    assert page.locator("#panels .panel .key").all_inner_texts() == ["Fusilli", "Spaghetti"], "in the shelf's own order"
+    left, right = (panel.bounding_box() for panel in page.locator("#panels .panel").all())
     assert left is not None
     assert right is not None
     assert left["x"] + left["width"] <= right["x"]
@@ -153,7 +153,7 @@ def test_a_single_panel_stands_on_the_side_of_the_hand(live: LiveShop, open_page
     for slot in ("s1-01", "s1-03"):
         live.say(node.event("reach", slot, now=live.shop.clock.now()))
         wait_for_panels(page, 1)
-        box = page.locator(".panel").bounding_box()
+        box = page.locator("#panels .panel").bounding_box()
         assert box is not None
         sides.append(box["x"] + box["width"] / 2)
         live.shop.clock.advance(10)
@@ -174,7 +174,7 @@ def test_a_price_disappears_when_its_time_is_over(
     )
     live.say(Node().event("reach", "s1-01"))
     wait_for_panels(page, 1)
-    assert page.locator(".panel .price").count() == 0
+    assert page.locator("#panels .panel .price").count() == 0
     assert page.get_by_text("price: see shelf label").is_visible()
 
 
@@ -258,7 +258,7 @@ def demo_products(shop_folder: Path) -> list[str]:
     return [position["id"] for position in plan["positions"]]
 
 
-_WHAT_STICKS_OUT = """() => [...document.querySelectorAll(".panel")].flatMap((panel) => {
+_WHAT_STICKS_OUT = """() => [...document.querySelectorAll("#panels .panel")].flatMap((panel) => {
     const frame = panel.getBoundingClientRect();
     const parts = [...panel.querySelectorAll("*")].filter((part) => part.getClientRects().length);
     return parts.filter((part) => {
@@ -283,8 +283,8 @@ def test_nothing_overflows(
             live.say(node.event("reach", slot, now=live.shop.clock.now()))
         wait_for_panels(page, len(group))
         assert page.evaluate(_WHAT_STICKS_OUT) == []
-        key_px = page.evaluate("parseFloat(getComputedStyle(document.querySelector('.key')).fontSize)")
-        text_px = page.evaluate("parseFloat(getComputedStyle(document.querySelector('.panel')).fontSize)")
+        key_px = page.evaluate("parseFloat(getComputedStyle(document.querySelector('#panels .key')).fontSize)")
+        text_px = page.evaluate("parseFloat(getComputedStyle(document.querySelector('#panels .panel')).fontSize)")
         assert text_px >= 11
         if size == "full-hd" and group == ["s1-05"]:
             assert key_px == pytest.approx(132), "capitals of 24.4 mm are read from 2 m"

@@ -16,7 +16,7 @@ from shelf_collector.core.memory import Facts
 from shelf_collector.core.state import StoreState
 from shelf_collector.ports import SetAside, StorageProblem
 from shelf_contracts.products import Product
-from tests.collector.builders import GTINS, NOON
+from tests.collector.builders import GTINS, NOON, Node
 
 
 @pytest.fixture
@@ -81,4 +81,23 @@ def test_importing_again_renews_rows(database: Database) -> None:
     for name in ("old", "new"):
         database.put_off_products([product(GTINS[0], name, "off")])
     assert database.products(GTINS)[GTINS[0]].name == {"en": "new"}
+    database.close()
+
+
+def test_finding_duplicates_uses_the_index_however_long_the_history(database: Database, tmp_path: Path) -> None:
+    seen: list[str] = []
+    node = Node()
+    messages = [node.stock(), Node("n02").stock(), node.event()]
+    engine = database._engine
+
+    @sa.event.listens_for(engine, "before_cursor_execute")
+    def _note(_connection, cursor, statement, parameters, *_rest):  # type: ignore[no-untyped-def]
+        if statement.startswith("SELECT"):
+            plan = engine.raw_connection()
+            seen.extend(row[3] for row in plan.execute("EXPLAIN QUERY PLAN " + statement, parameters))
+            plan.close()
+
+    assert database.known(messages) == set()
+    assert len(seen) == 2
+    assert all("SEARCH" in step and "USING COVERING INDEX" in step for step in seen), seen
     database.close()

@@ -70,10 +70,14 @@ class Database:
         """Which (source, id) of these are stored already."""
         table = tables.messages
         found: set[tuple[str, str]] = set()
+        by_source: dict[str, list[str]] = {}
+        for message in messages:
+            by_source.setdefault(message.message.source, []).append(message.message.id)
         with self._errors_named(), self._engine.connect() as connection:
-            for part in _parts([message.message.id for message in messages]):
-                rows = connection.execute(sa.select(table.c.source, table.c.id).where(table.c.id.in_(part)))
-                found |= {(row.source, row.id) for row in rows}
+            for source, ids in by_source.items():  # source first, as the index has it
+                for part in _parts(ids):
+                    query = sa.select(table.c.id).where(table.c.source == source, table.c.id.in_(part))
+                    found |= {(source, one) for one in connection.execute(query).scalars()}
         return found
 
     def store(self, facts: Facts, state: StoreState, set_aside: Sequence[SetAside]) -> None:

@@ -1,5 +1,6 @@
 // The display over a bay: at rest a calm page; a hand at the shelf brings up what it reaches for.
 
+import { makeFitter } from "./fit.js";
 import { clockText, listen } from "./live.js";
 
 const DOWN_SHOWN_AFTER_MS = 10_000;
@@ -40,78 +41,22 @@ function show(content) {
   root.dataset.revision = String(content.revision);
   // A single panel stands on the side of the hand; two and three share the width in the shelf's own order.
   root.style.setProperty("--side", wanted.length === 1 ? String(wanted[0].side) : "0.5");
+  panels.dataset.panels = String(wanted.length);
   panels.replaceChildren(...wanted.map((one) => one.element));
-  fit();
+  fitter.fit(wanted.map((one) => one.gtin));
   document.getElementById("rest").toggleAttribute("inert", wanted.length > 0);
 }
 
-// -- fitting: the largest letters with which everything can be read ------------------------------------------------
+const fitter = makeFitter(panels, document.getElementById("measure"), makePanel);
 
-// The key line (the product's name) keeps the size that is read from where people stand for as long as it can; the
-// other text gives way first, then what is left out: 0 nothing, 1 the ingredients' wording, 2 packaging too, 3 the
-// smaller rows of the nutrition table too. What is left out is on the pack, and the panel says so.
-const STEPS = [];
-for (const key of [1, 0.86, 0.74, 0.62, 0.5, 0.4, 0.32]) {
-  for (const density of [0, 1, 2, 3]) {
-    for (const text of [1, 0.9, 0.8, 0.72, 0.64, 0.58]) STEPS.push({ key, text, density });
-  }
-}
-for (const text of [0.5, 0.43, 0.36]) STEPS.push({ key: 0.28, text, density: 3 });
-const WIDE_EM = 30; // from here on facts stand in two columns
-
-const fitted = new Map(); // "width x height | gtins" -> index of the step
-
-function apply(step) {
-  panels.style.setProperty("--key-share", step.key);
-  panels.style.setProperty("--text-share", step.text);
-  panels.dataset.density = step.density;
-  for (const panel of panels.children) {
-    panel.classList.toggle("is-wide", panel.clientWidth / parseFloat(getComputedStyle(panel).fontSize) >= WIDE_EM);
-  }
+function fitAgain() {
+  fitter.forget();
+  fitter.fit(shown.map((one) => one.gtin));
+  fitter.prepare([...products.keys()]);
 }
 
-function overflows() {
-  return [...panels.children].some(
-    (panel) =>
-      panel.scrollHeight > panel.clientHeight + 1 ||
-      panel.scrollWidth > panel.clientWidth + 1 ||
-      (panel.querySelector(".facts")?.scrollHeight ?? 0) > (panel.querySelector(".facts")?.clientHeight ?? 0) + 1 ||
-      [...panel.querySelectorAll(".facts, .facts-side, .key, .price, table")].some((part) => part.scrollWidth > part.clientWidth + 1),
-  );
-}
-
-/** Within a key size and density smaller text always fits better, so a group is skipped when its last step fails. */
-function firstThatFits() {
-  let index = 0;
-  while (index < STEPS.length - 1) {
-    const { key, density } = STEPS[index];
-    let last = index;
-    while (STEPS[last + 1]?.key === key && STEPS[last + 1].density === density) last++;
-    apply(STEPS[last]);
-    if (!overflows()) {
-      while (index < last) {
-        apply(STEPS[index]);
-        if (!overflows()) return index;
-        index++;
-      }
-      return last;
-    }
-    index = last + 1;
-  }
-  return STEPS.length - 1;
-}
-
-function fit() {
-  if (!panels.children.length) return;
-  const key = `${innerWidth}x${innerHeight}|${shown.map((one) => one.gtin).join(" ")}`;
-  if (!fitted.has(key)) {
-    fitted.set(key, firstThatFits());
-  }
-  apply(STEPS[fitted.get(key)]);
-}
-
-addEventListener("resize", fit);
-document.fonts?.ready.then(() => fitted.clear());
+addEventListener("resize", fitAgain);
+document.fonts.ready.then(fitAgain);
 
 // -- the stream ---------------------------------------------------------------------------------------------------
 

@@ -10,7 +10,7 @@ self.addEventListener("activate", (event) => event.waitUntil(self.clients.claim(
 async function keepOpenPages() {
   const cache = await caches.open(CACHE);
   const pages = (await self.clients.matchAll({ type: "window" })).map((client) => client.url);
-  const parts = ["style.css", "live.js", "display.js", "staff.js", "overview.js", "icon.svg"].map((name) => `/static/${name}`);
+  const parts = ["style.css", "live.js", "display.js", "fit.js", "staff.js", "overview.js", "icon.svg"].map((name) => `/static/${name}`);
   await Promise.allSettled([...pages, ...parts].map((url) => cache.add(url)));
 }
 
