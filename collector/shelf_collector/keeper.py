@@ -161,7 +161,9 @@ class Keeper:
             try:
                 message = decode(delivery.topic, delivery.payload, store=self._store, retained=delivery.retained)
             except MessageProblem as problem:
-                log.warning("set aside: %s", problem)
+                seen = self.counters["set_aside"] + len(set_aside) + 1
+                # The 1st, 2nd, 4th, 8th ... is said aloud: a node that talks nonsense must not fill the log.
+                log.log(logging.DEBUG if seen & (seen - 1) else logging.WARNING, "set aside (%d): %s", seen, problem)
                 set_aside.append(_set_aside(delivery, str(problem)))
                 continue
             if message is not None:

@@ -19,6 +19,7 @@ import httpx
 import pytest
 
 from shelf_broker.launcher import RunningBroker
+from shelf_collector.keeper import TICK_S
 from shelf_mqtt.session import MqttSession, Received
 from tests.collector.builders import Node, eventually, free_port, newest, wire
 
@@ -104,14 +105,13 @@ def test_from_the_broker_to_the_display_and_back(
     listener.start()
     assert ready.wait(10)
     node = Node()
-    for index in range(12):
+    for index in range(12):  # four slots, three panels: every reach changes what is shown
         say(speaker, node.event("reach", f"s1-0{1 + index % 4}", now=datetime.now(UTC)))
         time.sleep(0.05)
-    # Four slots, three panels: every reach changes what is shown.
     listener.join(15)
     assert len(delays_ms) == 12
-    # 50 ms is what we promise on a quiet machine (5 ms measured); a busy one may be slower in the tail.
-    assert sorted(delays_ms)[len(delays_ms) // 2] < 50
+    # Measured 5 ms on a quiet machine; whatever the machine, a reach must never wait for the keeper's tick.
+    assert sorted(delays_ms)[len(delays_ms) // 2] < TICK_S * 1000
 
     say(speaker, node.stock("s1-01", 0, now=datetime.now(UTC)))
     eventually(lambda: (newest(heard, "alert/a01-s1-01/state") or {}).get("kind") == "stock_out")

@@ -6,7 +6,7 @@
 const STEPS = [];
 for (const key of [1, 0.86, 0.74, 0.62, 0.5, 0.4, 0.32]) {
   for (const density of [0, 1, 2, 3]) {
-    for (const text of [1, 0.9, 0.8, 0.72, 0.64, 0.58]) STEPS.push({ key, text, density });
+    for (const text of [1.4, 1.2, 1, 0.9, 0.8, 0.72, 0.64, 0.58]) STEPS.push({ key, text, density });
   }
 }
 for (const text of [0.5, 0.43, 0.36]) STEPS.push({ key: 0.28, text, density: 3 });
