@@ -121,7 +121,7 @@ def test_from_the_broker_to_the_display_and_back(
 
     began = time.monotonic()
     collector.process.send_signal(signal.SIGTERM)
-    collector.process.wait(10)
+    assert collector.process.wait(10) == 0
     assert time.monotonic() - began < 10
     eventually(lambda: newest(heard, "collector/status")["state"] == "offline")
 

@@ -90,8 +90,10 @@ class StreamEndingServer(uvicorn.Server):
         self._end_streams = end_streams
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Stop; being asked twice, at once. The signal is dealt with, so that a clean stop ends with 0."""
         self._end_streams()
-        super().handle_exit(sig, frame)
+        self.force_exit = self.should_exit
+        self.should_exit = True
 
 
 def serve(app: FastAPI, host: str, port: int, end_streams: Callable[[], None]) -> None:
