@@ -33,7 +33,10 @@ class Story:
         return self._looks(seconds, columns, hand=True, covered=0.3, moving=0.2)
 
     def body(self, *columns: float | None, seconds: float = 2.0) -> Story:
-        return self._looks(seconds, columns, covered=0.6)
+        return self._looks(seconds, columns, covered=0.6, crowded=True)
+
+    def half_hidden(self, *columns: float | None, seconds: float = 1.0, crowded: bool = False) -> Story:
+        return self._looks(seconds, columns, is_whole=False, crowded=crowded)
 
     def unseen(self, seconds: float) -> Story:
         return self._looks(seconds, None)
@@ -45,14 +48,17 @@ class Story:
         hand: bool = False,
         covered: float = 0.0,
         moving: float = 0.0,
+        crowded: bool = False,
+        is_whole: bool = True,
     ) -> Story:
-        views = (
-            None
-            if columns is None
-            else tuple(ColumnView(0, math.nan) if depth is None else ColumnView(1, depth) for depth in columns)
-        )
+        views = None
+        if columns is not None:
+            views = tuple(
+                ColumnView(0, math.nan, covered=covered) if depth is None else ColumnView(1, depth, is_whole, covered)
+                for depth in columns
+            )
         for _ in range(round(seconds / STEP_S)):
-            self.facts += self.slot.step(SlotLook(self.now_s, views, hand, covered, moving))
+            self.facts += self.slot.step(SlotLook(self.now_s, views, hand, covered, moving, crowded))
             self.now_s += STEP_S
         return self
 
@@ -99,7 +105,8 @@ def test_a_put_back_is_told_after_the_hand_has_left() -> None:
 
 
 def test_many_at_once_are_a_restock() -> None:
-    assert Story().clear(None, None).hand(None, None).clear(0.0, 0.0, seconds=2).told[-1] == ("restock", 6)
+    story = Story().clear(None, None, seconds=1.5).hand(None, None).clear(0.0, 0.0, seconds=2)
+    assert story.told[-1] == ("restock", 6)
 
 
 def test_a_pick_and_its_put_back_both_stand() -> None:
@@ -133,6 +140,25 @@ def test_what_changed_under_a_body_is_told_with_less_confidence() -> None:
     assert event.confidence < sure.confidence
 
 
+def test_what_is_seen_whole_beside_a_body_is_told_while_the_body_is_there() -> None:
+    assert Story().clear(0.0, 0.0).hand(0.0, 0.0).body(1.0, 0.0).told == [("reach", 0), ("pick", 1)]
+
+
+def test_what_is_held_before_the_slot_is_not_put_into_it() -> None:
+    story = Story().clear(1.0, 0.0).body(0.0, 0.0, seconds=5).clear(1.0, 0.0, seconds=2)
+    assert story.told == []
+
+
+def test_an_item_a_little_cut_off_by_a_body_has_not_moved() -> None:
+    assert Story().clear(0.0, 0.0).body(0.6, 0.0, seconds=5).clear(0.0, 0.0).told == []
+
+
+def test_an_item_half_hidden_is_believed_later_and_not_while_somebody_is_near() -> None:
+    story = Story().clear(0.0, 0.0).body(None, None, seconds=1)
+    assert story.half_hidden(1.0, 0.0, seconds=3, crowded=True).told == []
+    assert story.half_hidden(1.0, 0.0, seconds=2).told == [("pick", 1)]
+
+
 def test_flicker_of_the_detector_is_no_event() -> None:
     story = Story().clear(0.0, 0.0)
     for _ in range(20):
@@ -159,7 +185,7 @@ def test_the_range_says_what_is_not_seen() -> None:
 
 
 def test_what_the_ledger_knows_raises_the_lower_end() -> None:
-    story = Story().clear(None, None).hand(None, None).clear(0.0, 0.0, seconds=2)
+    story = Story().clear(None, None, seconds=1.5).hand(None, None).clear(0.0, 0.0, seconds=2)
     assert story.stock[-1].observation.low == 6
 
 
@@ -174,7 +200,7 @@ def test_an_unchanged_level_is_said_again() -> None:
     ("columns", "level"), [((0.0, 0.0), "full"), ((1.0, 0.0), "ok"), ((2.0, 2.0), "low"), ((None, None), "out")]
 )
 def test_levels(columns: tuple[float | None, ...], level: str) -> None:
-    assert Story().clear(*columns).stock[-1].level == level
+    assert Story().clear(*columns, seconds=1.5).stock[-1].level == level
 
 
 @given(

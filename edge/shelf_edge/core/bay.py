@@ -8,37 +8,30 @@ import numpy as np
 
 from shelf_contracts.planogram import Planogram
 from shelf_edge.core.change import Change, ChangeGate
-from shelf_edge.core.detections import Detections, Kind
+from shelf_edge.core.detections import Boxes, Detections, Kind
 from shelf_edge.core.facts import Fact, Observation, StockFact
 from shelf_edge.core.frame import Frame
-from shelf_edge.core.geometry import reach_point, share_covered
+from shelf_edge.core.geometry import share_covered
+from shelf_edge.core.hands import Hand, HandRules, HandTracker
 from shelf_edge.core.slot import Slot, SlotLook, SlotRules
 from shelf_edge.core.slot_view import SlotGeometry, bay_geometry, view_slot
 
 
 @dataclass(frozen=True)
 class BayRules:
-    """When to look, and when a hand means it.
+    """When to look, and how far a body reaches.
 
     Attributes:
         changed_share: look when more than this share of the picture changed.
         keep_looking_s: go on looking this long after the last change.
         recheck_s: look at least this often.
-        steady_speed: a hand slower than this many picture widths a second means the slot it is in; a faster one is
-            on its way.
+        arm_share: how far beside a body its arms may hang, as a share of the body's width.
     """
 
     changed_share: float = 0.0006
     keep_looking_s: float = 1.2
     recheck_s: float = 2.0
-    steady_speed: float = 0.35
-
-
-@dataclass(frozen=True)
-class _Hand:
-    x_px: float
-    y_px: float
-    steady: bool
+    arm_share: float = 0.3
 
 
 class Bay:
@@ -53,18 +46,19 @@ class Bay:
         camera: str,
         slot_rules: SlotRules | None = None,
         bay_rules: BayRules | None = None,
+        hand_rules: HandRules | None = None,
     ) -> None:
         planogram.view_of(camera)
         self._planogram = planogram
         self._camera = camera
         self._slot_rules = slot_rules or SlotRules()
         self._rules = bay_rules or BayRules()
+        self._hand_rules = hand_rules or HandRules()
         self._size_px = (0, 0)
         self._slots: list[tuple[SlotGeometry, Slot]] = []
         self._gate: ChangeGate | None = None
         self._change: Change | None = None
-        self._hands: list[_Hand] = []
-        self._hands_s = float("-inf")
+        self._hands: HandTracker | None = None
         self._changed_s = float("-inf")
         self._looked_s = float("-inf")
 
@@ -93,24 +87,26 @@ class Bay:
         now_s = frame.captured_s
         hand_in: set[int] = set()
         products = Detections.none()
-        cover = np.zeros((0, 4), np.float32)
+        cover = near = np.zeros((0, 4), np.float32)
         if detections is not None:
             assert self._gate is not None
+            assert self._hands is not None
             self._gate.mark_looked_at()
             self._looked_s = now_s
-            self._hands = self._follow(detections.of(Kind.HAND), now_s)
-            self._hands_s = now_s
-            hand_in = {self._slot_under(hand) for hand in self._hands if hand.steady} - {-1}
+            hands = self._hands.follow(detections, now_s)
+            hand_in = {self._slot_under(hand) for hand in hands if hand.is_steady} - {-1}
             products = detections.of(Kind.PRODUCT)
+            near = _widened(detections.of(Kind.PERSON).boxes_px, self._rules.arm_share)
             cover = detections.boxes_px[(detections.kinds == Kind.HAND) | (detections.kinds == Kind.PERSON)]
         facts: list[Fact] = []
         for index, (geometry, slot) in enumerate(self._slots):
             look = SlotLook(
                 captured_s=now_s,
-                columns=view_slot(geometry, products) if detections is not None else None,
+                columns=view_slot(geometry, products, cover) if detections is not None else None,
                 hand=index in hand_in,
                 covered=share_covered(geometry.samples, cover),
                 moving=float(self._change.slot_shares[index]),
+                crowded=share_covered(geometry.samples, near) > 0,
             )
             facts += slot.step(look)
         return facts
@@ -127,21 +123,9 @@ class Bay:
         self._size_px = (width, height)
         self._slots = [(slot, Slot(slot, self._slot_rules)) for slot in geometry]
         self._gate = ChangeGate(geometry, width)
-        self._hands = []
+        self._hands = HandTracker(self._hand_rules, width, height)
 
-    def _follow(self, hands: Detections, now_s: float) -> list[_Hand]:
-        """Hands of this look, each with whether it hardly moved since the last one."""
-        width, height = self._size_px
-        elapsed_s = now_s - self._hands_s
-        farthest_px = self._rules.steady_speed * width * elapsed_s
-        followed = []
-        for box in hands.boxes_px:
-            x, y = reach_point(box, width, height)
-            moved_px = min((float(np.hypot(x - h.x_px, y - h.y_px)) for h in self._hands), default=float("inf"))
-            followed.append(_Hand(x, y, moved_px <= farthest_px))
-        return followed
-
-    def _slot_under(self, hand: _Hand) -> int:
+    def _slot_under(self, hand: Hand) -> int:
         """Index of the slot the hand is in, or -1; of several, the one whose space it is deepest in."""
         best, best_depth = -1, -1.0
         for index, (geometry, _) in enumerate(self._slots):
@@ -153,3 +137,11 @@ class Bay:
                 if 1 - off > best_depth or best < 0:
                     best, best_depth = index, 1 - off
         return best
+
+
+def _widened(boxes_px: Boxes, share: float) -> Boxes:
+    """Boxes (n, 4) made wider on both sides by a share of their width."""
+    aside = share * (boxes_px[:, 2:3] - boxes_px[:, 0:1])
+    return np.concatenate(
+        [boxes_px[:, 0:1] - aside, boxes_px[:, 1:2], boxes_px[:, 2:3] + aside, boxes_px[:, 3:]], axis=1
+    )

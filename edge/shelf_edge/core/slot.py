@@ -1,13 +1,20 @@
 """One slot over time: when to believe what is seen, and what to call it when it changed.
 
-A change counts only while nothing covers the slot and several frames agree. It is an event (pick, put, restock) when a
-hand or a body was there since the last settled count; without one it is a correction of the count, which is no event.
+Each column is judged by what can be believed of it. An item that is seen whole stands where it is seen, even under the
+box of a body: were it hidden, it would not be seen whole; and were another in front of it, that one would hide it. A
+column that seems empty, or an item half hidden, is believed only when nobody covers the column, and later. What is not
+certain stays as it was.
+
+A change is an event (pick, put, restock) when a hand or a body was at the slot since its last settled count; without
+one it is a correction of the count, which is no event. A fall is told at once; a rise waits until the hand is done and
+every column is certain, so that one visit is one event.
 """
 
 from __future__ import annotations
 
 import math
 from collections import Counter, deque
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from shelf_contracts.messages import Action, Reason
@@ -22,11 +29,15 @@ class SlotRules:
     Attributes:
         reach_frames: a hand must be in the slot in this many looks in a row.
         visit_gap_s: a hand gone for this long has left.
-        covered_share: the slot is covered when more than this share of it lies under a hand or a body.
+        covered_share: a column (or the slot) is covered when more than this share of it lies under a hand or a body.
         moving_share: the slot is moving when more than this share of its pixels changed since the frame before.
-        settle_frames, settle_s: so many clear looks, over so long, must agree before a count is believed.
+        settle_frames, settle_s: so many looks, over so long, must agree on an item that is seen whole.
+        depth_tolerance_rows: how far off its row an item may seem to stand while somebody is in the way.
+        doubt_s: the patience for an item half hidden, or a column that seems empty.
+        touched_doubt_s: the same right after a hand was in the slot.
         put_patience_s: a rise is told only this long after the hand left, so that one visit is one event.
-        covered_settle_s: the patience for a change under a body whose hand was not seen.
+        rise_patience_s: a restock waits at most this long for columns that are not certain.
+        unseen_hand_s: the patience for a change at which a body but no hand was seen.
         drift_s: the patience for a change that nobody was near to.
         restock_quantity: a rise of this many items or more is a restock, below it a put.
         frozen_s: a slot covered for this long says so in its stock level.
@@ -39,8 +50,12 @@ class SlotRules:
     moving_share: float = 0.04
     settle_frames: int = 3
     settle_s: float = 0.25
-    put_patience_s: float = 1.0
-    covered_settle_s: float = 1.0
+    depth_tolerance_rows: float = 0.25
+    doubt_s: float = 0.9
+    touched_doubt_s: float = 0.45
+    put_patience_s: float = 0.9
+    rise_patience_s: float = 4.0
+    unseen_hand_s: float = 0.8
     drift_s: float = 5.0
     restock_quantity: int = 3
     frozen_s: float = 2.0
@@ -54,9 +69,10 @@ class SlotLook:
     Attributes:
         captured_s: capture time of the frame.
         columns: what the detector saw, or None when this frame was not looked at.
-        hand: a steady hand's fingers are in the slot.
+        hand: a hand's fingers are in the slot and mean it.
         covered: share of the slot under hands and bodies.
         moving: share of its pixels that changed.
+        crowded: somebody is so near that an arm may hide a part of the slot.
     """
 
     captured_s: float
@@ -64,27 +80,23 @@ class SlotLook:
     hand: bool
     covered: float
     moving: float
+    crowded: bool = False
 
 
 @dataclass(frozen=True)
 class _Column:
-    """A settled column: its count, and where its nearest item's base was seen (nan: empty)."""
+    """A column: its count, and where its nearest item's base was seen (nan: empty)."""
 
     count: int
     depth: float
 
 
 @dataclass(frozen=True)
-class _Reading:
-    """What the recent clear looks agree on."""
+class _Belief:
+    """What the recent looks say of a column: ``column`` is None when they can't be believed."""
 
-    columns: tuple[_Column, ...]
-    visible: int
+    column: _Column | None
     agreement: float
-
-    @property
-    def count(self) -> int:
-        return sum(column.count for column in self.columns)
 
 
 @dataclass
@@ -109,7 +121,6 @@ class Slot:
         self._window: deque[tuple[float, tuple[ColumnView, ...]]] = deque()
         self._settled: tuple[_Column, ...] | None = None
         self._low = 0
-        self._visible = 0
         self._agreement = 0.0
         self._visit: _Visit | None = None
         self._touched_since_s: float | None = None
@@ -118,11 +129,6 @@ class Slot:
         self._was_covered = False
         self._differs_since_s: float | None = None
         self._said: tuple[Observation, float] | None = None
-
-    @property
-    def is_settled(self) -> bool:
-        """True once the slot was counted for the first time."""
-        return self._settled is not None
 
     @property
     def is_waiting(self) -> bool:
@@ -135,12 +141,10 @@ class Slot:
         reach = self._follow_hand(look)
         if reach is not None:
             facts.append(reach)
-        if self._is_clear(look):
-            reading = self._read(look)
-            if reading is not None:
-                change = self._judge(reading, look.captured_s)
-                if change is not None:
-                    facts.append(change)
+        if self._is_quiet(look):
+            change = self._judge(self._believe(look), look)
+            if change is not None:
+                facts.append(change)
         stock = self._say_stock(look.captured_s)
         if stock is not None:
             facts.append(stock)
@@ -168,113 +172,167 @@ class Slot:
             self._visit = None
         return None
 
-    # Counting
-
-    def _is_clear(self, look: SlotLook) -> bool:
-        rules = self._rules
-        covered = look.covered > rules.covered_share or look.hand
-        if covered:
-            self._was_covered = True
-            if self._covered_since_s is None:
-                self._covered_since_s = look.captured_s
-        elif look.columns is not None:
-            self._covered_since_s = None
-        if covered or look.moving > rules.moving_share:
+    def _is_quiet(self, look: SlotLook) -> bool:
+        """True when this look may be counted with: no hand in the slot, nothing moving, and the detector looked."""
+        if look.columns is not None:
+            if look.covered > self._rules.covered_share or look.hand:
+                self._was_covered = True
+                if self._covered_since_s is None:
+                    self._covered_since_s = look.captured_s
+            else:
+                self._covered_since_s = None
+        if look.hand or look.moving > self._rules.moving_share:
             self._window.clear()
-            self._differs_since_s = None
             return False
         return look.columns is not None
 
-    def _read(self, look: SlotLook) -> _Reading | None:
-        """Add a clear look; what the looks agree on once there are enough of them."""
-        assert look.columns is not None
-        rules = self._rules
-        window = self._window
-        window.append((look.captured_s, look.columns))
-        while window and look.captured_s - window[0][0] > _LONGEST_WINDOW_S:
-            window.popleft()
-        if len(window) < rules.settle_frames or look.captured_s - window[0][0] < rules.settle_s:
-            return None
-        columns, agreements, visible = [], [], 0
-        for index in range(len(look.columns)):
-            views = [views[index] for _, views in window]
-            column, agreement = self._agree(views, self._settled[index] if self._settled else None)
-            columns.append(column)
-            agreements.append(agreement)
-            visible += column.count > 0
-        if self._geometry.to_board is None:
-            visible = columns[0].count
-        return _Reading(tuple(columns), visible, min(agreements))
+    # Counting
 
-    def _agree(self, views: list[ColumnView], settled: _Column | None) -> tuple[_Column, float]:
+    def _believe(self, look: SlotLook) -> list[_Belief] | None:
+        """Add a quiet look; what the looks say of each column once there are enough of them."""
+        assert look.columns is not None
+        rules, window = self._rules, self._window
+        window.append((look.captured_s, look.columns))
+        while look.captured_s - window[0][0] > _LONGEST_WINDOW_S:
+            window.popleft()
+        now_s, span_s = look.captured_s, look.captured_s - window[0][0]
+        if len(window) < rules.settle_frames or span_s < rules.settle_s:
+            return None
+        touched = self._touched_since_s is not None
+        patience_s = rules.touched_doubt_s if touched else rules.doubt_s
+        may_doubt = span_s >= patience_s and (touched or not look.crowded)
+        beliefs = []
+        for index in range(len(look.columns)):
+            recent = [columns[index] for when_s, columns in window if now_s - when_s <= 2 * rules.settle_s]
+            longer = [columns[index] for when_s, columns in window if now_s - when_s <= patience_s]
+            beliefs.append(self._believe_column(recent, longer if may_doubt else [], index))
+        return beliefs
+
+    def _believe_column(self, recent: list[ColumnView], longer: list[ColumnView], index: int) -> _Belief:
+        """What the looks of the last moments say; ``longer`` is looked at for what may be doubted, empty: not now."""
+        is_free = self._is_free(recent)
         if self._geometry.to_board is None:
-            count, times = Counter(view.visible for view in views).most_common(1)[0]
-            return _Column(count, 0.0), times / len(views)
-        depths = sorted(view.depth for view in views if view.visible)
-        seen = len(depths) / len(views)
-        if seen < 0.5:
-            return _Column(0, math.nan), 1 - seen
-        depth = depths[len(depths) // 2]
+            count, times = Counter(view.visible for view in recent).most_common(1)[0]
+            return _Belief(_Column(count, 0.0) if is_free else None, times / len(recent))
+        whole = sorted(view.depth for view in recent if view.visible and view.is_whole)
+        if 2 * len(whole) >= len(recent):
+            column = self._column_at(whole[len(whole) // 2], index)
+            is_steady = whole[-1] - whole[0] < self._rules.depth_tolerance_rows
+            if is_free or (is_steady and self._may_be_seen_through(column, index)):
+                return _Belief(column, len(whole) / len(recent))
+            return _Belief(None, 0.5)
+        if not longer or not self._is_free(longer):
+            return _Belief(None, 0.5)
+        depths = sorted(view.depth for view in longer if view.visible)
+        if 2 * len(depths) >= len(longer):
+            return _Belief(self._column_at(depths[len(depths) // 2], index), 0.8 * len(depths) / len(longer))
+        return _Belief(_Column(0, math.nan), 1 - len(depths) / len(longer))
+
+    def _is_free(self, views: list[ColumnView]) -> bool:
+        return all(view.covered <= self._rules.covered_share for view in views)
+
+    def _may_be_seen_through(self, column: _Column, index: int) -> bool:
+        """Whether a whole item under somebody's box can be believed.
+
+        That box is larger than the body, so what is seen beside the body is there. But a nearer item may be held, not
+        standing, unless a hand just put it there; and an item a little cut off seems to stand between two rows.
+        """
+        settled = self._settled[index] if self._settled is not None else None
+        if settled is None or (column.count > settled.count and self._touched_since_s is None):
+            return False
+        from_depth = settled.depth if settled.count > 0 else self._geometry.front_gap
+        steps = column.depth - from_depth
+        is_on_board = column.depth <= self._geometry.rows - 0.5
+        return is_on_board and abs(steps - round(steps)) < self._rules.depth_tolerance_rows
+
+    def _column_at(self, depth: float, index: int) -> _Column:
+        """The column whose nearest item stands at ``depth`` rows."""
         rows, gap = self._geometry.rows, self._geometry.front_gap
+        settled = self._settled[index] if self._settled is not None else None
         if settled is not None and settled.count > 0:
             # Steps are measured from where the column stood: a constant error of the view cancels out.
             count = settled.count - round(depth - settled.depth)
         else:
             count = rows - round(depth - gap)
-        spread = sum(abs(d - depth) < 0.5 for d in depths) / len(views)
-        return _Column(min(max(count, 1), rows), depth), spread
+        return _Column(min(max(count, 1), rows), depth)
 
-    def _judge(self, reading: _Reading, now_s: float) -> SlotFact | None:
+    def _judge(self, beliefs: list[_Belief] | None, look: SlotLook) -> SlotFact | None:
         """Compare with the settled count; settle, and say what happened."""
-        if self._settled is None:
-            self._settle(reading, rise=None)
+        if beliefs is None:
             return None
-        before = sum(column.count for column in self._settled)
-        rise = reading.count - before
-        touched = self._touched_since_s is not None
-        if all(new.count == old.count for new, old in zip(reading.columns, self._settled, strict=True)):
-            self._differs_since_s = None
-            self._visible, self._agreement = reading.visible, reading.agreement
-            since_hand_s = now_s - self._last_hand_s
-            if since_hand_s > self._rules.put_patience_s and self._visit is None:
-                self._touched_since_s = None
-                self._was_covered = False
+        is_certain = all(belief.column is not None for belief in beliefs)
+        if self._settled is None:
+            if is_certain:
+                self._settle([belief.column for belief in beliefs if belief.column is not None], beliefs, None)
+            return None
+        now_s = look.captured_s
+        columns = [
+            old if belief.column is None else belief.column for belief, old in zip(beliefs, self._settled, strict=True)
+        ]
+        changes = [new.count - old.count for new, old in zip(columns, self._settled, strict=True)]
+        rise = sum(changes)
+        if not any(changes):
+            self._rest(beliefs, is_certain, now_s)
             return None
         if self._differs_since_s is None:
             self._differs_since_s = now_s
-        if now_s - self._differs_since_s < self._patience_s(touched) or not self._may_tell(rise, now_s):
+        waited_s = now_s - self._differs_since_s
+        if waited_s < self._patience_s(look) or (
+            max(changes) > 0 and not self._may_rise(rise, is_certain, waited_s, now_s)
+        ):
             return None
+        touched = self._touched_since_s is not None
         started_s = self._touched_since_s if self._touched_since_s is not None else self._differs_since_s
         is_event = (touched or self._was_covered) and rise != 0
-        self._settle(reading, rise)
+        before = sum(column.count for column in self._settled)
+        self._settle(columns, beliefs, rise)
         if not is_event:
             return None
         action: Action = "pick" if rise < 0 else "restock" if rise >= self._rules.restock_quantity else "put"
-        confidence = reading.agreement * (0.95 if touched else 0.7)
+        confidence = self._agreement * (0.95 if touched else 0.7)
         return SlotFact(
             action, self._geometry.slot, abs(rise), before, before + rise, round(confidence, 3), started_s, now_s
         )
 
-    def _patience_s(self, touched: bool) -> float:
-        if touched:
+    def _patience_s(self, look: SlotLook) -> float:
+        """How long a difference must last: no time after a hand in the slot, for ever while somebody is in the way."""
+        if self._touched_since_s is not None:
             return 0.0
-        return self._rules.covered_settle_s if self._was_covered else self._rules.drift_s
+        if look.crowded:
+            return math.inf
+        return self._rules.unseen_hand_s if self._was_covered else self._rules.drift_s
 
-    def _may_tell(self, rise: int, now_s: float) -> bool:
-        """A rise waits until the hand is done; a fall is told as soon as it is seen."""
-        return rise < 0 or now_s - self._last_hand_s >= self._rules.put_patience_s
+    def _may_rise(self, rise: int, is_certain: bool, waited_s: float, now_s: float) -> bool:
+        """A rise waits until the hand is done; many items at once also for columns that somebody hides, for a while."""
+        is_done = now_s - self._last_hand_s >= self._rules.put_patience_s
+        is_few = rise < self._rules.restock_quantity
+        return is_done and (is_certain or is_few or waited_s >= self._rules.rise_patience_s)
 
-    def _settle(self, reading: _Reading, rise: int | None) -> None:
-        if rise is None:
-            self._low = reading.visible
-        else:
-            self._low = max(reading.visible, self._low + rise)
-        self._settled = reading.columns
-        self._low = min(self._low, reading.count)
-        self._visible, self._agreement = reading.visible, reading.agreement
+    def _rest(self, beliefs: list[_Belief], is_certain: bool, now_s: float) -> None:
+        """Nothing differs. When all of it is certain and the hand is gone, the visit is over without a change."""
+        self._differs_since_s = None
+        if not is_certain:
+            return
+        self._agreement = min(belief.agreement for belief in beliefs)
+        if now_s - self._last_hand_s > self._rules.put_patience_s and self._visit is None:
+            self._touched_since_s = None
+            self._was_covered = False
+
+    def _settle(self, columns: list[_Column], beliefs: list[_Belief], rise: int | None) -> None:
+        """Take these columns as true. ``rise`` is None for the first count."""
+        count, visible = sum(column.count for column in columns), self._visible_in(columns)
+        self._low = min(count, visible if rise is None else max(visible, self._low + rise))
+        self._settled = tuple(columns)
+        self._agreement = min(belief.agreement for belief in beliefs)
         self._touched_since_s = None
         self._was_covered = False
         self._differs_since_s = None
+
+    def _visible_in(self, columns: Sequence[_Column]) -> int:
+        """How many items a camera can see for sure: the nearest of each column, or all without a board."""
+        if self._geometry.to_board is None:
+            return sum(column.count for column in columns)
+        return sum(column.count > 0 for column in columns)
 
     # Saying
 
@@ -285,8 +343,9 @@ class Slot:
         count = self._count()
         if count is None:
             return Observation(None, 0, self._geometry.capacity, 0.0, "starting")
+        visible = self._visible_in(self._settled or ())
         frozen = self._covered_since_s is not None and now_s - self._covered_since_s >= self._rules.frozen_s
-        reason: Reason = "occluded" if frozen else "rear-unseen" if count > self._visible else "clear"
+        reason: Reason = "occluded" if frozen else "rear-unseen" if count > visible else "clear"
         return Observation(count, min(self._low, count), count, round(self._agreement, 2), reason)
 
     def _say_stock(self, now_s: float) -> StockFact | None:

@@ -7,18 +7,26 @@ behind it are not seen but follow. That is why a count is a range.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
-from shelf_contracts.planogram import Planogram, Position, SlotView
-from shelf_edge.core.detections import Detections
-from shelf_edge.core.geometry import Points, contains, interior_points, project, unit_square_from
+from shelf_contracts.planogram import Planogram, Position, SlotView, View
+from shelf_edge.core.detections import Boxes, Detections
+from shelf_edge.core.geometry import Points, contains, interior_points, project, share_covered, unit_square_from
 
-# A base may be found this far (share of the board) outside the board: boxes are a pixel or two off.
+# A base may be found this far outside the board: boxes are a pixel or two off. What is further in front is held, not
+# standing.
 _SIDE_MARGIN = 0.04
-_FRONT_MARGIN = 0.35
-_REAR_MARGIN = 0.25
+_FRONT_MARGIN_ROWS = 0.5
+_REAR_MARGIN_ROWS = 0.9
+# An item is seen whole when its box is about as wide and high as it should be there. A smaller box belongs to an item
+# that something hides in part, a larger one to an item held nearer to the camera: neither tells where it stands.
+_WHOLE_SHARES = (0.78, 1.3)
+# A box whose top is this near (in item widths) to the ceiling reaches up to it; boards are a few centimetres thick.
+_CEILING_SHARE = 0.45
 # Without a board, an item stands in the slot when its base lies in the lowest part of the slot's space.
 _STANDING_SHARE = 0.4
 
@@ -33,9 +41,13 @@ class SlotGeometry:
         floor: (4, 2) board, or None.
         to_board: homography from pixels to the board (u across, v into the shelf), or None.
         samples: (n, 2) points spread over front and floor, for shares of area.
+        column_samples: the same points by column; one array for a slot without a board.
         columns, rows: facings h and d.
         front_gap: how far (in rows) an item's own front stands behind the front of its row, from the planogram's
             millimetres: a thin item in a deep row is seen to stand further back than the row begins.
+        item_width: width of an item, as a share of the board's front edge.
+        item_aspect: how high an item's box is to its width: its front and its top as seen at the camera's angle.
+        ceiling_px: y of the front edge of the board above (or of the picture): what reaches it may go on behind it.
         capacity, min_presentation: items it is meant to hold, and the number that counts as low.
     """
 
@@ -44,9 +56,13 @@ class SlotGeometry:
     floor: Points | None
     to_board: Points | None
     samples: Points
+    column_samples: tuple[Points, ...]
     columns: int
     rows: int
     front_gap: float
+    item_width: float
+    item_aspect: float
+    ceiling_px: float
     capacity: int
     min_presentation: int
 
@@ -56,27 +72,42 @@ class SlotGeometry:
         return bool(contains(self.front, point)[0]) or (self.floor is not None and bool(contains(self.floor, point)[0]))
 
 
-def slot_geometry(
-    planogram: Planogram, position: Position, view: SlotView, width_px: int, height_px: int
-) -> SlotGeometry:
+def slot_geometry(planogram: Planogram, position: Position, view: View, width_px: int, height_px: int) -> SlotGeometry:
     """The slot in pixels of a picture of that size. Raises: ValueError when the board has no area."""
+    slot_view = view.slots[position.id]
     size = np.array([width_px, height_px], float)
-    front = np.array(view.front, float) * size
-    floor = np.array(view.floor, float) * size if view.floor is not None else None
+    front: Points = np.array(slot_view.front, float) * size
+    floor = np.array(slot_view.floor, float) * size if slot_view.floor is not None else None
     samples = interior_points(front)
     if floor is not None:
         samples = np.concatenate([samples, interior_points(floor, across=8)])
+    to_board = unit_square_from(floor) if floor is not None else None
     return SlotGeometry(
         slot=position.id,
         front=front,
         floor=floor,
-        to_board=unit_square_from(floor) if floor is not None else None,
+        to_board=to_board,
         samples=samples,
+        column_samples=_by_column(samples, front, position.facings.h if floor is not None else 1),
         columns=position.facings.h,
         rows=position.facings.d,
         front_gap=_front_gap(planogram, position),
+        item_width=planogram.product_of(position.id).w / position.w,
+        item_aspect=_item_aspect(planogram, position, floor) if floor is not None else 0.0,
+        ceiling_px=_ceiling(slot_view, view) * height_px,
         capacity=position.capacity,
         min_presentation=position.min_presentation,
+    )
+
+
+def _by_column(samples: Points, front: Points, columns: int) -> tuple[Points, ...]:
+    """Points (n, 2) by the column they lie in, left to right; a column without one gets the nearest."""
+    left, right = front[:, 0].min(), front[:, 0].max()
+    edges = np.linspace(left, right, columns + 1)
+    place = np.clip(np.searchsorted(edges, samples[:, 0], side="right") - 1, 0, columns - 1)
+    nearest = [np.abs(samples[:, 0] - (edges[i] + edges[i + 1]) / 2).argmin() for i in range(columns)]
+    return tuple(
+        samples[place == i] if (place == i).any() else samples[nearest[i] : nearest[i] + 1] for i in range(columns)
     )
 
 
@@ -87,11 +118,32 @@ def _front_gap(planogram: Planogram, position: Position) -> float:
     return min(max(gap_mm / row_mm, 0.0), 0.5)
 
 
+def _ceiling(slot_view: SlotView, view: View) -> float:
+    """The lowest front edge of a board above this slot that crosses it, as a share of the picture's height; else 0."""
+    if slot_view.floor is None:
+        return 0.0
+    (left, own_left_y), (right, own_right_y) = slot_view.floor[:2]
+    own_y = (own_left_y + own_right_y) / 2
+    edges = [other.floor[:2] for other in view.slots.values() if other.floor is not None]
+    above = [(y1 + y2) / 2 for (x1, y1), (x2, y2) in edges if x1 < right and x2 > left and (y1 + y2) / 2 < own_y - 0.02]
+    return max(above, default=0.0)
+
+
+def _item_aspect(planogram: Planogram, position: Position, floor: Points) -> float:
+    """Height of an item's box to its width. How steeply the camera looks down follows from how deep the board looks."""
+    product = planogram.product_of(position.id)
+    shelf_depth_mm = next(fixture.d for fixture in planogram.fixtures if fixture.id == position.fixture_id)
+    front_px = float(np.hypot(*(floor[1] - floor[0])))
+    deep_px = float(np.hypot(*((floor[3] + floor[2] - floor[1] - floor[0]) / 2)))
+    sine = min(deep_px * position.w / (front_px * shelf_depth_mm), 0.99)
+    return (product.h * math.sqrt(1 - sine**2) + product.d * sine) / product.w
+
+
 def bay_geometry(planogram: Planogram, camera: str, width_px: int, height_px: int) -> list[SlotGeometry]:
     """Every slot the camera sees, in the planogram's order. Raises: KeyError when the planogram lacks the camera."""
     view = planogram.view_of(camera)
     return [
-        slot_geometry(planogram, position, view.slots[position.id], width_px, height_px)
+        slot_geometry(planogram, position, view, width_px, height_px)
         for position in planogram.positions
         if position.id in view.slots
     ]
@@ -105,39 +157,71 @@ class ColumnView:
         visible: items of it that are seen.
         depth: how deep the nearest one's base lies, in rows (0 the front edge, ``rows`` the back); nan when none is
             seen.
+        is_whole: nothing hides that one, so that its depth can be believed.
+        covered: share of the column that lies under the boxes of hands and bodies.
     """
 
     visible: int
     depth: float
+    is_whole: bool = True
+    covered: float = 0.0
 
 
-def view_slot(geometry: SlotGeometry, products: Detections) -> tuple[ColumnView, ...]:
+def view_slot(geometry: SlotGeometry, products: Detections, cover_px: Boxes) -> tuple[ColumnView, ...]:
     """The slot's columns, left to right, as one frame shows them.
 
     Args:
         geometry: the slot.
         products: detections of kind product, in picture pixels.
+        cover_px: float32 (m, 4), boxes of hands and bodies.
     Returns: one ColumnView per column; a slot without a board has a single column whose ``visible`` is its count.
     """
     boxes = products.boxes_px.astype(float)
     bases = np.column_stack([(boxes[:, 0] + boxes[:, 2]) / 2, boxes[:, 3]]) if len(boxes) else np.zeros((0, 2))
     if geometry.to_board is None:
         standing = int(_stands_in(geometry.front, bases).sum())
-        return (ColumnView(standing, 0.0 if standing else float("nan")),)
+        covered = share_covered(geometry.samples, cover_px)
+        return (ColumnView(standing, 0.0 if standing else math.nan, covered=covered),)
     on_board = project(geometry.to_board, bases)
     u, v = on_board[:, 0], on_board[:, 1]
     here = (u > -_SIDE_MARGIN) & (u < 1 + _SIDE_MARGIN)
-    here &= (v > -_FRONT_MARGIN) & (v < 1 + _REAR_MARGIN) & np.isfinite(v)
+    depths = v * geometry.rows
+    here &= (depths > -_FRONT_MARGIN_ROWS) & (depths < geometry.rows + _REAR_MARGIN_ROWS) & np.isfinite(v)
     columns = np.clip((u * geometry.columns).astype(int), 0, geometry.columns - 1)
+    whole = _are_whole(geometry, boxes, on_board)
     views = []
     for column in range(geometry.columns):
-        depths = v[here & (columns == column)] * geometry.rows
-        nearest = float(depths.min()) if len(depths) else float("nan")
-        views.append(ColumnView(len(depths), nearest))
+        members = np.flatnonzero(here & (columns == column))
+        covered = share_covered(geometry.column_samples[column], cover_px)
+        if not len(members):
+            views.append(ColumnView(0, math.nan, covered=covered))
+            continue
+        nearest = members[depths[members].argmin()]
+        views.append(ColumnView(len(members), float(depths[nearest]), bool(whole[nearest]), covered))
     return tuple(views)
 
 
-def _stands_in(front: Points, bases: Points) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+def _are_whole(geometry: SlotGeometry, boxes: Points, on_board: Points) -> npt.NDArray[np.bool_]:
+    """Which boxes (n, 4) are as large as an item that stands at its place on the board (n, 2) should look."""
+    if not len(boxes) or geometry.to_board is None:
+        return np.ones(len(boxes), bool)
+    to_picture: Points = np.asarray(np.linalg.inv(geometry.to_board), np.float64)
+    left: Points = on_board - np.array([geometry.item_width / 2, 0.0])
+    right: Points = on_board + np.array([geometry.item_width / 2, 0.0])
+    spans: Points = project(to_picture, right) - project(to_picture, left)
+    expected = np.hypot(spans[:, 0], spans[:, 1])
+    sides = boxes[:, 2:] - boxes[:, :2]
+    least, most = _WHOLE_SHARES
+    ratios = sides / np.column_stack([expected, geometry.item_aspect * expected])
+    small, large = ratios < least, ratios > most
+    # The board above hides the tops of what stands at the rear, and the picture ends somewhere: bases are seen all the
+    # same.
+    small[:, 1] &= boxes[:, 1] > geometry.ceiling_px + _CEILING_SHARE * expected
+    result: npt.NDArray[np.bool_] = ~(small | large).any(axis=1)
+    return result
+
+
+def _stands_in(front: Points, bases: Points) -> npt.NDArray[np.bool_]:
     """Which bases (n, 2) lie in the lowest part of the polygon, give or take a little below it."""
     if not len(bases):
         return np.zeros(0, bool)
@@ -147,5 +231,5 @@ def _stands_in(front: Points, bases: Points) -> np.ndarray[tuple[int], np.dtype[
     # A base just under the polygon still stands in it: pull it up to the polygon's own bottom line.
     pulled = np.column_stack([bases[:, 0], np.minimum(bases[:, 1], bottom - 0.02 * height)])
     near_enough = bases[:, 1] <= bottom + 0.15 * height
-    result: np.ndarray[tuple[int], np.dtype[np.bool_]] = low_enough & near_enough & contains(front, pulled)
+    result: npt.NDArray[np.bool_] = low_enough & near_enough & contains(front, pulled)
     return result
