@@ -3,6 +3,7 @@
 # make check         format, lint, types, import arrows
 # make test-train    the training tool chain for a minute, in .venv-train
 # make screenshots   the pictures of the README
+# make accuracy      docs/accuracy.md, measured anew
 # make wheel-check   the wheel in a clean environment
 PYTHON ?= python3
 VENV ?= .venv
@@ -11,7 +12,7 @@ BIN := $(VENV)/bin
 PIP := -m pip --disable-pip-version-check
 ARGS ?=
 
-.PHONY: demo test check test-train train-env screenshots wheel-check docs clean
+.PHONY: demo test check test-train train-env screenshots wheel-check docs accuracy clean
 
 demo: $(VENV)/.demo-ready
 	@$(BIN)/smartshelf demo $(ARGS)
@@ -34,6 +35,9 @@ train-env: $(TRAIN_VENV)/.ready
 screenshots: $(VENV)/.test-ready
 	@scripts/test-programs
 	$(BIN)/smartshelf demo --screenshots docs/pictures
+
+accuracy: $(VENV)/.test-ready
+	$(BIN)/python scripts/accuracy.py
 
 docs: $(VENV)/.test-ready
 	$(BIN)/smartshelf broker docs

@@ -5,6 +5,7 @@ The only module that imports torch and ultralytics. Nothing is half-written: the
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import shutil
@@ -24,7 +25,7 @@ from shelf_edge.adapters.model_folder import MANIFEST_NAME, ModelFiles, locate_m
 from shelf_edge.adapters.pictures import read_picture
 from shelf_edge.core.detections import KIND_BY_NAME, Boxes, Detections, Kind
 from shelf_models.metrics import DetectionScore, PictureResult, score_detections
-from shelf_models.presets import Preset
+from shelf_models.presets import Preset, Stage
 from shelf_models.torchvision_shim import ensure_torchvision
 
 log = logging.getLogger(__name__)
@@ -48,8 +49,13 @@ def train(preset: Preset, out: Path, work: Path, dataset: Path | None = None) ->
     Raises: subprocess.CalledProcessError when the simulator fails.
     """
     work.mkdir(parents=True, exist_ok=True)
-    pictures = dataset or _make_pictures(preset, work)
-    onnx = _fit_and_export(preset, pictures, work)
+    weights, pictures = preset.architecture, dataset
+    for number, stage in enumerate(preset.stages, start=1):
+        pictures = dataset or _make_pictures(stage, work / f"pictures-{number}")
+        log.info("stage %d of %d: %d epochs", number, len(preset.stages), stage.epochs)
+        weights = str(_fit(preset, stage, weights, pictures, work, f"stage-{number}"))
+    assert pictures is not None
+    onnx = _export(preset, Path(weights))
     with tempfile.TemporaryDirectory(dir=work) as folder:
         built = Path(folder) / "model"
         built.mkdir()
@@ -64,18 +70,18 @@ def train(preset: Preset, out: Path, work: Path, dataset: Path | None = None) ->
     return manifest
 
 
-def _make_pictures(preset: Preset, work: Path) -> Path:
-    """Training and validation pictures from the simulator, which is a component of its own: started, not imported."""
-    folder = work / "pictures"
+def _make_pictures(stage: Stage, folder: Path) -> Path:
+    """Pictures from the simulator, which is a component of its own: started, not imported."""
     command = [
-        sys.executable, "-m", "shelf_simulator", "dataset", "--out", str(folder), "--pictures", str(preset.pictures),
-        "--seed", str(preset.seed), "--workers", str(os.cpu_count() or 1),
+        sys.executable, "-m", "shelf_simulator", "dataset", "--out", str(folder), "--pictures", str(stage.pictures),
+        "--seed", str(stage.seed), "--workers", str(os.cpu_count() or 1),
     ]  # fmt: skip
     subprocess.run(command, check=True)
     return folder
 
 
-def _fit_and_export(preset: Preset, pictures: Path, work: Path) -> Path:
+def _fit(preset: Preset, stage: Stage, weights: str, pictures: Path, work: Path, name: str) -> Path:
+    """Train one stage from ``weights`` (an architecture file or a checkpoint); the checkpoint it ends with."""
     os.environ.update(
         YOLO_OFFLINE="True", YOLO_AUTOINSTALL="False", YOLO_CONFIG_DIR=str(work / "ultralytics"), YOLO_VERBOSE="True"
     )
@@ -83,26 +89,25 @@ def _fit_and_export(preset: Preset, pictures: Path, work: Path) -> Path:
     import torch
     from ultralytics import YOLO
 
-    torch.manual_seed(preset.seed)
+    torch.manual_seed(stage.seed)
     on_gpu = torch.cuda.is_available()
-    model = YOLO(preset.architecture)
-    model.train(
+    YOLO(weights).train(
         data=str(_data_file(pictures, work)),
         imgsz=max(preset.width_px, preset.height_px),
         rect=True,  # batches of the picture's own shape, so the network learns at the size it will run
-        epochs=preset.epochs,
-        batch=preset.batch,
+        epochs=stage.epochs,
+        batch=stage.batch,
         device=0 if on_gpu else "cpu",
         workers=8 if on_gpu else 0,
         cache="ram",
         optimizer="AdamW",
-        lr0=preset.learning_rate,
+        lr0=stage.learning_rate,
         lrf=0.05,
         cos_lr=True,
         warmup_epochs=1.0,
-        cls_pw=preset.rare_class_power,
+        cls_pw=stage.rare_class_power,
         pretrained=False,
-        seed=preset.seed,
+        seed=stage.seed,
         deterministic=True,
         plots=False,
         val=False,
@@ -112,11 +117,16 @@ def _fit_and_export(preset: Preset, pictures: Path, work: Path) -> Path:
         erasing=0.0,
         max_det=1000,
         project=str(work.resolve()),
-        name="fit",
+        name=name,
         exist_ok=True,
     )
-    best = work / "fit" / "weights" / "last.pt"
-    exported = YOLO(str(best)).export(
+    return work / name / "weights" / "last.pt"
+
+
+def _export(preset: Preset, checkpoint: Path) -> Path:
+    from ultralytics import YOLO
+
+    exported = YOLO(str(checkpoint)).export(
         format="onnx", imgsz=[preset.height_px, preset.width_px], opset=17, dynamic=False, simplify=True
     )
     return Path(exported)
@@ -148,11 +158,11 @@ def _describe(preset: Preset, folder: Path, pictures: Path) -> Manifest:
             "score_threshold": preset.score_threshold,
             "iou_threshold": preset.iou_threshold,
             "trained_on": Training(
-                recipe=", ".join(f"{key}={value}" for key, value in asdict(preset).items()),
+                recipe=json.dumps(asdict(preset)),
                 data="pictures drawn by smartshelf simulator dataset; no photograph",
-                seed=preset.seed,
-                pictures=preset.pictures,
-                epochs=preset.epochs,
+                seed=preset.stages[0].seed,
+                pictures=sum(stage.pictures for stage in preset.stages),
+                epochs=sum(stage.epochs for stage in preset.stages),
                 software=_software(),
             ),
             "made_on": datetime.now(UTC).date(),

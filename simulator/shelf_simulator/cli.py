@@ -30,7 +30,7 @@ console = Console(stderr=True)
 Out = Annotated[Path, typer.Option("--out", help="Folder to write to.")]
 Seed = Annotated[int, typer.Option("--seed", min=0, help="The same seed gives the same store.")]
 Fps = Annotated[float, typer.Option("--fps", min=1, max=60, help="Frames a second.")]
-ScenarioName = Annotated[str, typer.Option("--scenario", help="demo, calm, or a TOML file.")]
+ScenarioName = Annotated[str, typer.Option("--scenario", help="demo, busy, calm, or a TOML file.")]
 Bay = Annotated[str, typer.Option("--bay", help="Bay id, a01 for the first.")]
 
 

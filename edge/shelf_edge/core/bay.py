@@ -12,7 +12,7 @@ from shelf_edge.core.detections import Boxes, Detections, Kind
 from shelf_edge.core.facts import Fact, Observation, StockFact
 from shelf_edge.core.frame import Frame
 from shelf_edge.core.geometry import share_covered
-from shelf_edge.core.hands import Hand, HandRules, HandTracker
+from shelf_edge.core.hands import BodyMemory, Hand, HandRules, HandTracker
 from shelf_edge.core.slot import Slot, SlotLook, SlotRules
 from shelf_edge.core.slot_view import SlotGeometry, bay_geometry, view_slot
 
@@ -25,6 +25,7 @@ class BayRules:
         changed_share: look when more than this share of the picture changed.
         keep_looking_s: go on looking this long after the last change.
         recheck_s: look at least this often.
+        body_memory_s: a body that the detector misses is taken to be there for this long.
         arm_share: how far beside a body its arms may hang, as a share of the body's width.
     """
 
@@ -32,6 +33,7 @@ class BayRules:
     keep_looking_s: float = 1.2
     recheck_s: float = 2.0
     arm_share: float = 0.3
+    body_memory_s: float = 0.5
 
 
 class Bay:
@@ -59,6 +61,7 @@ class Bay:
         self._gate: ChangeGate | None = None
         self._change: Change | None = None
         self._hands: HandTracker | None = None
+        self._bodies = BodyMemory(self._rules.body_memory_s)
         self._changed_s = float("-inf")
         self._looked_s = float("-inf")
 
@@ -96,8 +99,9 @@ class Bay:
             hands = self._hands.follow(detections, now_s)
             hand_in = {self._slot_under(hand) for hand in hands if hand.is_steady} - {-1}
             products = detections.of(Kind.PRODUCT)
-            near = _widened(detections.of(Kind.PERSON).boxes_px, self._rules.arm_share)
-            cover = detections.boxes_px[(detections.kinds == Kind.HAND) | (detections.kinds == Kind.PERSON)]
+            bodies = self._bodies.follow(detections.of(Kind.PERSON).boxes_px, now_s)
+            near = _widened(bodies, self._rules.arm_share)
+            cover = np.concatenate([detections.of(Kind.HAND).boxes_px, bodies])
         facts: list[Fact] = []
         for index, (geometry, slot) in enumerate(self._slots):
             look = SlotLook(

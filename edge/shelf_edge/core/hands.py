@@ -1,4 +1,4 @@
-"""Hands from look to look: one that has stopped means the place it is at, one that moves fast is on its way.
+"""Hands and bodies from look to look. A hand that has stopped means the place it is at, a fast one is on its way.
 
 Nobody is recognised: a track lives as long as its hand is in sight.
 """
@@ -8,8 +8,12 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from shelf_edge.core.detections import Detections, Kind
-from shelf_edge.core.geometry import reach_point
+import numpy as np
+
+from shelf_edge.core.detections import Boxes, Detections, Kind
+from shelf_edge.core.geometry import box_iou, reach_point
+
+_SAME_BODY_IOU = 0.2
 
 
 @dataclass(frozen=True)
@@ -62,3 +66,25 @@ class HandTracker:
             hands.append(Hand(x, y, now_s, steady))
         self._known = hands + free
         return hands
+
+
+class BodyMemory:
+    """Bodies in sight, those included that the detector missed for a moment: what they cover stays covered.
+
+    Args:
+        memory_s: how long a body that is not found again is taken to be where it was.
+    """
+
+    def __init__(self, memory_s: float) -> None:
+        self._memory_s = memory_s
+        self._known: list[tuple[float, Boxes]] = []
+
+    def follow(self, boxes_px: Boxes, now_s: float) -> Boxes:
+        """The bodies of this look (n, 4) and the missed ones (m, 4), as (n + m, 4)."""
+        missed = [
+            (seen_s, box)
+            for seen_s, box in self._known
+            if now_s - seen_s <= self._memory_s and not (box_iou(box[None], boxes_px) > _SAME_BODY_IOU).any()
+        ]
+        self._known = [*missed, *((now_s, box) for box in boxes_px)]
+        return np.array([box for _, box in self._known], np.float32).reshape(-1, 4)

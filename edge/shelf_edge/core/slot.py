@@ -35,6 +35,7 @@ class SlotRules:
         depth_tolerance_rows: how far off its row an item may seem to stand while somebody is in the way.
         doubt_s: the patience for an item half hidden, or a column that seems empty.
         touched_doubt_s: the same right after a hand was in the slot.
+        handful: the most items that one hand takes from a column at once.
         put_patience_s: a rise is told only this long after the hand left, so that one visit is one event.
         rise_patience_s: a restock waits at most this long for columns that are not certain.
         unseen_hand_s: the patience for a change at which a body but no hand was seen.
@@ -52,7 +53,8 @@ class SlotRules:
     settle_s: float = 0.25
     depth_tolerance_rows: float = 0.25
     doubt_s: float = 0.9
-    touched_doubt_s: float = 0.45
+    touched_doubt_s: float = 0.25
+    handful: int = 2
     put_patience_s: float = 0.9
     rise_patience_s: float = 4.0
     unseen_hand_s: float = 0.8
@@ -201,15 +203,21 @@ class Slot:
         touched = self._touched_since_s is not None
         patience_s = rules.touched_doubt_s if touched else rules.doubt_s
         may_doubt = span_s >= patience_s and (touched or not look.crowded)
+        is_calm = span_s >= rules.doubt_s and not look.crowded
         beliefs = []
         for index in range(len(look.columns)):
             recent = [columns[index] for when_s, columns in window if now_s - when_s <= 2 * rules.settle_s]
             longer = [columns[index] for when_s, columns in window if now_s - when_s <= patience_s]
-            beliefs.append(self._believe_column(recent, longer if may_doubt else [], index))
+            beliefs.append(self._believe_column(recent, longer if may_doubt else [], index, is_calm))
         return beliefs
 
-    def _believe_column(self, recent: list[ColumnView], longer: list[ColumnView], index: int) -> _Belief:
-        """What the looks of the last moments say; ``longer`` is looked at for what may be doubted, empty: not now."""
+    def _believe_column(self, recent: list[ColumnView], longer: list[ColumnView], index: int, is_calm: bool) -> _Belief:
+        """What the looks of the last moments say.
+
+        Args:
+            longer: looks to judge by what may be doubted; empty when it is too early for that.
+            is_calm: nobody is near, and has not been for a while.
+        """
         is_free = self._is_free(recent)
         if self._geometry.to_board is None:
             count, times = Counter(view.visible for view in recent).most_common(1)[0]
@@ -226,7 +234,13 @@ class Slot:
         depths = sorted(view.depth for view in longer if view.visible)
         if 2 * len(depths) >= len(longer):
             return _Belief(self._column_at(depths[len(depths) // 2], index), 0.8 * len(depths) / len(longer))
+        if self._is_robbed(index) and not is_calm:
+            return _Belief(None, 0.5)
         return _Belief(_Column(0, math.nan), 1 - len(depths) / len(longer))
+
+    def _is_robbed(self, index: int) -> bool:
+        """Whether an empty column would mean that more was taken at once than a hand holds."""
+        return self._settled is not None and self._settled[index].count > self._rules.handful
 
     def _is_free(self, views: list[ColumnView]) -> bool:
         return all(view.covered <= self._rules.covered_share for view in views)

@@ -207,7 +207,7 @@ def _people(
     rng: np.random.Generator, design: BayDesign, camera: Camera, items: Sequence[PlacedItem], *, close: bool
 ) -> list[Figure]:
     # Hands are small and rare beside the products: a detector learns them only from many people with both arms out.
-    crowd = [0.22, 0.44, 0.24, 0.10] if close else [0.10, 0.32, 0.36, 0.22]
+    crowd = [0.18, 0.42, 0.27, 0.13] if close else [0.06, 0.26, 0.40, 0.28]
     count = int(rng.choice([0, 1, 2, 3], p=crowd))
     figures = []
     for person in range(count):
@@ -216,7 +216,7 @@ def _people(
             look = replace(look, height_mm=look.height_mm)
         slot = design.slots[int(rng.integers(len(design.slots)))]
         reaching = rng.random() < 0.93
-        both = reaching and rng.random() < 0.5
+        both = reaching and rng.random() < 0.7
         hands: list[Reach | None] = [None, None]
         held: list[HeldItem] = []
         right = rng.random() < 0.5

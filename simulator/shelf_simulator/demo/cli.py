@@ -33,7 +33,7 @@ def demo(
     bays: Annotated[int, typer.Option(min=1, max=8, help="How many bays, each with its camera and display.")] = 1,
     seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same shop and the same shoppers.")] = 7,
     fps: Annotated[int, typer.Option(min=2, max=30, help="Frames a second of the simulated cameras.")] = 12,
-    scenario: Annotated[str, typer.Option(help="How busy it is: demo or calm.")] = "demo",
+    scenario: Annotated[str, typer.Option(help="How busy it is: demo, busy, calm, or a TOML file.")] = "demo",
     broker: Annotated[str, typer.Option(help="embedded (default) or mosquitto.")] = "embedded",
     port: Annotated[
         int | None, typer.Option(min=1, max=65535, help="Of the pages; default: 8080 or a free one.")

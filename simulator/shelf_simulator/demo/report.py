@@ -226,7 +226,7 @@ def event_figures(scored: EventScore, from_s: float, to_s: float) -> dict[str, K
     for missed in scored.missed:
         misses[missed.kind] += from_s <= missed.begin_s and missed.clear_s + LATE_S <= to_s
     for told in scored.extra:
-        if from_s <= told.at_s <= to_s and not _is_same_visit(told, scored):
+        if from_s <= told.at_s <= to_s and not _is_same_visit(told, scored) and not _is_misplaced(told, scored):
             extras[told.kind] += 1
     groups = {kind: [kind] for kind in KINDS} | {"pick+put": ["pick", "put"]}
     figures = {}
@@ -245,6 +245,17 @@ def with_reaches(events: Iterable[TruthEvent]) -> list[TruthEvent]:
     """The simulator tells a reach of its own only when nothing else came of it; every touch begins with one."""
     told = list(events)
     return told + [replace(event, kind="reach", quantity=0) for event in told if event.kind != "reach"]
+
+
+def _is_misplaced(told: FoundEvent, scored: EventScore) -> bool:
+    """A node without a recogniser tells a strange item put into a slot as ``put``: the misplaced item is a miss, the
+    put is not false as well."""
+    return told.kind == "put" and any(
+        missed.kind == "misplaced"
+        and (missed.bay, missed.slot) == (told.bay, told.slot)
+        and missed.begin_s <= told.at_s <= missed.clear_s + LATE_S
+        for missed in scored.missed
+    )
 
 
 def _is_same_visit(told: FoundEvent, scored: EventScore) -> bool:
