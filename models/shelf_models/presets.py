@@ -53,7 +53,7 @@ PRESETS = {
         "shelf-demo",
         (
             Stage(pictures=1700, epochs=13, batch=16, learning_rate=0.002, rare_class_power=0.3, seed=7),
-            Stage(pictures=1100, epochs=8, batch=8, learning_rate=0.0015, rare_class_power=0.6, seed=8),
+            Stage(pictures=1100, epochs=6, batch=8, learning_rate=0.001, rare_class_power=0.7, seed=8),
         ),
     ),
     "minute": Preset(

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from shelf_contracts.planogram import Planogram
+from shelf_edge.core.arms import ArmFinder, ArmRules
 from shelf_edge.core.change import Change, ChangeGate
 from shelf_edge.core.detections import Boxes, Detections, Kind
 from shelf_edge.core.facts import Fact, Observation, StockFact
@@ -49,6 +50,7 @@ class Bay:
         slot_rules: SlotRules | None = None,
         bay_rules: BayRules | None = None,
         hand_rules: HandRules | None = None,
+        arm_rules: ArmRules | None = None,
     ) -> None:
         planogram.view_of(camera)
         self._planogram = planogram
@@ -56,11 +58,13 @@ class Bay:
         self._slot_rules = slot_rules or SlotRules()
         self._rules = bay_rules or BayRules()
         self._hand_rules = hand_rules or HandRules()
+        self._arm_rules = arm_rules or ArmRules()
         self._size_px = (0, 0)
         self._slots: list[tuple[SlotGeometry, Slot]] = []
         self._gate: ChangeGate | None = None
         self._change: Change | None = None
         self._hands: HandTracker | None = None
+        self._arms: ArmFinder | None = None
         self._bodies = BodyMemory(self._rules.body_memory_s)
         self._changed_s = float("-inf")
         self._looked_s = float("-inf")
@@ -94,14 +98,18 @@ class Bay:
         if detections is not None:
             assert self._gate is not None
             assert self._hands is not None
+            assert self._arms is not None
             self._gate.mark_looked_at()
             self._looked_s = now_s
-            hands = self._hands.follow(detections, now_s)
-            hand_in = {self._slot_under(hand) for hand in hands if hand.is_steady} - {-1}
             products = detections.of(Kind.PRODUCT)
             bodies = self._bodies.follow(detections.of(Kind.PERSON).boxes_px, now_s)
+            hand_boxes = _without_doubles(
+                detections.of(Kind.HAND).boxes_px, self._arms.find(frame.image, bodies, now_s)
+            )
+            hands = self._hands.follow(hand_boxes, now_s)
+            hand_in = {self._slot_under(hand) for hand in hands if hand.is_steady} - {-1}
             near = _widened(bodies, self._rules.arm_share)
-            cover = np.concatenate([detections.of(Kind.HAND).boxes_px, bodies])
+            cover = np.concatenate([hand_boxes, bodies])
         facts: list[Fact] = []
         for index, (geometry, slot) in enumerate(self._slots):
             look = SlotLook(
@@ -128,6 +136,7 @@ class Bay:
         self._slots = [(slot, Slot(slot, self._slot_rules)) for slot in geometry]
         self._gate = ChangeGate(geometry, width)
         self._hands = HandTracker(self._hand_rules, width, height)
+        self._arms = ArmFinder(self._arm_rules, width)
 
     def _slot_under(self, hand: Hand) -> int:
         """Index of the slot the hand is in, or -1; of several, the one whose space it is deepest in."""
@@ -149,3 +158,13 @@ def _widened(boxes_px: Boxes, share: float) -> Boxes:
     return np.concatenate(
         [boxes_px[:, 0:1] - aside, boxes_px[:, 1:2], boxes_px[:, 2:3] + aside, boxes_px[:, 3:]], axis=1
     )
+
+
+def _without_doubles(seen_px: Boxes, inferred_px: Boxes) -> Boxes:
+    """Hands that were seen (n, 4), and ends of arms (m, 4) at which none was."""
+    if not len(seen_px) or not len(inferred_px):
+        return np.concatenate([seen_px, inferred_px])
+    middles = (seen_px[:, :2] + seen_px[:, 2:]) / 2
+    grown = inferred_px + np.array([-1, -1, 1, 1], np.float32) * (inferred_px[:, 2:3] - inferred_px[:, :1]) / 2
+    holds = ((grown[:, None, :2] <= middles) & (middles <= grown[:, None, 2:])).all(axis=2)
+    return np.concatenate([seen_px, inferred_px[~np.any(holds, axis=1)]])

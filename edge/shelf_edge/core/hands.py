@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from shelf_edge.core.detections import Boxes, Detections, Kind
+from shelf_edge.core.detections import Boxes
 from shelf_edge.core.geometry import box_iou, reach_point
 
 _SAME_BODY_IOU = 0.2
@@ -50,11 +50,11 @@ class HandTracker:
         self._height_px = height_px
         self._known: list[Hand] = []
 
-    def follow(self, detections: Detections, now_s: float) -> list[Hand]:
-        """The hands of this look, in the order of the detections."""
+    def follow(self, boxes_px: Boxes, now_s: float) -> list[Hand]:
+        """The hands of this look, in the order of their boxes (n, 4)."""
         free = [hand for hand in self._known if now_s - hand.seen_s <= self._rules.forget_s]
         hands = []
-        for box in detections.of(Kind.HAND).boxes_px:
+        for box in boxes_px:
             x, y = reach_point(box, self._width_px, self._height_px)
             before = min(free, key=lambda hand: math.hypot(x - hand.x_px, y - hand.y_px), default=None)
             steady = False
