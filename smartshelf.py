@@ -59,14 +59,14 @@ def main(arguments: list[str] | None = None) -> int:
         sys.stderr.write(f"smartshelf: {given[0]!r} is no component; known: {', '.join(COMPONENTS)}\n")
         return 2
     try:
-        app = importlib.import_module(component.module).app
+        # Components import their heavy parts when a command runs, so the call belongs under the same watch.
+        importlib.import_module(component.module).app(args=given[1:], prog_name=f"smartshelf {given[0]}")
     except ModuleNotFoundError as error:
         if error.name is not None and error.name.startswith("shelf_"):
             raise
         remedy = f"pip install 'smartshelf[{component.extra}]'"
         sys.stderr.write(f"smartshelf {given[0]}: the package {error.name} is missing; install it with {remedy}\n")
         return 2
-    app(args=given[1:], prog_name=f"smartshelf {given[0]}")
     return 0
 
 
