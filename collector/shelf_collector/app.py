@@ -22,7 +22,6 @@ from shelf_collector.core.plan import store_plan
 from shelf_collector.core.views import Viewer
 from shelf_collector.keeper import Keeper
 from shelf_collector.ports import Clock, Delivery
-from shelf_mqtt.session import BrokerAddress
 
 log = logging.getLogger(__name__)
 
@@ -60,15 +59,7 @@ def build(setup: CollectorSetup, clock: Clock | None = None) -> Collector:
     )
     viewer = Viewer(plan, catalogue)
     hub = Hub(boot=uuid.uuid4().hex[:12])
-    address = BrokerAddress(
-        host=config.broker.host,
-        port=config.broker.port,
-        username=config.broker.username,
-        password_file=setup.file(config.broker.password_file),
-        tls_ca=setup.file(config.broker.tls_ca),
-        tls_cert=setup.file(config.broker.tls_cert),
-        tls_key=setup.file(config.broker.tls_key),
-    )
+    address = config.broker.address(setup.folder)
 
     def deliver(delivery: Delivery) -> None:
         keeper.deliver(delivery)

@@ -6,13 +6,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field
 
 from shelf_contracts.errors import FileProblems, Problem, shown
 from shelf_contracts.files import read_model
 from shelf_contracts.ids import BayId, DisplayId, StoreId
 from shelf_contracts.planogram import Planogram
 from shelf_contracts.products import Product, ProductFile
+from shelf_mqtt.settings import BrokerSection
 
 Port = Annotated[int, Field(ge=1, le=65_535)]
 Dwell = Annotated[float, Field(ge=0.0, le=86_400.0)]
@@ -21,28 +22,6 @@ Language = Literal["nl", "it", "en"]
 
 class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class BrokerSection(_Section):
-    """Where the MQTT broker is. File names are relative to the config file."""
-
-    host: Annotated[str, Field(min_length=1)] = "127.0.0.1"
-    port: Port = 1883
-    username: str | None = None
-    password_file: Path | None = None
-    tls_ca: Path | None = None
-    tls_cert: Path | None = None
-    tls_key: Path | None = None
-
-    @model_validator(mode="after")
-    def _makes_sense(self) -> BrokerSection:
-        if self.password_file is not None and self.username is None:
-            raise ValueError("password_file needs username")
-        if (self.tls_cert is None) != (self.tls_key is None):
-            raise ValueError("tls_cert and tls_key must be given together")
-        if self.tls_cert is not None and self.tls_ca is None:
-            raise ValueError("tls_cert needs tls_ca")
-        return self
 
 
 class HttpSection(_Section):
@@ -116,10 +95,6 @@ class CollectorSetup:
             path = given.removeprefix("sqlite:///") or str(self.config.state / "collector.sqlite3")
             return f"sqlite:///{(self.folder / path).resolve()}"
         return given
-
-    def file(self, name: Path | None) -> Path | None:
-        """A file named in the config, from its folder."""
-        return None if name is None else self.folder / name
 
 
 class SetupProblems(ValueError):

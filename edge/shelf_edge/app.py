@@ -23,7 +23,6 @@ from shelf_edge.core.bay import Bay
 from shelf_edge.core.reporting import moment
 from shelf_edge.node import CameraWork, Pipeline, camera_health, camera_status
 from shelf_edge.stages import CameraState, Capture, LatestFrame
-from shelf_mqtt.address import BrokerAddress
 
 log = logging.getLogger(__name__)
 
@@ -45,16 +44,7 @@ def run_node(checked: CheckedConfig, stop: threading.Event) -> int:
         CameraWork(camera.id, camera.view, camera.planogram, LatestFrame(arrived), Bay(camera.planogram, camera.view))
         for camera in checked.cameras
     ]
-    broker = config.broker
-    address = BrokerAddress(
-        broker.host,
-        broker.port,
-        username=broker.username,
-        password_file=broker.password_file,
-        tls_ca=broker.tls_ca,
-        tls_cert=broker.tls_cert,
-        tls_key=broker.tls_key,
-    )
+    address = config.broker.address(checked.folder)
     preview = Preview(config.preview.port) if config.preview is not None else None
 
     def birth() -> None:

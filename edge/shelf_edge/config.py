@@ -14,22 +14,11 @@ from shelf_contracts.ids import CameraId, NodeId, StoreId
 from shelf_contracts.planogram import Planogram
 from shelf_contracts.shipped import model_folder
 from shelf_edge.adapters.sources import source_problem
+from shelf_mqtt.settings import BrokerSection
 
 
 class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class BrokerSection(_Section):
-    """Where the MQTT broker is. Secrets are given as files, never here."""
-
-    host: Annotated[str, Field(min_length=1)] = "127.0.0.1"
-    port: Annotated[int, Field(ge=1, le=65535)] = 1883
-    username: str | None = None
-    password_file: Path | None = None
-    tls_ca: Path | None = None
-    tls_cert: Path | None = None
-    tls_key: Path | None = None
 
 
 class ModelSection(_Section):

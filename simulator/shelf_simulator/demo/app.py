@@ -40,8 +40,12 @@ class RunningShop:
 
 
 @contextmanager
-def open_shop(shop: Shop, stop: threading.Event, say: Say) -> Iterator[RunningShop]:
+def open_shop(
+    shop: Shop, stop: threading.Event, say: Say, before_node: Callable[[], None] = lambda: None
+) -> Iterator[RunningShop]:
     """Start everything; leaving the context stops everything, within 10 s.
+
+    ``before_node`` is called when the broker answers and the node has not yet said a word.
 
     Raises: NotReady, ChildProblem, KeyboardInterrupt when ``stop`` is set while it starts.
     """
@@ -55,6 +59,7 @@ def open_shop(shop: Shop, stop: threading.Event, say: Say) -> Iterator[RunningSh
         say("starting the collector")
         children.start(shop.collector_process())
         wait_until("the collector", lambda: answers(f"{shop.web}/readyz"), children, _PART_S, stop.is_set)
+        before_node()
         say("starting the node: it checks its model and counts the shelves")
         edge = children.start(shop.edge_process())
         wait_until("the node", lambda: _most_known(shop.web), children, _ALIVE_S, stop.is_set)
@@ -80,35 +85,29 @@ def run_headless(shop: Shop, seconds: float, stop: threading.Event, say: Say) ->
     """
     observer = Observer(BrokerAddress(HOST, shop.ports.broker), STORE)
     displays = [HeadlessDisplay(shop.web, bay) for bay in shop.bays]
-    with open_shop_observed(shop, observer, stop, say) as running:
-        for display in displays:
-            display.start()
-        wait_until("a display", lambda: all(d.is_connected for d in displays), running.children, 10.0, stop.is_set)
-        say(f"measuring for {seconds:g} s")
-        measured_from_s = time.time()
-        deadline_s = time.monotonic() + seconds
-        while time.monotonic() < deadline_s:
-            if stop.wait(0.2):
-                raise KeyboardInterrupt
-            running.children.check()
-        measured_to_s = time.time()
-        # What the last frames showed is still on its way: the node flushes, then the collector is asked.
-        say("stopping the node and comparing with the truth")
-        running.edge.ask_to_stop()
-        running.edge.wait_or_kill(time.monotonic() + running.edge.spec.stop_s)
-        report = measure(running.shop, running.children, observer, displays, measured_from_s, measured_to_s)
+    try:
+        with open_shop(shop, stop, say, before_node=observer.start) as running:
+            for display in displays:
+                display.start()
+            wait_until("a display", lambda: all(d.is_connected for d in displays), running.children, 10.0, stop.is_set)
+            say(f"measuring for {seconds:g} s")
+            from_s = time.time()
+            _let_pass(seconds, running, stop)
+            to_s = time.time()
+            # What the last frames showed is still on its way: the node flushes, then the collector is asked.
+            say("stopping the node and comparing with the truth")
+            running.edge.ask_to_stop()
+            running.edge.wait_or_kill(time.monotonic() + running.edge.spec.stop_s)
+            return measure(shop, running.children, observer, displays, from_s, to_s)
+    finally:
         for display in displays:
             display.stop()
         observer.stop()
-    return report
 
 
-@contextmanager
-def open_shop_observed(shop: Shop, observer: Observer, stop: threading.Event, say: Say) -> Iterator[RunningShop]:
-    """``open_shop`` with an observer that hears the node from its first word."""
-    observer.start()
-    try:
-        with open_shop(shop, stop, say) as running:
-            yield running
-    finally:
-        observer.stop()
+def _let_pass(seconds: float, running: RunningShop, stop: threading.Event) -> None:
+    deadline_s = time.monotonic() + seconds
+    while time.monotonic() < deadline_s:
+        if stop.wait(0.2):
+            raise KeyboardInterrupt
+        running.children.check()

@@ -1,0 +1,77 @@
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+
+from shelf_edge.core.arms import ArmFinder, ArmRules
+from shelf_edge.core.hands import BodyMemory, HandRules, HandTracker
+
+WIDTH, HEIGHT = 640, 360
+BODY = np.array([[100, 100, 200, 360]], np.float32)
+NOBODY = np.zeros((0, 4), np.float32)
+
+
+def hand_at(x: float, y: float) -> np.ndarray:
+    return np.array([[x - 15, y - 15, x + 15, y + 15]], np.float32)
+
+
+def test_a_hand_that_stopped_is_steady_and_one_on_its_way_is_not() -> None:
+    tracker = HandTracker(HandRules(), WIDTH, HEIGHT)
+    steady = [tracker.follow(hand_at(x, 180), 0.1 * i)[0].is_steady for i, x in enumerate((300, 340, 380, 384, 386))]
+    assert steady == [False, False, False, True, True]
+
+
+def test_a_new_hand_elsewhere_is_not_the_old_one() -> None:
+    tracker = HandTracker(HandRules(), WIDTH, HEIGHT)
+    tracker.follow(hand_at(300, 180), 0.0)
+    assert not tracker.follow(hand_at(500, 180), 0.1)[0].is_steady
+
+
+def test_a_body_missed_for_a_moment_still_covers_and_then_is_forgotten() -> None:
+    memory = BodyMemory(0.5)
+    assert len(memory.follow(BODY, 0.0)) == 1
+    assert memory.follow(NOBODY, 0.3).tolist() == BODY.tolist()
+    assert len(memory.follow(NOBODY, 0.6)) == 0
+
+
+def test_a_body_that_moved_is_not_there_twice() -> None:
+    memory = BodyMemory(0.5)
+    memory.follow(BODY, 0.0)
+    assert len(memory.follow(BODY + np.float32(15), 0.1)) == 1
+
+
+def shelf() -> np.ndarray:
+    return np.full((HEIGHT, WIDTH, 3), 180, np.uint8)
+
+
+def with_arm(end: tuple[int, int]) -> np.ndarray:
+    picture = shelf()
+    cv2.rectangle(picture, (100, 100), (200, 359), (60, 60, 60), -1)
+    cv2.line(picture, (195, 150), end, (90, 120, 170), 26)
+    return picture
+
+
+def test_the_end_of_an_arm_is_found_where_it_reaches() -> None:
+    finder = ArmFinder(ArmRules(), WIDTH)
+    finder.find(shelf(), NOBODY, 0.0)
+    ends = finder.find(with_arm((330, 130)), BODY, 0.1)
+    assert len(ends) == 1
+    middle = (ends[0, :2] + ends[0, 2:]) / 2
+    assert middle == pytest.approx([330, 130], abs=25)
+
+
+def test_a_hanging_arm_and_an_item_that_changed_far_away_are_no_arms() -> None:
+    finder = ArmFinder(ArmRules(), WIDTH)
+    finder.find(shelf(), NOBODY, 0.0)
+    picture = with_arm((208, 200))
+    cv2.rectangle(picture, (500, 100), (540, 160), (0, 0, 200), -1)
+    assert len(finder.find(picture, BODY, 0.1)) == 0
+
+
+def test_what_rests_becomes_background() -> None:
+    finder = ArmFinder(ArmRules(), WIDTH)
+    finder.find(shelf(), NOBODY, 0.0)
+    found = [len(finder.find(with_arm((330, 130)), BODY, 0.1 + 0.2 * i)) for i in range(10)]
+    assert found[0] == 1
+    assert found[-1] == 0
