@@ -69,6 +69,6 @@ $(VENV)/.test-ready: $(VENV)/.demo-ready
 $(TRAIN_VENV)/.ready: pyproject.toml
 	$(PYTHON) -m venv $(TRAIN_VENV)
 	$(TRAIN_VENV)/bin/python $(PIP) install torch==2.13.0
-	$(TRAIN_VENV)/bin/python $(PIP) install -e '.[train,edge,simulator]' pytest
+	$(TRAIN_VENV)/bin/python $(PIP) install -e '.[train,edge,simulator]' pytest hypothesis
 	@scripts/opencv-libraries $(TRAIN_VENV)/bin/python
 	@touch $@
