@@ -136,8 +136,9 @@ def main() -> None:
             "",
             *demo_table(seconds, folder),
             "",
-            "The goal for pick+put, 0.9 of each, is missed. Nearly all events are told, many too late: the detector finds "
-            "few hands (next table), and a change beside a person whose hand was not seen waits until the person has gone.",
+            "The goal for pick+put, 0.9 of each, is missed. Nearly all events are told, many too late: the detector "
+            "finds few hands (next table), and a change beside a person whose hand was not seen waits until the person "
+            "has gone.",
             "",
             "## The shipped detector on drawn pictures it never saw",
             "",
