@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import socket
 import threading
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,33 +15,13 @@ import pytest
 from shelf_broker.config import BrokerConfig
 from shelf_broker.errors import BrokerMissing
 from shelf_broker.launcher import RunningBroker, find_program, start_broker
-from shelf_mqtt.session import BrokerAddress, MqttSession
+from shelf_mqtt.session import BrokerAddress
+from shelf_testing.demo import free_port
+from shelf_testing.sessions import eventually, open_session, unused_port  # noqa: F401 - fixtures
 
 V5_CONNACK_OK = b"\x20\x03\x00\x00\x00"
 V311_CONNACK_OK = b"\x20\x02\x00\x00"
 V311_CONNACK_UNAVAILABLE = b"\x20\x02\x00\x03"
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-@pytest.fixture
-def unused_port() -> int:
-    return free_port()
-
-
-@pytest.fixture
-def eventually() -> Callable[..., None]:
-    def wait(condition: Callable[[], object], timeout_s: float = 10.0) -> None:
-        deadline = time.monotonic() + timeout_s
-        while not condition():
-            assert time.monotonic() < deadline, "did not come about in time"
-            time.sleep(0.01)
-
-    return wait
 
 
 @pytest.fixture
@@ -65,26 +44,6 @@ def broker(request: pytest.FixtureRequest, broker_config: Callable[..., BrokerCo
     """Each real broker in turn; NATS repeats what is not acknowledged after one second instead of ten."""
     with start_broker(broker_config(request.param, ack_wait_s=1)) as running:
         yield running
-
-
-@pytest.fixture
-def open_session() -> Iterator[Callable[..., MqttSession]]:
-    """Makes and starts sessions; ``wait=False`` for those that cannot connect."""
-    opened: list[MqttSession] = []
-
-    def make(address: BrokerAddress, client_id: str, *, wait: bool = True, **options: Any) -> MqttSession:
-        session = MqttSession(address, client_id=client_id, **options)
-        opened.append(session)
-        session.start()
-        deadline = time.monotonic() + 10
-        while wait and not session.is_connected:
-            assert time.monotonic() < deadline, session.last_failure
-            time.sleep(0.005)
-        return session
-
-    yield make
-    for session in opened:
-        session.stop()
 
 
 @dataclass

@@ -63,10 +63,6 @@ class MqttPublisher:
             on_connected=self._connected,
         )
 
-    @property
-    def session(self) -> MqttSession:
-        return self._session
-
     def start(self) -> None:
         self._session.start()
         self._thread.start()

@@ -6,7 +6,7 @@ import threading
 from dataclasses import dataclass
 
 from shelf_contracts import topics
-from shelf_contracts.envelope import SlotHappening, SlotMessage, decode_plain, decode_slot_message
+from shelf_contracts.envelope import SlotMessage, decode_plain, decode_slot_message
 from shelf_contracts.errors import ContractError
 from shelf_contracts.messages import Alert, NodeHealth
 from shelf_mqtt.address import BrokerAddress
@@ -65,10 +65,6 @@ class Observer:
         self._session.stop(2.0)
 
     @property
-    def is_connected(self) -> bool:
-        return self._session.is_connected
-
-    @property
     def unreadable(self) -> int:
         """Messages that did not keep the contract."""
         return self._unreadable
@@ -77,10 +73,6 @@ class Observer:
         """Everything so far, in the order of arrival, and the node's last health message."""
         with self._lock:
             return list(self._messages), list(self._alerts), self._health
-
-    def events(self) -> list[HeardMessage]:
-        """The events alone."""
-        return [one for one in self.heard()[0] if isinstance(one.message, SlotHappening)]
 
     def _hear(self, received: Received) -> None:
         try:
