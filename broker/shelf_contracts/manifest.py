@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-Kind = Literal["product", "hand", "person", "ignore"]
+Kind = Literal["product", "hand", "person", "price-label", "gap", "ignore"]
 
 
 class _Part(BaseModel):

@@ -102,12 +102,15 @@ class Status(Message):
 
 
 class ModelInfo(Message):
+    """A model in use. ``fallback`` says why it does not run on the provider that was preferred."""
+
     role: Literal["detector", "recogniser"]
     name: str
     version: str
     sha256: str
     licence: str
     provider: str = "CPUExecutionProvider"
+    fallback: Annotated[str, Field(max_length=300)] = ""
 
 
 class CameraInfo(Message):

@@ -113,18 +113,29 @@ def count(
     model: Annotated[Path | None, typer.Option(help="A model folder or .onnx file; default: the shipped one.")] = None,
     score_threshold: Annotated[float | None, typer.Option(min=0.01, max=0.99, help="Overrides the model's.")] = None,
     draw: Annotated[Path | None, typer.Option(help="Folder for the pictures with boxes drawn.")] = None,
+    tiles: Annotated[str, typer.Option(help="auto: where products would be too small; never; always.")] = "auto",
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object on the last line.")] = False,
 ) -> None:
-    """Count the products in each picture, without a planogram."""
+    """Count the products in each picture, without a planogram; large pictures are looked at in tiles."""
+    if tiles not in ("auto", "never", "always"):
+        _errors.print(f"[red]error:[/red] --tiles = {tiles!r}: must be auto, never or always")
+        raise typer.Exit(2)
     with _bad_input():
         from shelf_contracts.shipped import model_folder
         from shelf_edge.adapters.detector_onnx import load_detector
         from shelf_edge.counting import count_pictures
 
         detector = load_detector(model or model_folder(), threads=2, score_threshold=score_threshold)
-        counts = count_pictures(source, detector, draw)
+        counts = count_pictures(source, detector, draw, tiling=tiles)  # type: ignore[arg-type]
     if as_json:
-        _output.print(json.dumps({"model": detector.info.name, "products": counts}), markup=False)
-    else:
-        for name, products in counts.items():
-            _output.print(f"{name}: {products} products", markup=False)
+        report = {
+            "model": detector.info.name,
+            "products": {count.name: count.products for count in counts},
+            "looks": {count.name: count.looks for count in counts},
+            "ms": {count.name: round(count.ms, 1) for count in counts},
+        }
+        _output.print(json.dumps(report), markup=False)
+        return
+    for count in counts:
+        cost = f" ({count.looks} looks, {count.ms:.0f} ms: {count.reason})" if count.looks > 1 else ""
+        _output.print(f"{count.name}: {count.products} products{cost}", markup=False)

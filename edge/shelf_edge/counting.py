@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
@@ -10,11 +12,30 @@ from shelf_edge.adapters.camera_files import PictureFolder
 from shelf_edge.adapters.pictures import read_picture
 from shelf_edge.core.detections import Kind
 from shelf_edge.core.drawing import draw_boxes
-from shelf_edge.ports import Detector
+from shelf_edge.ports import LookingDetector
+from shelf_edge.tiled import Tiling, detect_tiled
 
 
-def count_pictures(source: Path, detector: Detector, drawings: Path | None = None) -> dict[str, int]:
-    """Products found in each picture, by file name.
+@dataclass(frozen=True)
+class PictureCount:
+    """Attributes:
+    products: how many were found.
+    looks: how often the model ran: 1, or 1 and the number of tiles.
+    ms: for finding, without reading the file.
+    reason: why that many looks.
+    """
+
+    name: str
+    products: int
+    looks: int
+    ms: float
+    reason: str
+
+
+def count_pictures(
+    source: Path, detector: LookingDetector, drawings: Path | None = None, *, tiling: Tiling = "auto"
+) -> list[PictureCount]:
+    """Products found in each picture, in the order of the file names.
 
     Args:
         source: a picture or a folder of pictures.
@@ -23,12 +44,14 @@ def count_pictures(source: Path, detector: Detector, drawings: Path | None = Non
     """
     folder = PictureFolder(source)
     folder.open()
-    counts = {}
+    counts = []
     for file in folder.files:
         image = read_picture(file)
-        found = detector.detect(image)
-        counts[file.name] = len(found.of(Kind.PRODUCT))
+        began_s = time.perf_counter()
+        look = detect_tiled(detector, image, tiling=tiling)
+        ms = (time.perf_counter() - began_s) * 1000
+        counts.append(PictureCount(file.name, len(look.found.of(Kind.PRODUCT)), look.looks, ms, look.reason))
         if drawings is not None:
             drawings.mkdir(parents=True, exist_ok=True)
-            cv2.imwrite(str(drawings / f"{file.stem}.jpg"), draw_boxes(image, found))
+            cv2.imwrite(str(drawings / f"{file.stem}.jpg"), draw_boxes(image, look.found))
     return counts

@@ -41,6 +41,21 @@ class Detector(Protocol):
         """What is in a BGR picture, in its pixels."""
 
 
+class LookingDetector(Detector, Protocol):
+    """A detector that says what size its input is and from which score it tells."""
+
+    @property
+    def input_size_px(self) -> tuple[int, int]:
+        """Width and height."""
+
+    @property
+    def score_threshold(self) -> float:
+        """Boxes under it are not told by ``detect``."""
+
+    def detect_from(self, image: Picture, score_threshold: float) -> Detections:
+        """What is in the picture, from another score."""
+
+
 @dataclass(frozen=True)
 class OutboxEntry:
     """A message that waits to be acknowledged by the broker."""

@@ -10,7 +10,10 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from shelf_models import cli_evaluate
+
 app = typer.Typer(help="From pictures to a checked .onnx.", no_args_is_help=True)
+app.add_typer(cli_evaluate.app, name="evaluate")
 
 _errors = Console(stderr=True, soft_wrap=True, highlight=False)
 _output = Console(soft_wrap=True, highlight=False)

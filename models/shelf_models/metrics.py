@@ -2,31 +2,46 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
 
 from shelf_edge.core.detections import Boxes, Scores
-from shelf_edge.core.geometry import box_iou
+from shelf_edge.core.geometry import box_area, box_iou
+
+IOUS = tuple(0.5 + 0.05 * step for step in range(10))
+"""COCO's: AP is the mean over these."""
+MAX_DETS = 300
+"""Boxes a picture that count for AP. COCO's tools stop at 100, which halves the AP of a dense shelf."""
+_IGNORED_SHARE = 0.5
 
 
 @dataclass(frozen=True)
 class PictureResult:
-    """One picture: boxes found with their scores, and the true boxes; pixels, xyxy."""
+    """One picture: boxes found with their scores, and the true boxes; pixels, xyxy.
+
+    ``ignored``: boxes of the truth that are neither right nor wrong (VOC's difficult, COCO's crowds); what is found
+    there and hits nothing else is left out.
+    """
 
     found: Boxes
     scores: Scores
     truth: Boxes
+    ignored: Boxes = field(default_factory=lambda: np.zeros((0, 4), np.float32))
 
 
 @dataclass(frozen=True)
 class DetectionScore:
-    """Over all pictures of one class, at IoU 0.5. Recall and precision are those at the score threshold.
+    """Over all pictures of one class. Recall and precision are those at IoU 0.5 and the score threshold.
 
     Attributes:
-        ap50: area under the precision-recall curve, 101 points (COCO's way), no cap on the number of boxes.
+        ap50: area under the precision-recall curve at IoU 0.5, 101 points (COCO's way).
+        ap: its mean over IoU 0.50 to 0.95.
         count_mae: mean absolute error of the number of boxes a picture, at the score threshold.
+        recall_at_precision_80: the most that can be found while four in five found are right, over all thresholds.
+        score_at_precision_80: the threshold that gives it; None when there is none.
+        max_dets: the best this many boxes of a picture counted for ap and ap50; the other figures have no cap.
     """
 
     pictures: int
@@ -35,47 +50,104 @@ class DetectionScore:
     recall: float
     precision: float
     count_mae: float
+    ap: float = 0.0
+    recall_at_precision_80: float = 0.0
+    score_at_precision_80: float | None = None
+    max_dets: int = MAX_DETS
 
 
-def score_detections(results: list[PictureResult], score_threshold: float, iou: float = 0.5) -> DetectionScore:
-    """Match greedily by score, each true box once, and score. Raises: ValueError without a true box."""
+def score_detections(
+    results: list[PictureResult], score_threshold: float, iou: float = 0.5, max_dets: int | None = None
+) -> DetectionScore:
+    """Match greedily by score, each true box once, and score.
+
+    Args:
+        iou: what makes a hit for recall, precision and ap50.
+        max_dets: cap for ap and ap50; by default 300, or twice the boxes of the fullest picture when it holds more
+            than 300, so that no picture is too dense to be found whole.
+    Raises: ValueError without a true box.
+    """
     total = sum(len(result.truth) for result in results)
     if not total:
         raise ValueError("there is no true box to score against")
-    matched = [_matches(result, iou) for result in results]
-    scores = np.concatenate([result.scores for result in results])
-    hits = np.concatenate(matched)
-    order = np.argsort(-scores, kind="stable")
-    hits_in_order = hits[order]
-    cumulative = np.cumsum(hits_in_order)
-    recall = cumulative / total
-    precision = cumulative / np.arange(1, len(cumulative) + 1)
-    kept = scores >= score_threshold
-    errors = [abs(int((result.scores >= score_threshold).sum()) - len(result.truth)) for result in results]
+    fullest = max(len(result.truth) for result in results)
+    cap = max_dets or (MAX_DETS if fullest <= MAX_DETS else 2 * fullest)
+    kept = [_best(result, cap) for result in results]
+    areas = [_area(*_curve(kept, level, total)[:2]) for level in (iou, *IOUS)]
+    recall, precision, scores = _curve(results, iou, total)
+    hits, counted = zip(*(_matches(result, iou) for result in results), strict=True)
+    shown = np.concatenate([result.scores for result in results]) >= score_threshold
+    shown &= np.concatenate(counted)
+    right = int(np.concatenate(hits)[shown].sum())
+    errors = [
+        abs(int(((result.scores >= score_threshold) & countable).sum()) - len(result.truth))
+        for result, countable in zip(results, counted, strict=True)
+    ]
+    precise = np.flatnonzero(precision >= 0.8)
+    last = int(precise[-1]) if len(precise) else None
     return DetectionScore(
         pictures=len(results),
         boxes=total,
-        ap50=_area(recall, precision),
-        recall=float(hits[kept].sum() / total),
-        precision=float(hits[kept].mean()) if kept.any() else 0.0,
+        ap50=areas[0],
+        recall=right / total,
+        precision=right / int(shown.sum()) if shown.any() else 0.0,
         count_mae=float(np.mean(errors)),
+        ap=float(np.mean(areas[1:])),
+        recall_at_precision_80=float(recall[last]) if last is not None else 0.0,
+        score_at_precision_80=float(scores[last]) if last is not None else None,
+        max_dets=cap,
     )
 
 
-def _matches(result: PictureResult, iou: float) -> npt.NDArray[np.bool_]:
-    """(n,) which found boxes hit a true box that no better one hit."""
+def precision_recall(
+    results: list[PictureResult], iou: float = 0.5
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """The whole curve for a plot: recall, precision and score, (n,) each, best score first."""
+    return _curve(results, iou, sum(len(result.truth) for result in results))
+
+
+def _best(result: PictureResult, cap: int) -> PictureResult:
+    if len(result.found) <= cap:
+        return result
+    order = np.argsort(-result.scores, kind="stable")[:cap]
+    return PictureResult(result.found[order], result.scores[order], result.truth, result.ignored)
+
+
+def _curve(
+    results: list[PictureResult], iou: float, total: int
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    hits, counted = zip(*(_matches(result, iou) for result in results), strict=True)
+    keep = np.concatenate(counted)
+    scores = np.concatenate([result.scores for result in results])[keep]
+    order = np.argsort(-scores, kind="stable")
+    cumulative = np.cumsum(np.concatenate(hits)[keep][order])
+    return cumulative / total, cumulative / np.arange(1, len(cumulative) + 1), scores[order].astype(np.float64)
+
+
+def _matches(result: PictureResult, iou: float) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
+    """(n,) which found boxes hit a true box that no better one hit, and (n,) which count at all."""
     hits = np.zeros(len(result.found), bool)
-    if not len(result.truth):
-        return hits
-    overlaps = box_iou(result.found, result.truth)
-    free = np.ones(len(result.truth), bool)
-    for index in np.argsort(-result.scores, kind="stable"):
-        candidates = np.where(free, overlaps[index], -1.0)
-        best = int(candidates.argmax())
-        if candidates[best] >= iou:
-            hits[index] = True
-            free[best] = False
-    return hits
+    if len(result.truth):
+        overlaps = box_iou(result.found, result.truth)
+        free = np.ones(len(result.truth), bool)
+        for index in np.argsort(-result.scores, kind="stable"):
+            candidates = np.where(free, overlaps[index], -1.0)
+            best = int(candidates.argmax())
+            if candidates[best] >= iou - 1e-6:
+                hits[index] = True
+                free[best] = False
+    return hits, hits | ~_within(result.found, result.ignored)
+
+
+def _within(found: Boxes, regions: Boxes) -> npt.NDArray[np.bool_]:
+    """(n,) which boxes lie by half or more in one of the regions."""
+    if not len(regions) or not len(found):
+        return np.zeros(len(found), bool)
+    left_top = np.maximum(found[:, None, :2], regions[None, :, :2])
+    right_bottom = np.minimum(found[:, None, 2:], regions[None, :, 2:])
+    overlap = np.prod(np.clip(right_bottom - left_top, 0, None), axis=2)
+    inside: npt.NDArray[np.bool_] = (overlap >= _IGNORED_SHARE * box_area(found)[:, None]).any(axis=1)
+    return inside
 
 
 def _area(recall: npt.NDArray[np.float64], precision: npt.NDArray[np.float64]) -> float:

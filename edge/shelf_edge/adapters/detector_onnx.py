@@ -2,20 +2,31 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
 from shelf_contracts.errors import FileProblems, Problem
 from shelf_contracts.manifest import Golden, Manifest
 from shelf_contracts.messages import ModelInfo
-from shelf_edge.adapters.model_folder import ModelFiles, locate_model, open_session, sha256_of
+from shelf_edge.adapters.model_folder import ModelFiles, locate_model, sha256_of
 from shelf_edge.adapters.pictures import read_picture
+from shelf_edge.adapters.runtime import Execution, open_runtime
 from shelf_edge.core.detections import KIND_BY_NAME, Detections
 from shelf_edge.core.frame import Picture
 from shelf_edge.core.geometry import box_iou
 from shelf_edge.core.postprocess import Decoder
-from shelf_edge.core.preprocess import Letterbox
+from shelf_edge.core.preprocess import Letterbox, Placement
+
+
+@dataclass(frozen=True)
+class RawLook:
+    """What the graph said about one picture, before it is decoded; valid until the next look."""
+
+    output: npt.NDArray[np.float32]
+    placement: Placement
 
 
 class OnnxDetector:
@@ -25,29 +36,32 @@ class OnnxDetector:
         files: where the model is and what its manifest says.
         threads: for one inference. One a worker and a worker a core is fastest in all; more only for a single camera.
         score_threshold: overrides the manifest's.
+        execution: what to compute on.
     Raises: FileProblems when the file cannot be loaded or fails its golden picture.
     """
 
-    def __init__(self, files: ModelFiles, *, threads: int = 1, score_threshold: float | None = None) -> None:
+    def __init__(
+        self,
+        files: ModelFiles,
+        *,
+        threads: int = 1,
+        score_threshold: float | None = None,
+        execution: Execution = Execution(),  # noqa: B008 - frozen
+    ) -> None:
         manifest = files.manifest
-        self._session = open_session(files.onnx, threads)
-        self._input = self._session.get_inputs()[0].name
+        self._manifest = manifest
+        self._runtime = open_runtime(files.onnx, threads, execution)
         self._letterbox = Letterbox(manifest.preprocessing)
-        kinds = [KIND_BY_NAME[manifest.kinds.get(label, "ignore")] for label in manifest.labels]
-        self._decoder = Decoder(
-            manifest.head,
-            kinds,
-            (manifest.preprocessing.height, manifest.preprocessing.width),
-            score_threshold if score_threshold is not None else manifest.score_threshold,
-            manifest.iou_threshold,
-        )
+        self._score_threshold = score_threshold if score_threshold is not None else manifest.score_threshold
+        self._decoder = self._make_decoder(self._score_threshold)
         self._info = ModelInfo(
             role="detector",
             name=manifest.name,
             version=manifest.version,
             sha256=manifest.sha256,
             licence=manifest.licence,
-            provider=self._session.get_providers()[0],
+            provider=self._runtime.provider,
+            fallback=self._runtime.fallback[:300],
         )
         try:
             self.detect(np.zeros((manifest.preprocessing.height, manifest.preprocessing.width, 3), np.uint8))
@@ -59,14 +73,45 @@ class OnnxDetector:
         if manifest.golden is not None:
             self._check_golden(files, manifest, manifest.golden)
 
+    def _make_decoder(self, score_threshold: float) -> Decoder:
+        manifest = self._manifest
+        return Decoder(
+            manifest.head,
+            [KIND_BY_NAME[manifest.kinds.get(label, "ignore")] for label in manifest.labels],
+            (manifest.preprocessing.height, manifest.preprocessing.width),
+            score_threshold,
+            manifest.iou_threshold,
+        )
+
     @property
     def info(self) -> ModelInfo:
         return self._info
 
+    @property
+    def input_size_px(self) -> tuple[int, int]:
+        """Width and height of the model's input."""
+        return self._manifest.preprocessing.width, self._manifest.preprocessing.height
+
+    @property
+    def score_threshold(self) -> float:
+        return self._score_threshold
+
     def detect(self, image: Picture) -> Detections:
+        return self.decode(self.look(image))
+
+    def detect_from(self, image: Picture, score_threshold: float) -> Detections:
+        """What is in the picture, from another score than the detector's own."""
+        return self.decode(self.look(image), score_threshold)
+
+    def look(self, image: Picture) -> RawLook:
+        """Pre-processing and the graph, without decoding."""
         tensor, placement = self._letterbox(image)
-        output = self._session.run(None, {self._input: tensor})[0]
-        return self._decoder(output, placement)
+        return RawLook(self._runtime.run(tensor), placement)
+
+    def decode(self, look: RawLook, score_threshold: float | None = None) -> Detections:
+        """Detections of a look, from another threshold when one is given."""
+        decoder = self._decoder if score_threshold is None else self._make_decoder(score_threshold)
+        return decoder(look.output, look.placement)
 
     def _check_golden(self, files: ModelFiles, manifest: Manifest, golden: Golden) -> None:
         path = files.onnx.parent / golden.picture
@@ -96,6 +141,12 @@ def missing_golden_boxes(found: Detections, picture: Picture, manifest: Manifest
     return missed
 
 
-def load_detector(path: Path, *, threads: int = 1, score_threshold: float | None = None) -> OnnxDetector:
+def load_detector(
+    path: Path,
+    *,
+    threads: int = 1,
+    score_threshold: float | None = None,
+    execution: Execution = Execution(),  # noqa: B008 - frozen
+) -> OnnxDetector:
     """The detector at a path, checked. Raises: FileProblems."""
-    return OnnxDetector(locate_model(path), threads=threads, score_threshold=score_threshold)
+    return OnnxDetector(locate_model(path), threads=threads, score_threshold=score_threshold, execution=execution)

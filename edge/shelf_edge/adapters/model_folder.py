@@ -7,11 +7,10 @@ import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
-import onnxruntime as ort
-
 from shelf_contracts.errors import FileProblems, Problem
 from shelf_contracts.files import read_model
 from shelf_contracts.manifest import Kind, Manifest, Preprocessing
+from shelf_edge.adapters.runtime import open_session
 from shelf_edge.core.coco import COCO_LABELS, coco_kinds
 from shelf_edge.core.postprocess import YOLOX_STRIDES
 
@@ -81,19 +80,6 @@ def sha256_of(path: Path) -> str:
     return digest.hexdigest()
 
 
-def open_session(path: Path, threads: int) -> ort.InferenceSession:
-    """A session on the CPU. Raises: FileProblems when onnxruntime cannot load the file."""
-    options = ort.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.inter_op_num_threads = 1
-    options.log_severity_level = 3
-    try:
-        return ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-    except Exception as error:
-        text = str(error).splitlines()[0]
-        raise FileProblems(path, [Problem("", text, "must be an ONNX model that onnxruntime can load")]) from error
-
-
 def _manifest_of_graph(path: Path) -> Manifest:
     """Recognise a brought detector from its graph and metadata (ultralytics writes its labels there)."""
     session = open_session(path, threads=1)
@@ -137,7 +123,13 @@ def _default_labels(classes: int) -> list[str]:
     return list(COCO_LABELS) if classes == len(COCO_LABELS) else [f"class-{index}" for index in range(classes)]
 
 
-_OWN_LABELS: dict[str, Kind] = {"product": "product", "arm-or-hand": "hand", "person": "person"}
+_OWN_LABELS: dict[str, Kind] = {
+    "product": "product",
+    "arm-or-hand": "hand",
+    "person": "person",
+    "price-label": "price-label",
+    "gap": "gap",
+}
 
 
 def _brought(
@@ -164,5 +156,7 @@ def _brought(
             "preprocessing": preprocessing,
             "labels": labels,
             "kinds": kinds,
+            # YOLOX suppresses at 0.45; more lets doubles through.
+            "iou_threshold": 0.45 if head == "yolox" else 0.6,
         }
     )

@@ -14,15 +14,24 @@ Kinds = npt.NDArray[np.uint8]
 
 
 class Kind(IntEnum):
-    """What a label means to the shelf."""
+    """What a label means to the shelf. Price labels and gaps are passed on; slot states do not use them yet."""
 
     IGNORE = 0
     PRODUCT = 1
     HAND = 2
     PERSON = 3
+    PRICE_LABEL = 4
+    GAP = 5
 
 
-KIND_BY_NAME = {"product": Kind.PRODUCT, "hand": Kind.HAND, "person": Kind.PERSON, "ignore": Kind.IGNORE}
+KIND_BY_NAME = {
+    "product": Kind.PRODUCT,
+    "hand": Kind.HAND,
+    "person": Kind.PERSON,
+    "price-label": Kind.PRICE_LABEL,
+    "gap": Kind.GAP,
+    "ignore": Kind.IGNORE,
+}
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,13 @@ from shelf_edge.core.detections import Detections, Kind
 from shelf_edge.core.facts import Fact, SlotFact
 from shelf_edge.core.frame import Picture
 
-_COLOURS_BGR = {Kind.PRODUCT: (96, 200, 60), Kind.HAND: (40, 140, 255), Kind.PERSON: (220, 120, 180)}
+_COLOURS_BGR = {
+    Kind.PRODUCT: (96, 200, 60),
+    Kind.HAND: (40, 140, 255),
+    Kind.PERSON: (220, 120, 180),
+    Kind.PRICE_LABEL: (230, 200, 60),
+    Kind.GAP: (60, 60, 220),
+}
 _SLOT_BGR = (230, 230, 230)
 _TEXT_BGR = (255, 255, 255)
 

@@ -53,7 +53,7 @@ class Decoder:
         if self._head == "yolo-end2end":
             keep = np.argsort(-scores, kind="stable")
         else:
-            keep = _suppress(boxes, scores, kinds, self._iou_threshold)
+            keep = suppress(boxes, scores, kinds, self._iou_threshold)
         return Detections(placement.undo(boxes[keep]), scores[keep], kinds[keep])
 
     def _candidates(self, output: Output) -> tuple[Boxes, Scores, npt.NDArray[np.intp]]:
@@ -82,7 +82,7 @@ def _from_centres(boxes: npt.NDArray[np.float32]) -> Boxes:
     return np.concatenate([boxes[:, :2] - half, boxes[:, :2] + half], axis=1).astype(np.float32)
 
 
-def _suppress(boxes: Boxes, scores: Scores, kinds: Kinds, iou_threshold: float) -> npt.NDArray[np.intp]:
+def suppress(boxes: Boxes, scores: Scores, kinds: Kinds, iou_threshold: float) -> npt.NDArray[np.intp]:
     """Indices kept by greedy non-maximum suppression within each kind, best first."""
     if not len(boxes):
         return np.zeros(0, np.intp)

@@ -1,0 +1,94 @@
+"""``smartshelf models evaluate`` and ``compare``: figures on labelled pictures. Exit code 2: bad input."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from shelf_models.console import bad_input, output, progress, refuse
+
+app = typer.Typer(help="Measure a model on labelled pictures.", no_args_is_help=True)
+
+FORMATS = ("tsv", "coco", "yolo", "voc")
+PROVIDERS = ("cpu", "cuda", "tensorrt", "coreml", "directml", "openvino")
+
+_Data = Annotated[Path, typer.Option("--data", help="Folder of pictures with labels.")]
+_Format = Annotated[str, typer.Option("--format", help="tsv, coco, yolo or voc.")]
+_Labels = Annotated[Path | None, typer.Option(help="Label file or folder, when it lies elsewhere.")]
+_Model = Annotated[Path | None, typer.Option(help="A model folder or a bare FILE.onnx; default: the shipped model.")]
+_AsProduct = Annotated[
+    str | None,
+    typer.Option(help="Labels taken as products: 'all-but:person' or 'bottle,cup'. Default: the manifest's."),
+]
+_Confidence = Annotated[
+    float | None, typer.Option(min=0.001, max=0.999, help="For recall, precision and counts; default: the manifest's.")
+]
+_Threads = Annotated[int, typer.Option(min=1, max=64, help="For one inference.")]
+_Provider = Annotated[str, typer.Option(help="What to compute on (required): " + ", ".join(PROVIDERS) + ".")]
+_Tiles = Annotated[str, typer.Option(help="auto: where products would be too small; never; always.")]
+_Limit = Annotated[int | None, typer.Option(min=1, help="Only the first pictures.")]
+
+
+@app.command()
+def detector(
+    data: _Data,
+    form: _Format = "tsv",
+    labels: _Labels = None,
+    model: _Model = None,
+    as_product: _AsProduct = None,
+    confidence: _Confidence = None,
+    threads: _Threads = 2,
+    provider: _Provider = "cpu",
+    tiles: _Tiles = "auto",
+    limit: _Limit = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object on the last line.")] = False,
+    out: Annotated[Path | None, typer.Option(help="Folder for curve.svg and pictures of the worst cases.")] = None,
+) -> None:
+    """Find products on labelled pictures as a node would: AP, AP50, recall, precision, count error, time.
+
+    Class-agnostic: every label is a product but arm-or-hand, person, price-label and gap. AP counts up to 300 boxes a
+    picture (more where a picture holds more); recall, precision and counts have no cap.
+    """
+    _check_choices(form, provider, tiles)
+    with bad_input():
+        from shelf_contracts.shipped import model_folder
+        from shelf_edge.adapters.runtime import Execution
+        from shelf_models.evaluate import evaluate_detector, locate_for_evaluation
+        from shelf_models.labelled import read_labelled
+
+        files, products = locate_for_evaluation(model or model_folder(), as_product)
+        pictures = read_labelled(data, form, labels)[:limit]  # type: ignore[arg-type]
+        with progress("pictures", len(pictures)) as step:
+            found = evaluate_detector(
+                files,
+                pictures,
+                products=products,
+                confidence=confidence,
+                threads=threads,
+                execution=Execution(provider, "require"),  # type: ignore[arg-type]
+                tiling=tiles,  # type: ignore[arg-type]
+                on_picture=step,
+            )
+        if out is not None:
+            from shelf_models.figures import write_figures
+
+            write_figures(found, out)
+    report = found.as_json()
+    if as_json:
+        output.print(json.dumps(report), markup=False)
+        return
+    for name, value in report.items():
+        output.print(f"{name}: {value}", markup=False)
+
+
+def _check_choices(form: str, provider: str, tiles: str) -> None:
+    for name, value, allowed in (
+        ("--format", form, FORMATS),
+        ("--provider", provider, PROVIDERS),
+        ("--tiles", tiles, ("auto", "never", "always")),
+    ):
+        if value not in allowed:
+            raise refuse(f"{name} = {value!r}: must be one of {', '.join(allowed)}")

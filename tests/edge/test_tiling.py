@@ -1,0 +1,107 @@
+from __future__ import annotations
+
+from itertools import pairwise
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shelf_edge.core.detections import Detections, Kind
+from shelf_edge.core.tiling import MOST_TILES, Tile, merge_tiles, plan_tiles, small_product_px, whole_scale
+
+
+def found(*rows: tuple[float, ...], kind: Kind = Kind.PRODUCT) -> Detections:
+    """Rows of x1 y1 x2 y2 score."""
+    values = np.array(rows, np.float32).reshape(-1, 5)
+    return Detections(values[:, :4], values[:, 4], np.full(len(rows), kind, np.uint8))
+
+
+def test_one_look_is_enough_for_products_of_12_px() -> None:
+    assert plan_tiles((1280, 720), (640, 360), 24.0).tiles == ()
+
+
+def test_smaller_ones_are_looked_at_in_tiles() -> None:
+    plan = plan_tiles((5120, 2880), (640, 360), 48.0)
+    assert plan.scale == 0.5
+    assert {(tile.width, tile.height) for tile in plan.tiles} == {(1280, 720)}
+    assert "6.0 px" in plan.reason
+
+
+def test_a_small_picture_has_no_more_pixels_to_give() -> None:
+    assert plan_tiles((640, 360), (640, 360), 8.0).tiles == ()
+
+
+def test_an_empty_look_at_a_much_shrunk_picture_is_not_believed() -> None:
+    assert plan_tiles((5120, 2880), (640, 360), None).scale == 0.25
+    assert plan_tiles((1000, 600), (640, 360), None).tiles == ()
+
+
+def test_small_products_are_the_lower_quarter_by_their_shorter_side() -> None:
+    assert small_product_px(found()) is None
+    assert small_product_px(found(*[(0, 0, 10 * n, 100, 0.9) for n in range(1, 6)])) == 20.0
+
+
+@given(
+    st.integers(32, 9000), st.integers(32, 9000), st.sampled_from([(640, 640), (512, 288), (320, 192)]),
+    st.floats(2, 400),
+)  # fmt: skip
+def test_tiles_cover_the_picture_and_every_product_lies_whole_in_one(
+    width: int, height: int, input_px: tuple[int, int], product_px: float
+) -> None:
+    plan = plan_tiles((width, height), input_px, product_px)
+    assert len(plan.tiles) <= MOST_TILES
+    if not plan.tiles:
+        return
+    assert plan.scale > whole_scale((width, height), input_px)
+    for axis, side in ((0, width), (1, height)):
+        starts = sorted({(tile.x, tile.y)[axis] for tile in plan.tiles})
+        span = (plan.tiles[0].width, plan.tiles[0].height)[axis]
+        assert starts[0] == 0
+        assert starts[-1] + span == side
+        for one, other in pairwise(starts):
+            assert one + span - other >= min(product_px, span / 2 - 2)
+
+
+PICTURE = (200, 100)
+LEFT, RIGHT = Tile(0, 0, 120, 100), Tile(80, 0, 120, 100)
+
+
+def test_a_product_on_a_seam_is_told_once_and_whole() -> None:
+    parts = [(LEFT, found((90, 10, 120, 60, 0.95))), (RIGHT, found((10, 10, 50, 60, 0.7)))]
+    merged = merge_tiles(PICTURE, found(), parts, 50)
+    assert merged.boxes_px.tolist() == [[90.0, 10.0, 130.0, 60.0]]
+
+
+def test_neighbours_on_a_seam_are_two() -> None:
+    parts = [(LEFT, found((60, 10, 90, 60, 0.9), (92, 10, 118, 60, 0.9))), (RIGHT, found((12, 10, 38, 60, 0.8)))]
+    assert len(merge_tiles(PICTURE, found(), parts, 50)) == 2
+
+
+def test_a_box_cut_by_the_border_of_the_picture_is_whole() -> None:
+    parts = [(LEFT, found((0, 10, 30, 60, 0.9))), (RIGHT, found())]
+    assert len(merge_tiles(PICTURE, found(), parts, 50)) == 1
+
+
+def test_hands_and_large_products_come_from_the_look_at_the_whole() -> None:
+    whole = Detections(
+        np.array([[70, 0, 130, 90], [20, 0, 110, 90], [5, 5, 20, 20]], np.float32),
+        np.array([0.9, 0.8, 0.7], np.float32),
+        np.array([Kind.HAND, Kind.PRODUCT, Kind.PRODUCT], np.uint8),
+    )
+    merged = merge_tiles(PICTURE, whole, [(LEFT, found()), (RIGHT, found())], 50)
+    assert merged.kinds.tolist() == [Kind.HAND, Kind.PRODUCT]
+
+
+def test_seven_hundred_products_over_tiles_stay_seven_hundred() -> None:
+    boxes = [(4 + 14 * (n % 35), 4 + 24 * (n // 35)) for n in range(700)]
+    tiles = [Tile(x, y, 260, 260) for x in (0, 120, 240) for y in (0, 120, 240)]
+    parts = []
+    for tile in tiles:
+        rows = []
+        for x, y in boxes:
+            x1, y1 = max(x - tile.x, 0), max(y - tile.y, 0)
+            x2, y2 = min(x + 10 - tile.x, 260), min(y + 20 - tile.y, 260)
+            if x2 > x1 and y2 > y1:
+                rows.append((x1, y1, x2, y2, 0.9))
+        parts.append((tile, found(*rows)))
+    assert len(merge_tiles((500, 500), found(), parts, 100)) == 700
