@@ -21,6 +21,7 @@ COMPONENTS = {
     "edge": Component("shelf_edge.cli", "edge", "A node: cameras in, events out. Also replays recordings."),
     "collector": Component("shelf_collector.cli", "collector", "The store's memory: state, displays, alerts, API."),
     "broker": Component("shelf_broker.cli", "broker", "The MQTT broker, embedded or Mosquitto."),
+    "pki": Component("shelf_broker.pki.cli", "broker", "Who belongs to the shop's network: certificates for devices."),
     "simulator": Component("shelf_simulator.cli", "simulator", "A store made of code, with ground truth."),
     "models": Component("shelf_models.cli", "train", "From pictures to a checked .onnx."),
 }

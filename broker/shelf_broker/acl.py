@@ -82,10 +82,16 @@ def _own_filters(row: Topic, client: Client) -> list[str]:
         return [subscription(row.name, store=client.store, bay=bay) for bay in client.bays]
     if client.role == "node" and "{node}" in row.template:
         return [subscription(row.name, store=client.store, node=client.own_id)]
+    if client.role == "display" and "{display}" in row.template:
+        return [subscription(row.name, store=client.store, display=client.own_id)]
     return [subscription(row.name, store=client.store)]
 
 
 def _filters_to_read(row: Topic, client: Client) -> list[str]:
+    if client.role == "node" and "{bay}" in row.template:
+        return [subscription(row.name, store=client.store, bay=bay) for bay in client.bays]
+    if client.role == "node" and "{node}" in row.template:
+        return [subscription(row.name, store=client.store, node=client.own_id)]
     if client.role == "display" and "{display}" in row.template:
         return [subscription(row.name, store=client.store, display=client.own_id)]
     return [subscription(row.name, store=client.store)]

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import signal
 import threading
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 from pydantic import ValidationError
@@ -29,7 +30,7 @@ _BAD_INPUT = 2
 
 ConfigOption = Annotated[Path | None, typer.Option(help="broker.toml; options given here win over it")]
 KindOption = Annotated[Kind | None, typer.Option(help="embedded: NATS from its wheel; mosquitto: the installed one")]
-HostOption = Annotated[str | None, typer.Option(help="address to listen on; others than loopback need users")]
+HostOption = Annotated[str | None, typer.Option(help="address to listen on; others than loopback need pki")]
 PortOption = Annotated[int | None, typer.Option(min=1, max=65_535, help="port to listen on")]
 StateOption = Annotated[Path | None, typer.Option(help="folder of the broker's data and log; it is kept")]
 
@@ -50,7 +51,7 @@ def run(
         signal.signal(number, lambda *_: stop.set())
     try:
         keep_running(settings, stop, on_ready=_say_ready)
-    except BrokerProblem as problem:
+    except (BrokerProblem, FileProblems) as problem:
         _err.print(f"[bold red]broker:[/] {_plain(problem)}")
         raise typer.Exit(1) from problem
 
@@ -78,8 +79,53 @@ def check(
         _err.print(f"[bold red]program:[/] {program} is not the file that its wheel installed; install it again")
         raise typer.Exit(1)
     _out.print(f"program: {program}" + (" (as its wheel installed it)" if genuine else ""))
-    result = probe(settings.host, settings.port, tls=settings.tls is not None)
+    result = probe(settings.host, settings.port, tls=settings.own_tls is not None)
     _out.print(f"answers: {_plain(result.text)}")
+
+
+@app.command()
+def init(
+    store: Annotated[str, typer.Option(help="the store's id in topics")],
+    host: Annotated[list[str], typer.Option(help="name or address by which devices reach this server; repeat it")],
+    into: Annotated[Path, typer.Option(help="folder for broker.toml, the authority and the broker's data")],
+    profile: Annotated[Literal["production"], typer.Option(help="TLS and client certificates for all")] = "production",
+    kind: Annotated[
+        Kind, typer.Option(help="embedded: NATS from its wheel; mosquitto: the installed one")
+    ] = "mosquitto",
+    listen: Annotated[str, typer.Option(help="address to listen on")] = "0.0.0.0",  # noqa: S104 - certificates only
+    port: Annotated[int, typer.Option(min=1, max=65_535, help="port to listen on")] = 8883,
+) -> None:
+    """Set up a broker for a shop: an authority if there is none, and broker.toml. Starts nothing."""
+    from shelf_broker.pki.office import AuthoritySettings, RegistryOffice
+
+    file, pki = into.absolute() / "broker.toml", into.absolute() / "pki"
+    if file.exists():
+        _err.print(f"{file} is there already; it is not overwritten. Move it away to have a new one")
+        raise typer.Exit(_BAD_INPUT)
+    values = {"kind": kind, "host": listen, "port": port, "store": store}
+    folders = {"state": str(into.absolute() / "broker"), "pki": str(pki / "broker")}
+    try:
+        BrokerConfig.model_validate({**values, **folders})
+        if not (pki / "authority").exists():
+            RegistryOffice.found(pki, AuthoritySettings(store=store, hosts=host))
+        elif RegistryOffice(pki).settings.store != store:
+            raise BrokerProblem(f"{pki}: the authority there is not that of {store}")
+    except ValidationError as error:
+        for problem in problems_of(error):
+            _err.print(_plain(problem))
+        raise typer.Exit(_BAD_INPUT) from error
+    except BrokerProblem as problem:
+        _err.print(f"[bold red]broker:[/] {_plain(problem)}")
+        raise typer.Exit(_BAD_INPUT) from problem
+    lines = [f"# Profile {profile}: TLS and a certificate of the store's authority for every client."]
+    lines += [f"{key} = {json.dumps(value)}" for key, value in {**values, **folders}.items()]
+    file.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    _out.print(
+        f"{file}\n\nNow:\n"
+        f"  smartshelf broker run --config {file}\n"
+        f"  smartshelf pki serve --folder {pki}\n"
+        f"  smartshelf pki token n01 --bays a01 --folder {pki}     # for each device\n"
+    )
 
 
 @app.command()

@@ -25,8 +25,12 @@ from typing import IO
 from shelf_broker.acl import mosquitto_acl
 from shelf_broker.config import BrokerConfig, mosquitto_conf, mosquitto_password_line, nats_conf
 from shelf_broker.errors import BrokerFailed, BrokerMissing, BrokerProblem, PortInUse, StateFolderInUse
+from shelf_broker.pki.roster import ROSTER_FILE, WATCHED_FILES, PkiMarks, Roster, marks_of
 from shelf_broker.probe import probe
-from shelf_mqtt.address import BrokerAddress
+from shelf_contracts.errors import FileProblems
+from shelf_contracts.files import read_model
+from shelf_mqtt.address import CA_FILE, BrokerAddress
+from shelf_mqtt.identity import write_private
 
 log = logging.getLogger(__name__)
 
@@ -35,6 +39,7 @@ _LARGEST_LOG_BYTES = 10 * 1024 * 1024
 _RESTARTS_ALLOWED = 5
 _RESTART_PERIOD_S = 60.0
 _TAIL_LINES = 8
+_WATCH_EVERY_S = 0.2
 
 
 class RunningBroker:
@@ -45,12 +50,34 @@ class RunningBroker:
         log_file: what the broker writes about itself.
     """
 
-    def __init__(self, config: BrokerConfig, process: subprocess.Popen[bytes], lock: IO[bytes]) -> None:
+    def __init__(
+        self, config: BrokerConfig, process: subprocess.Popen[bytes], lock: IO[bytes], pki_marks: PkiMarks
+    ) -> None:
         self.config = config
         self.pid = process.pid
         self.log_file = config.state / "broker.log"
         self._process = process
         self._lock = lock
+        self._pki_marks = pki_marks
+
+    def follow_pki(self) -> bool:
+        """Whoever was enrolled, changed or revoked since the start (or the last call): the broker has to know it.
+
+        True when the broker has to be started again for it: Mosquitto reads a new revocation list when it is told to,
+        but goes on with the connections it has.
+        Raises: BrokerProblem when what the authority published cannot be read.
+        """
+        if self.config.pki is None:
+            return False
+        before, now = self._pki_marks, marks_of(self.config.pki)
+        if now == before:
+            return False
+        if self.config.kind == "mosquitto" and (now.revocations, now.server) != (before.revocations, before.server):
+            return True
+        _write_configuration(self.config, find_program(self.config))
+        self._process.send_signal(signal.SIGHUP)  # NATS disconnects whoever is no user any more
+        self._pki_marks = now
+        return False
 
     @property
     def address(self) -> BrokerAddress:
@@ -107,6 +134,7 @@ def start_broker(config: BrokerConfig, *, deadline_s: float = 15.0) -> RunningBr
     lock = _lock_folder(state)
     try:
         _check_port_is_free(config)
+        pki_marks = marks_of(config.pki)  # before they are read: what changes meanwhile is followed later
         command = _write_configuration(config, program)
         _shorten_log(state / "broker.log")
         with (state / "start.log").open("wb") as output:
@@ -123,7 +151,7 @@ def start_broker(config: BrokerConfig, *, deadline_s: float = 15.0) -> RunningBr
     except BaseException:
         lock.close()
         raise
-    broker = RunningBroker(config, process, lock)
+    broker = RunningBroker(config, process, lock, pki_marks)
     try:
         _wait_until_ready(broker, deadline_s)
     except BaseException:
@@ -145,10 +173,14 @@ def keep_running(
         with start_broker(config) as broker:
             if on_ready is not None:
                 on_ready(broker)
-            while broker.is_running and not stop.wait(0.2):
-                pass
+            is_asked = False
+            while broker.is_running and not is_asked and not stop.wait(_WATCH_EVERY_S):
+                is_asked = _follow_pki(broker)
             if stop.is_set():
                 return
+            if is_asked:
+                log.info("the broker is started again: a certificate was revoked, or its own is new")
+                continue
             status = broker.wait(0.0)
         now_s = time.monotonic()
         deaths_s = [moment for moment in deaths_s if now_s - moment < _RESTART_PERIOD_S] + [now_s]
@@ -158,6 +190,14 @@ def keep_running(
                 f"read {config.state / 'broker.log'}"
             )
         log.error("the broker ended with exit status %s and is started again", status)
+
+
+def _follow_pki(broker: RunningBroker) -> bool:
+    try:
+        return broker.follow_pki()
+    except (BrokerProblem, FileProblems):
+        log.exception("what the authority published cannot be read; the broker goes on with what it knows")
+        return False
 
 
 def find_program(config: BrokerConfig) -> Path:
@@ -203,10 +243,13 @@ def _write_configuration(config: BrokerConfig, program: Path) -> list[str]:
     """Write the files the broker reads, for their owner only; returns the command."""
     state = config.state.absolute()
     passwords = {user.username: _password(user.password_file) for user in config.users}
+    roster = _roster(config)
     if config.kind == "embedded":
         file = state / "nats.conf"
-        _write_private(file, nats_conf(config, passwords))
+        _write_private(file, nats_conf(config, passwords, roster))
         return [str(program), "-c", str(file)]
+    if roster is not None:
+        _write_private(state / "acl", mosquitto_acl([one.client(roster.store) for one in roster.devices]))
     if config.users:
         lines = [mosquitto_password_line(name, word, secrets.token_bytes(12)) for name, word in passwords.items()]
         _write_private(state / "passwords", "\n".join(lines) + "\n")
@@ -214,6 +257,22 @@ def _write_configuration(config: BrokerConfig, program: Path) -> list[str]:
     file = state / "mosquitto.conf"
     _write_private(file, mosquitto_conf(config, run_as="root" if _is_root() else None))
     return [str(program), "-c", str(file)]
+
+
+def _roster(config: BrokerConfig) -> Roster | None:
+    """Who is enrolled; None without ``pki``. Raises: BrokerProblem when the authority has published nothing there."""
+    if config.pki is None:
+        return None
+    missing = [name for name in (*WATCHED_FILES, CA_FILE) if not (config.pki / name).is_file()]
+    if missing:
+        raise BrokerProblem(
+            f"pki = {config.pki}: {', '.join(missing)} missing; it must be the folder broker/ of an authority made "
+            "with smartshelf pki init"
+        )
+    roster = read_model(config.pki / ROSTER_FILE, Roster)
+    if roster.store != config.store:
+        raise BrokerProblem(f"store = {config.store!r}: the authority in {config.pki} is that of {roster.store!r}")
+    return roster
 
 
 def _password(file: Path) -> str:
@@ -227,9 +286,7 @@ def _password(file: Path) -> str:
 
 
 def _write_private(file: Path, text: str) -> None:
-    file.unlink(missing_ok=True)
-    with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as out:
-        out.write(text)
+    write_private(file, text.encode())
 
 
 def _is_root() -> bool:
@@ -274,7 +331,7 @@ def _wait_until_ready(broker: RunningBroker, deadline_s: float) -> None:
         status = broker.wait(0.0)
         if status is not None:
             raise BrokerFailed(f"the broker ended at once with exit status {status}:\n{_tail(config.state)}")
-        if config.tls is not None and config.tls.ca is not None:
+        if config.own_tls is not None and config.own_tls.ca is not None:
             # Clients must show a certificate, and we have none: that the port answers has to do.
             answer_is_ready = _accepts_tcp(config)
         else:

@@ -78,6 +78,10 @@ class _OneConnectionClient(mqtt.Client):
 
     on_loop_ended: Callable[[], None] | None = None
 
+    def take_client_id(self, client_id: str) -> None:
+        """Before connecting; it is known only now, as part of it may lie in a file."""
+        self._client_id = client_id.encode()
+
     def loop_forever(self, timeout: float = 1.0, retry_first_connection: bool = False) -> MQTTErrorCode:
         try:
             return super().loop_forever(timeout, retry_first_connection)
@@ -139,6 +143,7 @@ class Connection:
         """
         address = self._settings.address
         try:
+            self._client.take_client_id(address.client_id(self._settings.client_id))
             self._client.username_pw_set(address.username, address.password())
             context = address.tls_context()
             if context is not None:

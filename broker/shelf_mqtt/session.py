@@ -41,7 +41,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import paho.mqtt.client as mqtt
 
@@ -49,6 +49,9 @@ from shelf_contracts.envelope import LARGEST_PAYLOAD_BYTES
 from shelf_mqtt.address import BrokerAddress, Will
 from shelf_mqtt.connection import Answer, ConnectFailed, Connection, ConnectSettings, Sent
 from shelf_mqtt.versions import V5, VersionChoice
+
+if TYPE_CHECKING:
+    from shelf_mqtt.renewal import CertificateRenewal
 
 __all__ = ["BrokerAddress", "MqttSession", "Received", "SessionCounters", "Will"]
 
@@ -176,6 +179,8 @@ class MqttSession:
         self._random_share = random_share
         self._changed = threading.Condition()
         self._stopping = False
+        self._reconnect_asked = False
+        self._renewal: CertificateRenewal | None = None
         self._thread: threading.Thread | None = None
         self._in_own_callback = threading.local()
         self._connection: Connection | None = None
@@ -219,6 +224,21 @@ class MqttSession:
             raise RuntimeError("an MqttSession is started once; make a new one")
         self._thread = threading.Thread(target=self._run, name=f"mqtt-{self._settings.client_id}", daemon=True)
         self._thread.start()
+        identity = self._settings.address.identity
+        if identity is not None:
+            from shelf_mqtt.renewal import CertificateRenewal  # loads cryptography, which others can do without
+
+            self._renewal = CertificateRenewal(identity, self.reconnect)
+            self._renewal.start()
+
+    def reconnect(self) -> None:
+        """Leave the present connection cleanly and make a new one, with what the address's files hold now. Any thread.
+
+        To the caller it is one more ``on_connected``; messages not yet acknowledged are to be sent again, as always.
+        """
+        with self._changed:
+            self._reconnect_asked = True
+            self._changed.notify_all()
 
     def stop(self, timeout_s: float = 5.0) -> None:
         """Disconnect cleanly, so that the will is not published. Idempotent; returns within ``timeout_s``.
@@ -228,6 +248,8 @@ class MqttSession:
         with self._changed:
             self._stopping = True
             self._changed.notify_all()
+        if self._renewal is not None:
+            self._renewal.stop(min(1.0, timeout_s / 4))
         thread = self._thread
         if thread is None or getattr(self._in_own_callback, "active", False):
             return
@@ -295,11 +317,17 @@ class MqttSession:
                     return False
         return False
 
+    @property
+    def certificate_renewals(self) -> int:
+        """How often this session renewed its certificate."""
+        return 0 if self._renewal is None else self._renewal.renewals
+
     # -- the session's thread ------------------------------------------------------------------------------------
 
     def _run(self) -> None:
         failures_in_a_row = 0
         while not self._stopping:
+            self._reconnect_asked = False
             connection = Connection(self._settings, self._choice.version, self._changed, self._message_came)
             try:
                 refused_filters = connection.open(self._subscriptions, lambda: self._stopping)
@@ -314,6 +342,9 @@ class MqttSession:
             self._choice.worked()
             began_s = time.monotonic()
             self._serve(connection, refused_filters)
+            if self._reconnect_asked:
+                failures_in_a_row = 0
+                continue
             # A connection that breaks at once (two clients with one id) must not turn into a busy loop.
             failures_in_a_row = 0 if time.monotonic() - began_s >= _STEADY_AFTER_S else failures_in_a_row + 1
             if not self._stopping:
@@ -334,13 +365,13 @@ class MqttSession:
         while True:
             with self._changed:
                 answers = connection.take_answers()
-                while not (answers or self._stopping or connection.is_gone):
+                while not (answers or self._stopping or self._reconnect_asked or connection.is_gone):
                     self._changed.wait()
                     answers = connection.take_answers()
             if not answers:
                 break
             self._deliver(connection, answers)
-        lost = connection.is_gone and not self._stopping
+        lost = connection.is_gone and not self._stopping and not self._reconnect_asked
         self._connection = None
         connection.close(_CLOSE_TIMEOUT_S)
         with self._changed:
@@ -381,7 +412,7 @@ class MqttSession:
         longest_s = min(_LONGEST_WAIT_S, _SHORTEST_WAIT_S * 2 ** min(failures_in_a_row, 10))
         pause_s = longest_s * (0.5 + 0.5 * self._random_share())
         with self._changed:
-            self._changed.wait_for(lambda: self._stopping, pause_s)
+            self._changed.wait_for(lambda: self._stopping or self._reconnect_asked, pause_s)
 
     # -- callbacks -----------------------------------------------------------------------------------------------
 

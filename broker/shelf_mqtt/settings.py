@@ -11,7 +11,11 @@ from shelf_mqtt.address import BrokerAddress
 
 
 class BrokerSection(BaseModel):
-    """Where the MQTT broker is. Secrets are given as files, never here; file names are relative to the config file."""
+    """Where the MQTT broker is. Secrets are given as files, never here; file names are relative to the config file.
+
+    Attributes:
+        identity: the folder that ``smartshelf pki enrol`` filled, instead of the three ``tls_`` files.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -22,6 +26,7 @@ class BrokerSection(BaseModel):
     tls_ca: Path | None = None
     tls_cert: Path | None = None
     tls_key: Path | None = None
+    identity: Path | None = None
 
     @model_validator(mode="after")
     def _makes_sense(self) -> BrokerSection:
@@ -31,6 +36,8 @@ class BrokerSection(BaseModel):
             raise ValueError("tls_cert and tls_key must be given together")
         if self.tls_cert is not None and self.tls_ca is None:
             raise ValueError("tls_cert needs tls_ca")
+        if self.identity is not None and self.tls_ca is not None:
+            raise ValueError("identity gives the certificates: leave tls_ca, tls_cert and tls_key out")
         return self
 
     def address(self, folder: Path) -> BrokerAddress:
@@ -47,4 +54,5 @@ class BrokerSection(BaseModel):
             tls_ca=beside(self.tls_ca),
             tls_cert=beside(self.tls_cert),
             tls_key=beside(self.tls_key),
+            identity=beside(self.identity),
         )

@@ -24,7 +24,8 @@ runner = CliRunner()
 def test_bad_options_exit_with_2_and_say_why(tmp_path: Path) -> None:
     result = runner.invoke(app, ["run", "--host", "0.0.0.0", "--state", str(tmp_path)])
     assert result.exit_code == 2
-    assert "anybody on the network" in result.output
+    assert "without TLS and client certificates" in result.output
+    assert "smartshelf broker init --profile production" in result.output
 
 
 def test_a_bad_file_exits_with_2_and_names_every_key(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ import pytest
 from pydantic import ValidationError
 
 from shelf_broker.config import BrokerConfig, mosquitto_conf, mosquitto_password_line, nats_conf
+from shelf_broker.pki.roster import Roster
 from shelf_contracts.errors import FileProblems
 from shelf_contracts.files import read_model
 
@@ -22,10 +23,16 @@ TLS = {"cert": "broker.crt", "key": "broker.key"}
 @pytest.mark.parametrize(
     ("settings", "says"),
     [
-        ({"host": "0.0.0.0"}, "anybody on the network"),
-        ({"host": "broker.store.internal"}, "anybody on the network"),
-        ({"host": "::"}, "anybody on the network"),
-        ({"host": "0.0.0.0", "users": [NODE], "store": "s1"}, "unencrypted"),
+        ({"host": "0.0.0.0"}, "anybody could read and forge .* broker init --profile production"),
+        ({"host": "broker.store.internal"}, "client certificates"),
+        ({"host": "::"}, "client certificates"),
+        ({"host": "0.0.0.0", "users": [NODE], "store": "s1"}, "client certificates"),
+        ({"host": "0.0.0.0", "users": [NODE], "store": "s1", "tls": TLS}, "client certificates"),
+        ({"host": "0.0.0.0", "tls": {**TLS, "ca": "clients.crt"}}, "without users everybody may say everything"),
+        ({"host": "0.0.0.0", "users": [NODE], "store": "s1", "plain_text": True}, "plain_text"),
+        ({"pki": "pki/broker"}, "store: is needed"),
+        ({"pki": "pki/broker", "store": "s1", "tls": TLS}, "leave users and tls out"),
+        ({"max_connections": 1}, "max_connections"),
         ({"users": [NODE]}, "store: is needed"),
         ({"users": [NODE, NODE], "store": "s1"}, "'n01' is used more than once"),
         ({"users": [{**NODE, "bays": []}], "store": "s1"}, "needs bays"),
@@ -48,8 +55,9 @@ def test_unsafe_or_impossible_settings_are_refused(settings: dict[str, Any], say
         {},
         {"host": "::1"},
         {"host": "localhost"},
-        {"host": "0.0.0.0", "users": [NODE], "store": "s1", "tls": TLS},
-        {"host": "0.0.0.0", "users": [NODE], "store": "s1", "plain_text": True},
+        {"users": [NODE], "store": "s1", "tls": TLS},
+        {"host": "0.0.0.0", "users": [NODE], "store": "s1", "tls": {**TLS, "ca": "clients.crt"}},
+        {"host": "0.0.0.0", "store": "s1", "pki": "pki/broker"},
     ],
 )
 def test_safe_settings_are_taken(settings: dict[str, Any]) -> None:
@@ -89,7 +97,7 @@ def test_what_nats_is_told_about_users_and_certificates() -> None:
     text = nats_conf(config, {"n01": 'say "x" \\ y'})
     assert r'password: "say \"x\" \\ y"' in text
     assert "smartshelf.v1.s1.node.n01.status" in text
-    assert 'ca_file: "clients.crt"' in text
+    assert f'ca_file: "{Path("clients.crt").absolute()}"' in text
     assert "verify: true" in text
 
 
@@ -108,6 +116,41 @@ def test_what_mosquitto_is_told() -> None:
     assert "allow_anonymous false" in text
     assert "require_certificate true" in text
     assert "user root" in text
+
+
+ROSTER = Roster.model_validate(
+    {"store": "s1", "devices": [{"device": "n01", "role": "node", "bays": ["a03"], "enrolment": "5" * 32}]}
+)
+
+
+def test_what_nats_is_told_about_enrolled_devices() -> None:
+    config = BrokerConfig.model_validate({"host": "0.0.0.0", "store": "s1", "pki": "/pki/broker"})
+    text = nats_conf(config, {}, ROSTER)
+    assert f'user: "urn:smartshelf:s1:n01:{"5" * 32}", allowed_connection_types: ["MQTT"]' in text
+    assert "verify_and_map: true" in text
+    assert 'min_version: "1.2"' in text
+    assert "password" not in text
+    assert "max_connections: 500" in text
+    # Without any user NATS would let everybody in who shows a certificate.
+    assert 'user: "nobody"' in nats_conf(config, {}, Roster(store="s1"))
+
+
+def test_what_mosquitto_is_told_about_enrolled_devices() -> None:
+    config = BrokerConfig.model_validate({"kind": "mosquitto", "host": "0.0.0.0", "store": "s1", "pki": "/pki/broker"})
+    lines = mosquitto_conf(config).splitlines()
+    for line in [
+        "allow_anonymous false",
+        "require_certificate true",
+        "use_identity_as_username true",
+        "use_username_as_clientid true",
+        "tls_version tlsv1.2",
+        "crlfile /pki/broker/store.crl",
+        "cafile /pki/broker/store-ca.crt",
+        "max_connections 500",
+        "max_packet_size 327680",
+    ]:
+        assert line in lines, line
+    assert [line for line in lines if line.startswith("listener ")] == ["listener 1883 0.0.0.0"]
 
 
 def test_the_password_line_is_the_one_mosquitto_writes(tmp_path: Path) -> None:
