@@ -23,7 +23,7 @@ COMPONENTS = {
     "broker": Component("shelf_broker.cli", "broker", "The MQTT broker, embedded or Mosquitto."),
     "pki": Component("shelf_broker.pki.cli", "broker", "Who belongs to the shop's network: certificates for devices."),
     "simulator": Component("shelf_simulator.cli", "simulator", "A store made of code, with ground truth."),
-    "models": Component("shelf_models.cli", "train", "From pictures to a checked .onnx."),
+    "models": Component("shelf_models.cli", "models", "From pictures to a checked .onnx."),
 }
 
 

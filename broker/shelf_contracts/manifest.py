@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import re
 from datetime import date
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -58,6 +60,16 @@ class Training(_Part):
     software: str
 
 
+class Signature(_Part):
+    """Who vouches for the folder: Ed25519 over the manifest without this part (``signed_content``), in base64.
+
+    The manifest holds the hashes of all other files, so the signature covers the whole folder.
+    """
+
+    key: Annotated[str, Field(pattern=r"^ed25519:[A-Za-z0-9+/]{43}=$")]
+    value: Annotated[str, Field(pattern=r"^[A-Za-z0-9+/]{86}==$")]
+
+
 class Manifest(_Part):
     """``manifest.json`` of a model folder; file names are relative to it."""
 
@@ -68,6 +80,9 @@ class Manifest(_Part):
     file: str
     sha256: Sha256
     licence: Annotated[str, Field(min_length=1)]
+    """Of the weights, as an SPDX identifier where there is one."""
+    data_licence: str = ""
+    """Of what they were trained on."""
     head: Literal["yolo", "yolo-end2end", "yolox"]
     preprocessing: Preprocessing
     labels: Annotated[list[str], Field(min_length=1)]
@@ -79,7 +94,11 @@ class Manifest(_Part):
     metrics: dict[str, float] = {}
     metrics_protocol: str = ""
     golden: Golden | None = None
+    more_golden: Annotated[list[Golden], Field(max_length=20)] = []
+    notes: dict[str, str] = {}
+    """For the card: use, limits, and what else a user should know, by heading."""
     made_on: date | None = None
+    signature: Signature | None = None
 
     @model_validator(mode="after")
     def _kinds_name_labels(self) -> Manifest:
@@ -88,4 +107,40 @@ class Manifest(_Part):
             raise ValueError(f"kinds names {', '.join(unknown)}, which labels does not hold")
         if "product" not in self.kinds.values():
             raise ValueError("kinds must say which label is a product")
+        for name in self.file_names:
+            if not _FILE_NAME.fullmatch(name):
+                raise ValueError(f"{name!r} must be the name of a file in the same folder")
         return self
+
+    @property
+    def golden_pictures(self) -> list[Golden]:
+        """All of them."""
+        return ([self.golden] if self.golden is not None else []) + self.more_golden
+
+    @property
+    def file_names(self) -> list[str]:
+        """The files beside the manifest that belong to the model."""
+        return list(dict.fromkeys([self.file, *(golden.picture for golden in self.golden_pictures)]))
+
+
+_FILE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_. +-]{0,99}")
+
+
+def signed_content(manifest: dict[str, Any]) -> bytes:
+    """What a signature signs: the manifest as it was read, without ``signature``, as JSON with sorted keys.
+
+    >>> signed_content({"b": 1, "a": "é", "signature": {}})
+    b'{"a":"\\u00e9","b":1}'
+    """
+    content = {key: value for key, value in manifest.items() if key != "signature"}
+    return json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=True).encode()
+
+
+def version_key(version: str) -> list[tuple[int, int, str]]:
+    """Sorts versions: numbers by value, a word (rc, beta) before the version without it.
+
+    >>> sorted(["1.10", "1.9", "1.9-rc1", "2026.11.22", "1.9.1"], key=version_key)
+    ['1.9-rc1', '1.9', '1.9.1', '1.10', '2026.11.22']
+    """
+    parts = re.findall(r"\d{1,18}|[a-z]+", version.lower())
+    return [(2, int(part), "") if part.isdigit() else (0, 0, part) for part in parts] + [(1, 0, "")]

@@ -13,6 +13,8 @@ from shelf_contracts.files import read_model
 from shelf_contracts.ids import CameraId, NodeId, StoreId
 from shelf_contracts.planogram import Planogram
 from shelf_contracts.shipped import model_folder
+from shelf_edge.adapters.runtime import Execution, Policy, ProviderName
+from shelf_edge.adapters.signatures import Trust
 from shelf_edge.adapters.sources import source_problem
 from shelf_mqtt.settings import BrokerSection
 
@@ -27,6 +29,34 @@ class ModelSection(_Section):
     path: Path | None = None
     score_threshold: Annotated[float, Field(gt=0.0, lt=1.0)] | None = None
     threads: Annotated[int, Field(ge=1, le=64)] = 1
+    provider: ProviderName = "cpu"
+    """What to compute on."""
+    policy: Policy = "prefer"
+    """require: do not start without the provider; prefer: the CPU takes over, and it is said."""
+    trusted_keys: list[Annotated[str, Field(pattern=r"^ed25519:[A-Za-z0-9+/]{43}=$")]] = []
+    """Public keys whose models are trusted (``smartshelf models keys`` makes them)."""
+    require_signature: bool = False
+    """Refuse every model that none of them signed; models that come over the network always need a signature."""
+    updates: bool = False
+    """Take models that the collector offers."""
+    trial_s: Annotated[float, Field(ge=1.0, le=86_400.0)] = 60.0
+    """How long a new model must run without a failure; else the one before it comes back."""
+    slowest_ms: Annotated[float, Field(gt=0.0, le=60_000.0)] = 2000.0
+    """A new model whose looks take longer is rolled back."""
+
+    @model_validator(mode="after")
+    def _somebody_is_trusted(self) -> ModelSection:
+        if (self.require_signature or self.updates) and not self.trusted_keys:
+            raise ValueError("trusted_keys must name a public key when require_signature or updates is true")
+        return self
+
+    @property
+    def execution(self) -> Execution:
+        return Execution(self.provider, self.policy)
+
+    @property
+    def trust(self) -> Trust:
+        return Trust(tuple(self.trusted_keys), self.require_signature)
 
 
 class CameraSection(_Section):
@@ -91,6 +121,11 @@ class CheckedConfig:
     state: Path
     model: Path
     cameras: tuple[CheckedCamera, ...]
+
+    @property
+    def models(self) -> Path:
+        """Folder of the models that were promoted here."""
+        return self.state / "models"
 
 
 def check_config(path: Path) -> CheckedConfig:

@@ -1,4 +1,4 @@
-"""``smartshelf models``: train a detector, check one. Exit code 2: bad input."""
+"""``smartshelf models``: train a detector; measuring and the registry are in modules of their own."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from shelf_models import cli_evaluate
+from shelf_models import cli_evaluate, cli_registry
 
 app = typer.Typer(help="From pictures to a checked .onnx.", no_args_is_help=True)
 app.add_typer(cli_evaluate.app, name="evaluate")
+cli_registry.add_to(app)
 
 _errors = Console(stderr=True, soft_wrap=True, highlight=False)
 _output = Console(soft_wrap=True, highlight=False)
@@ -45,27 +46,6 @@ def train(
     for name, value in manifest.metrics.items():
         _output.print(f"{name}: {value:.3f}")
     _output.print(f"written: {out or work / 'model'} ({manifest.metrics_protocol})", markup=False)
-
-
-@app.command()
-def check(model: Annotated[Path, typer.Argument(help="A model folder or an .onnx file.")]) -> None:
-    """Load a model as a node would: hash, head, labels, golden picture."""
-    from shelf_contracts.errors import ContractError
-    from shelf_edge.adapters.detector_onnx import OnnxDetector
-    from shelf_edge.adapters.model_folder import locate_model
-
-    try:
-        files = locate_model(model)
-        info = OnnxDetector(files).info
-    except ContractError as error:
-        _errors.print(f"error: {error}", markup=False, style="red")
-        raise typer.Exit(2) from error
-    manifest = files.manifest
-    shape = f"{manifest.preprocessing.width}x{manifest.preprocessing.height} {manifest.preprocessing.colour_order}"
-    meaning = ", ".join(f"{label} = {kind}" for label, kind in manifest.kinds.items())
-    golden = "passed" if manifest.golden else "has none"
-    _output.print(f"{info.name} {info.version}, {info.licence}: good.", markup=False)
-    _output.print(f"input {shape}; head {manifest.head}; {meaning}; golden picture: {golden}.", markup=False)
 
 
 def _is_installed(name: str) -> bool:

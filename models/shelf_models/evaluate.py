@@ -124,7 +124,7 @@ def with_products(files: ModelFiles, as_product: str) -> Manifest:
     chosen = [label for label in manifest.labels if (label in named) != is_exception]
     kinds: dict[str, KindName] = {label: kind for label, kind in manifest.kinds.items() if kind != "product"}
     kinds |= dict.fromkeys(chosen, "product")
-    return manifest.model_copy(update={"kinds": kinds, "golden": None})
+    return manifest.model_copy(update={"kinds": kinds, "golden": None, "more_golden": []})
 
 
 def evaluate_detector(

@@ -14,6 +14,7 @@ from shelf_contracts.messages import ModelInfo
 from shelf_edge.adapters.model_folder import ModelFiles, locate_model, sha256_of
 from shelf_edge.adapters.pictures import read_picture
 from shelf_edge.adapters.runtime import Execution, open_runtime
+from shelf_edge.adapters.signatures import Trust
 from shelf_edge.core.detections import KIND_BY_NAME, Detections
 from shelf_edge.core.frame import Picture
 from shelf_edge.core.geometry import box_iou
@@ -70,8 +71,8 @@ class OnnxDetector:
             raise FileProblems(
                 files.onnx, [Problem("", text, "must accept the input its manifest describes")]
             ) from error
-        if manifest.golden is not None:
-            self._check_golden(files, manifest, manifest.golden)
+        for golden in manifest.golden_pictures:
+            self._check_golden(files, manifest, golden)
 
     def _make_decoder(self, score_threshold: float) -> Decoder:
         manifest = self._manifest
@@ -147,6 +148,9 @@ def load_detector(
     threads: int = 1,
     score_threshold: float | None = None,
     execution: Execution = Execution(),  # noqa: B008 - frozen
+    trust: Trust = Trust(),  # noqa: B008 - frozen
 ) -> OnnxDetector:
     """The detector at a path, checked. Raises: FileProblems."""
-    return OnnxDetector(locate_model(path), threads=threads, score_threshold=score_threshold, execution=execution)
+    return OnnxDetector(
+        locate_model(path, trust), threads=threads, score_threshold=score_threshold, execution=execution
+    )

@@ -11,6 +11,7 @@ from shelf_contracts.errors import FileProblems, Problem
 from shelf_contracts.files import read_model
 from shelf_contracts.manifest import Kind, Manifest, Preprocessing
 from shelf_edge.adapters.runtime import open_session
+from shelf_edge.adapters.signatures import Trust, check_signature
 from shelf_edge.core.coco import COCO_LABELS, coco_kinds
 from shelf_edge.core.postprocess import YOLOX_STRIDES
 
@@ -24,34 +25,42 @@ class ModelFiles:
     onnx: the graph's file.
     manifest: what it is and how to feed it.
     is_brought: True when the manifest was derived from the graph, not read from a file.
+    signed_by: the trusted key that signed it; empty when none did.
     """
 
     onnx: Path
     manifest: Manifest
     is_brought: bool
+    signed_by: str = ""
 
 
-def locate_model(path: Path) -> ModelFiles:
+def locate_model(path: Path, trust: Trust = Trust()) -> ModelFiles:  # noqa: B008 - frozen
     """The model at a path: a folder with a manifest, or an .onnx file (with or without ``manifest.json`` beside it).
 
-    Raises: FileProblems when a file is missing, broken, or not the one the manifest names.
+    Args:
+        trust: whose signatures are trusted, and whether one is required.
+    Raises: FileProblems when a file is missing, broken, not the one the manifest names, or not signed as required.
     """
     if path.is_dir() or path.name == MANIFEST_NAME:
         folder = path if path.is_dir() else path.parent
-        return _with_manifest(folder / MANIFEST_NAME)
+        return _with_manifest(folder / MANIFEST_NAME, trust)
     if not path.is_file():
         remedy = "give a model folder with manifest.json, or an .onnx file"
         raise FileProblems(path, [Problem("", "missing", "must be a model", remedy)])
     beside = path.parent / MANIFEST_NAME
     if beside.is_file():
-        files = _with_manifest(beside)
+        files = _with_manifest(beside, trust)
         if files.onnx.resolve() == path.resolve():
             return files
+    if trust.require:
+        remedy = "make a model folder with a signed manifest, or set require_signature = false"
+        raise FileProblems(path, [Problem("signature", "a bare file", "must be signed", remedy)])
     return ModelFiles(path, _manifest_of_graph(path), is_brought=True)
 
 
-def _with_manifest(manifest_path: Path) -> ModelFiles:
+def _with_manifest(manifest_path: Path, trust: Trust) -> ModelFiles:
     manifest = read_model(manifest_path, Manifest)
+    signed_by = check_signature(manifest_path, trust)
     onnx = manifest_path.parent / manifest.file
     if not onnx.is_file():
         raise FileProblems(manifest_path, [Problem("file", repr(manifest.file), "must be a file beside the manifest")])
@@ -68,7 +77,7 @@ def _with_manifest(manifest_path: Path) -> ModelFiles:
                 )
             ],
         )
-    return ModelFiles(onnx, manifest, is_brought=False)
+    return ModelFiles(onnx, manifest, is_brought=False, signed_by=signed_by)
 
 
 def sha256_of(path: Path) -> str:
@@ -105,6 +114,21 @@ def _manifest_of_graph(path: Path) -> Manifest:
         return _brought(path, "yolo", spec, labels or _default_labels(out[1] - 4), metadata)
     allowed = f"must be (1, 4 + classes, {cells}), (1, {cells}, 5 + classes) or (1, n, 6)"
     raise FileProblems(path, [Problem("output", told, allowed, _ADVICE)])
+
+
+def graph_text(path: Path) -> list[str]:
+    """What a graph tells about itself, in lines: inputs, outputs, labels. Raises: FileProblems when it won't load."""
+    session = open_session(path, threads=1)
+    metadata = session.get_modelmeta().custom_metadata_map
+    labels = _labels_in(metadata.get("names", ""))
+    named = f"{len(labels)} in its metadata: {', '.join(labels[:12])}{', …' if len(labels) > 12 else ''}"
+    licence = metadata.get("license", "not stated in the file")
+    return [
+        f"file: {path}, {path.stat().st_size / 1e6:.1f} MB, licence {licence}",
+        *(f"input: {one.name} {one.type} {one.shape}" for one in session.get_inputs()),
+        *(f"output: {one.name} {one.type} {one.shape}" for one in session.get_outputs()),
+        f"labels: {named if labels else 'none in its metadata'}",
+    ]
 
 
 _ADVICE = "write a manifest.json beside the model (models/README.md shows one), or export it with its YOLO head"

@@ -1,0 +1,117 @@
+"""``smartshelf models list|check|card|keys|sign|promote|rollback`` as people call them."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import onnx
+import pytest
+from typer.testing import CliRunner, Result
+
+from shelf_contracts.files import read_model
+from shelf_contracts.manifest import Manifest
+from shelf_contracts.shipped import model_folder
+from shelf_models.card import card_text
+from shelf_models.cli import app
+from shelf_testing.gradient_model import write_graph, write_model_folder
+from shelf_testing.real_data import real_data
+
+BOTTLES = Path(__file__).resolve().parents[2] / "examples" / "bottles" / "planogram.json"
+SHIPPED = sorted(path.parent for path in model_folder().parent.glob("*/manifest.json"))
+
+
+def models(*arguments: object) -> Result:
+    return CliRunner().invoke(app, [*map(str, arguments)])
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    """A node that trusts one key and requires its signature."""
+    assert models("keys", "--out", tmp_path / "keys", "--name", "shop").exit_code == 0
+    public = (tmp_path / "keys" / "shop.pub").read_text().strip()
+    write_model_folder(tmp_path / "base", version="1.0")
+    assert models("sign", tmp_path / "base", "--key", tmp_path / "keys" / "shop.key").exit_code == 0
+    shutil.copyfile(BOTTLES, tmp_path / "planogram.json")
+    (tmp_path / "edge.toml").write_text(
+        f"""
+store = "example"
+node = "n01"
+[model]
+path = "base"
+trusted_keys = ["{public}"]
+require_signature = true
+[[cameras]]
+id = "c1"
+source = "usb:0"
+planogram = "planogram.json"
+purpose = "counting bottles"
+"""
+    )
+    return tmp_path / "edge.toml"
+
+
+@pytest.mark.parametrize("folder", SHIPPED, ids=lambda folder: folder.name)
+def test_the_cards_of_shipped_models_are_up_to_date(folder: Path) -> None:
+    text = card_text(read_model(folder / "manifest.json", Manifest))
+    assert (folder / "CARD.md").read_text() == text, f"run: smartshelf models card {folder}"
+
+
+def test_a_node_gets_a_signed_model_and_goes_back(config: Path, tmp_path: Path) -> None:
+    write_model_folder(tmp_path / "new", version="1.1")
+    unsigned = models("promote", tmp_path / "new", "--config", config)
+    assert (unsigned.exit_code, "signature" in unsigned.output) == (2, True)
+    assert models("sign", tmp_path / "new", "--key", tmp_path / "keys" / "shop.key").exit_code == 0
+    promoted = models("promote", tmp_path / "new", "--config", config)
+    assert "gradient 1.0 -> gradient 1.1" in promoted.output
+    rows = json.loads(models("list", "--config", config, "--json").output.splitlines()[-1])
+    states = {row["place"]: row.get("state") for row in rows["models"]}
+    assert (states["a"], states["base"]) == ("active, on trial", "previous")
+    assert "active now: gradient 1.0" in models("rollback", "--config", config, "--reason", "test").output
+    assert "rolled back: test" in models("list", "--config", config).output
+    again = models("promote", tmp_path / "new", "--config", config)
+    assert (again.exit_code, "--force" in again.output) == (2, True)
+
+
+def test_signing_a_model_that_fails_its_self_test_is_refused(config: Path, tmp_path: Path) -> None:
+    write_model_folder(tmp_path / "new", version="1.1")
+    (tmp_path / "new" / "model.onnx").write_bytes(b"x")
+    result = models("sign", tmp_path / "new", "--key", tmp_path / "keys" / "shop.key")
+    assert (result.exit_code, "sha256" in result.output) == (2, True)
+
+
+def test_check_asks_for_a_trusted_signature(config: Path, tmp_path: Path) -> None:
+    base, public = tmp_path / "base", tmp_path / "keys" / "shop.pub"
+    assert "signed by ed25519:" in models("check", base, "--trusted", public).output
+    assert models("check", base, "--trusted", tmp_path / "edge.toml").exit_code == 2
+
+
+def test_a_brought_file_is_described_and_judged(tmp_path: Path) -> None:
+    write_graph(tmp_path / "one.onnx", 320, 192)
+    result = models("check", tmp_path / "one.onnx")
+    assert result.exit_code == 2
+    for told in ("input: images tensor(float) [1, 3, 192, 320]", "output: output0", "not usable", "must be (1, 4"):
+        assert told in result.output, result.output
+    model = onnx.load(tmp_path / "one.onnx")
+    model.graph.input[0].type.tensor_type.elem_type = onnx.TensorProto.UINT8
+    (tmp_path / "bytes.onnx").write_bytes(model.SerializeToString())
+    assert models("check", tmp_path / "bytes.onnx").exit_code == 2
+    (tmp_path / "nothing.onnx").write_bytes(b"")
+    assert "nothing.onnx" in models("check", tmp_path / "nothing.onnx").output
+
+
+def test_a_model_with_five_labels_loads_and_runs(tmp_path: Path) -> None:
+    labels = ["product", "arm-or-hand", "person", "price-label", "gap"]
+    write_model_folder(tmp_path / "five", labels=labels)
+    result = models("check", tmp_path / "five")
+    assert result.exit_code == 0, result.output
+    assert "price-label = price-label, gap = gap" in result.output
+
+
+@pytest.mark.real
+def test_yolox_nano_is_usable_as_it_is() -> None:
+    result = models("check", real_data("baselines", "yolox_nano.onnx"))
+    assert result.exit_code == 0, result.output
+    assert "head yolox" in result.output
+    assert "verdict: usable" in result.output
