@@ -20,6 +20,7 @@ COMPONENTS = {
     "demo": Component("shelf_simulator.demo.cli", "demo", "A small simulated shop, from camera to display."),
     "edge": Component("shelf_edge.cli", "edge", "A node: cameras in, events out. Also replays recordings."),
     "collector": Component("shelf_collector.cli", "collector", "The store's memory: state, displays, alerts, API."),
+    "audit": Component("shelf_collector.audit_cli", "collector", "Proof that nothing was lost, node by node."),
     "broker": Component("shelf_broker.cli", "broker", "The MQTT broker, embedded or Mosquitto."),
     "pki": Component("shelf_broker.pki.cli", "broker", "Who belongs to the shop's network: certificates for devices."),
     "simulator": Component("shelf_simulator.cli", "simulator", "A store made of code, with ground truth."),

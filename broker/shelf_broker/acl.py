@@ -94,4 +94,6 @@ def _filters_to_read(row: Topic, client: Client) -> list[str]:
         return [subscription(row.name, store=client.store, node=client.own_id)]
     if client.role == "display" and "{display}" in row.template:
         return [subscription(row.name, store=client.store, display=client.own_id)]
+    if client.role == "node" and "{node}" in row.template:
+        return [subscription(row.name, store=client.store, node=client.own_id)]
     return [subscription(row.name, store=client.store)]

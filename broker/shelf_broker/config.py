@@ -86,7 +86,7 @@ class BrokerConfig(_Settings):
     port: Annotated[int, Field(ge=1, le=65_535)] = 1883
     state: Path = Path(".smartshelf/broker")
     store: StoreId | None = None
-    max_in_flight: Annotated[int, Field(ge=100, le=60_000)] = 10_000
+    max_in_flight: Annotated[int, Field(ge=100, le=60_000)] = 4_000
     ack_wait_s: Annotated[int, Field(ge=1, le=3600)] = 10
     users: list[UserConfig] = []
     tls: TlsConfig | None = None

@@ -13,7 +13,7 @@ from typing import Literal
 from pydantic import BaseModel
 
 from shelf_contracts import messages
-from shelf_contracts.envelope import SlotHappening, StockLevelEvent
+from shelf_contracts.envelope import NodeHappening, SlotHappening, StockLevelEvent
 
 Role = Literal["node", "collector", "display"]
 
@@ -124,6 +124,42 @@ CATALOG: tuple[Topic, ...] = (
         120,
         16_384,
         "Frames, times, memory and outbox, every few seconds.",
+    ),
+    Topic(
+        "node_event",
+        "node/{node}/event/{kind}",
+        NodeHappening,
+        "node",
+        ("collector",),
+        1,
+        False,
+        7 * _DAY_S,
+        32_768,
+        "What an outbox had to give up (overflow) or no longer has (gone); numbered like slot events.",
+    ),
+    Topic(
+        "node_ack",
+        "node/{node}/ack",
+        messages.Acknowledgement,
+        "collector",
+        ("node",),
+        1,
+        True,
+        None,
+        1024,
+        "What the collector has stored for good, cumulative: the node forgets it. Every 0.5 s at most.",
+    ),
+    Topic(
+        "node_resend",
+        "node/{node}/cmd/resend",
+        messages.ResendCommand,
+        "collector",
+        ("node",),
+        1,
+        False,
+        60,
+        32_768,
+        "Sequence numbers the collector misses.",
     ),
     Topic(
         "camera_status",

@@ -9,7 +9,7 @@ from pydantic import BaseModel
 
 from shelf_contracts import messages, topics
 from shelf_contracts.catalog import BY_NAME
-from shelf_contracts.envelope import node_source, wrap
+from shelf_contracts.envelope import node_source, wrap, wrap_node_event
 
 STORE, BAY, SLOT, NODE, CAMERA, DISPLAY = "nl-ams-001", "a03", "s2-04", "n01", "c1", "d1"
 GTIN = "04006381333931"
@@ -139,6 +139,36 @@ EXAMPLES: tuple[Example, ...] = (
                     id=CAMERA, frames_seen=36_000, frames_dropped=12, fps=10.0, infer_ms=41.5, frame_age_ms=63.0
                 )
             ],
+        ),
+        node=NODE,
+    ),
+    _example(
+        "node_event",
+        "a week without a collector: the oldest events were given up, and these levels were replaced by newer ones",
+        wrap_node_event(
+            messages.NodeEvent(
+                action="overflow", numbering="3f2a9c01", lost=[messages.SequenceRange(first=4001, last=4200)],
+                superseded=[messages.SequenceRange(first=3900, last=3905)], health=24, text="bound of 256 MiB reached",
+            ),
+            source=node_source(STORE, NODE), node=NODE, sequence=4714, time=_after(5), numbering="3f2a9c01",
+            expires=_after(BY_NAME["node_event"].expiry_s or 0),
+        ),
+        node=NODE, kind="overflow",
+    ),
+    _example(
+        "node_ack",
+        "all up to 4714 is stored",
+        messages.Acknowledgement(numbering="3f2a9c01", first=4000, through=4714, time=_after(6)),
+        node=NODE,
+    ),
+    _example(
+        "node_resend",
+        "two messages did not come",
+        messages.ResendCommand(
+            args=messages.ResendArguments(
+                numbering="3f2a9c01", ranges=[messages.SequenceRange(first=4711, last=4712)]
+            ),
+            correlation="0192f7a0-7c1e-7cc3-98c4-dc0c0c07398f", expires=_after(60),
         ),
         node=NODE,
     ),

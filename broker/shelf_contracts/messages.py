@@ -38,6 +38,14 @@ UtcTime = Annotated[
 ]
 
 
+LARGEST_SEQUENCE = 2**63 - 1
+"""What a database holds in one integer."""
+
+Sequence = Annotated[int, Field(ge=0, le=LARGEST_SEQUENCE)]
+NumberingId = Annotated[str, Field(pattern=r"^[a-z0-9]{0,32}$")]
+"""Names one outbox: a node that lost its disk counts anew, under another name. Empty: written before there was one."""
+
+
 class Message(BaseModel):
     model_config = ConfigDict(extra="ignore", frozen=True, allow_inf_nan=False)
 
@@ -153,6 +161,8 @@ class NodeHealth(Message):
     rss_mb: float
     outbox_messages: int
     outbox_lost: int = 0
+    outbox_waiting: int = 0
+    """Messages that wait in memory because the disk is full."""
     cameras: list[CameraHealth] = []
 
 
@@ -206,3 +216,63 @@ class BayState(Message):
     osa: Confidence | None = None
     fill: Confidence | None = None
     coverage: Confidence
+
+
+class SequenceRange(Message):
+    """Sequence numbers from ``first`` to ``last``, both included."""
+
+    first: Sequence
+    last: Sequence
+
+    @model_validator(mode="after")
+    def _in_order(self) -> SequenceRange:
+        if self.first > self.last:
+            raise ValueError(f"first {self.first} must not exceed last {self.last}")
+        return self
+
+
+Ranges = Annotated[list[SequenceRange], Field(max_length=200)]
+
+
+class NodeEvent(Message):
+    """What became of messages that a node can no longer send.
+
+    ``overflow``: the outbox reached its bound, or the disk was full. ``gone``: the collector asked for them. ``lost``
+    were events; ``superseded`` were stock levels of which a newer one is kept; ``refused`` events never got a number,
+    ``health`` counts health messages.
+    """
+
+    action: Literal["overflow", "gone"]
+    numbering: NumberingId
+    lost: Ranges = []
+    superseded: Ranges = []
+    refused: Sequence = 0
+    health: Sequence = 0
+    text: Annotated[str, Field(max_length=300)] = ""
+
+
+class Acknowledgement(Message):
+    """The collector has all of ``first`` to ``through`` in durable storage, or knows it is lost: forget it."""
+
+    numbering: NumberingId
+    first: Sequence
+    through: Sequence
+    time: UtcTime
+
+
+class ResendArguments(Message):
+    numbering: NumberingId
+    ranges: Ranges
+
+
+class ResendCommand(Message):
+    """Send these numbers again; what is no longer there is answered by a ``gone`` event.
+
+    A node obeys it whatever ``expires`` says: its clock may be wrong, and sending twice does no harm.
+    """
+
+    command: Literal["resend"] = "resend"
+    args: ResendArguments
+    correlation: Annotated[str, Field(min_length=1, max_length=64)]
+    requested_by: str = "collector"
+    expires: UtcTime

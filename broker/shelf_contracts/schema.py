@@ -15,7 +15,14 @@ from typing import Any
 from pydantic import BaseModel
 
 from shelf_contracts.catalog import CATALOG, Topic
-from shelf_contracts.envelope import CONTENT_TYPE, LARGEST_PAYLOAD_BYTES, SlotHappening, StockLevelEvent, encode
+from shelf_contracts.envelope import (
+    CONTENT_TYPE,
+    LARGEST_PAYLOAD_BYTES,
+    NodeHappening,
+    SlotHappening,
+    StockLevelEvent,
+    encode,
+)
 from shelf_contracts.examples import EXAMPLES, Example
 from shelf_contracts.ids import LEVEL_PATTERN
 from shelf_contracts.manifest import Manifest
@@ -253,8 +260,8 @@ def _message(model: type[BaseModel]) -> Json:
 
 
 def content_type_of(model: type[BaseModel]) -> str:
-    """The MQTT 5 content type of a message: CloudEvents for facts about slots, else plain JSON."""
-    return CONTENT_TYPE if issubclass(model, (StockLevelEvent, SlotHappening)) else _PLAIN_CONTENT_TYPE
+    """The MQTT 5 content type of a message: CloudEvents for what is numbered, else plain JSON."""
+    return CONTENT_TYPE if issubclass(model, (StockLevelEvent, SlotHappening, NodeHappening)) else _PLAIN_CONTENT_TYPE
 
 
 def _parameter(name: str, about: str) -> Json:

@@ -64,7 +64,7 @@ def build(setup: CollectorSetup, clock: Clock | None = None) -> Collector:
     def deliver(delivery: Delivery) -> None:
         keeper.deliver(delivery)
 
-    bus = MqttBus(address, config.store, deliver, database.solved_alert_ids)
+    bus = MqttBus(address, config.store, deliver, database.solved_alert_ids, clock)
     keeper = Keeper(memory, viewer, database, bus, hub, clock, config.store)
     site = Site(setup, plan, keeper, viewer, database, hub, bus, clock)
 

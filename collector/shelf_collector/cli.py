@@ -117,30 +117,28 @@ def import_products(
     )
 
 
-@app.command()
-def audit(config: ConfigOption, as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False) -> None:
-    """Show, for each source, what it numbered and what of it never came."""
-    from rich.table import Table
-
+@app.command("dead-letters")
+def dead_letters(
+    config: ConfigOption,
+    limit: Annotated[int, typer.Option(min=1, max=1000, help="How many, the newest first.")] = 20,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
+) -> None:
+    """Show the messages that could not be used, and why."""
     from shelf_collector.adapters.database import Database
-    from shelf_collector.adapters.web.api import audit_view
 
-    setup = _load(config)
-    database = Database(setup.database_url)
+    database = Database(_load(config).database_url)
     database.open()
-    audits = [audit_view(one) for one in database.audits()]
-    set_aside = database.set_aside_count()
+    letters = database.dead_letters(limit)
     database.close()
-    if as_json:
-        content = {"sources": [one.model_dump() for one in audits], "set_aside": set_aside}
-        console.print_json(json.dumps(content))
-        return
-    table = Table("source", "first", "last", "applied", "duplicates", "lost", "expired", "set aside")
-    for one in audits:
-        figures = (one.first, one.last, one.applied, one.duplicates, one.lost, one.expired, one.set_aside)
-        table.add_row(one.source, *("-" if figure is None else str(figure) for figure in figures))
-    console.print(table)
-    console.print(f"set aside in all: {set_aside}")
+    for letter in letters:
+        payload = letter.payload.decode("utf-8", errors="backslashreplace")
+        content = {"at": letter.at.isoformat(), "topic": letter.topic, "problem": letter.problem, "payload": payload}
+        text = (
+            json.dumps(content)
+            if as_json
+            else f"{letter.at.isoformat()} {letter.topic}\n  {letter.problem}\n  {payload}"
+        )
+        console.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
 def _load(config: Path) -> CollectorSetup:

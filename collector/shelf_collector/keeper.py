@@ -6,17 +6,30 @@ import itertools
 import logging
 import queue
 import threading
+import uuid
 from collections import Counter
 from collections.abc import Callable
 from datetime import timedelta
 from typing import TypeVar
 
-from shelf_collector.core.inbox import Happening, Inbound, SlotMessage, StockReport, claimed_source, decode
+from shelf_collector.core.inbox import (
+    Happening,
+    Inbound,
+    NodeOccurrence,
+    Numbered,
+    StockReport,
+    claim_of,
+    decode,
+    node_of,
+)
 from shelf_collector.core.memory import Facts, StoreMemory
+from shelf_collector.core.resend import MISSING_FOR_GOOD_H, Ask, ResendPlan
+from shelf_collector.core.state import SourceKey
 from shelf_collector.core.views import Viewer
 from shelf_collector.ports import Bus, Clock, Delivery, History, Screens, SetAside, StorageProblem
 from shelf_contracts import envelope, topics
 from shelf_contracts.errors import MessageProblem
+from shelf_contracts.messages import Acknowledgement, ResendArguments, ResendCommand, SequenceRange
 
 T = TypeVar("T")
 
@@ -29,12 +42,17 @@ _PUT_TIMEOUT_S = 0.5
 _RETRY_S = (0.1, 0.5, 1.0, 2.0)
 _PAYLOAD_KEPT_BYTES = 500
 _PRUNE_EVERY = timedelta(hours=6)
+ACKNOWLEDGE_EVERY_S = 0.5
+_ABANDON_EVERY_S = 60.0
+_COMMAND_LIFE = timedelta(seconds=60)
 
 
 class Keeper:
     """Folds deliveries into the memory.
 
-    A message is acknowledged only after the transaction that holds it was committed. A batch is whatever is queued,
+    A message is acknowledged only after the transaction that holds it was committed: to the broker at once, to the node
+    that numbered it within half a second (``node_ack``, cumulative). What is missing is asked for (``node_resend``);
+    what stays missing for a day, or is gone as the node says, is lost. A batch is whatever is queued,
     at most 256, without waiting for more. The queue holds 2000; when it is full the network thread waits, and the
     broker keeps the rest. Whoever reads ``memory`` from another thread holds ``lock``.
     """
@@ -59,6 +77,11 @@ class Keeper:
         self._screens = screens
         self._clock = clock
         self._store = store
+        self._heard: dict[str, SourceKey] = {}
+        self._unacknowledged: set[str] = set()
+        self._acknowledged_s = clock.monotonic_s() - ACKNOWLEDGE_EVERY_S
+        self._abandoned_s = clock.monotonic_s()
+        self._resends = ResendPlan()
         self._queue: queue.Queue[Delivery] = queue.Queue(QUEUE_SIZE)
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="keeper", daemon=True)
@@ -77,7 +100,11 @@ class Keeper:
         """Post all present state, then begin."""
         with self.lock:
             facts = self.memory.everything(self._clock.now())
+            # A node's newest numbering is the one that counts on.
+            for audit in sorted(self.memory.state.sources.values(), key=lambda one: one.last or 0):
+                self._note_heard((audit.source, audit.numbering))
         self._post(facts)
+        self._acknowledge_nodes()
         self._thread.start()
 
     def stop(self, timeout_s: float = 4.0) -> None:
@@ -127,12 +154,16 @@ class Keeper:
     def work(self, batch: list[Delivery]) -> None:
         """Fold, commit, tell, acknowledge. Called by the thread; by tests in its place. Empty: time passes."""
         decoded, set_aside = self._decode(batch)
-        slot_messages = [message for _, message in decoded if isinstance(message, StockReport | Happening)]
-        known = self._insist(lambda: self._history.known(slot_messages)) if slot_messages else set()
+        numbered = [message for _, message in decoded if isinstance(message, StockReport | Happening | NodeOccurrence)]
+        known = self._insist(lambda: self._history.known(numbered)) if numbered else set()
         facts = Facts()
+        heard: set[SourceKey] = set()
         with self.lock:
             for delivery, message in decoded:
-                is_known = isinstance(message, StockReport | Happening) and _identity(message) in known
+                is_known = False
+                if isinstance(message, StockReport | Happening | NodeOccurrence):
+                    is_known = _identity(message) in known
+                    heard.add((message.message.source, message.message.numbering))
                 try:
                     outcome = self.memory.take(message, delivery.received_at, facts, known=is_known)
                 except Exception as error:  # our own mistake must not make the broker send it for ever
@@ -142,9 +173,13 @@ class Keeper:
                     self.counters[outcome] += 1
             for one in set_aside:
                 self.counters["set_aside"] += 1
-                if one.source is not None and self.memory.state.count_set_aside(one.source):
-                    facts.sources.add(one.source)
+                if one.claim is not None and node_of(one.claim.source, self._store) is not None:
+                    counted = self.memory.state.count_set_aside(one.claim, one.at)
+                    if counted is not None:
+                        facts.sources.add(counted)
+                        heard.add(counted)
             now = self._clock.now()
+            self._abandon_gaps(facts)
             self.memory.tick(now, facts)
             screens = self._viewer.screens(facts, self.memory, now)
         if set_aside or facts.must_be_stored:
@@ -153,6 +188,64 @@ class Keeper:
             self._screens.show(screen)
         self._bus.acknowledge(batch)
         self._post(facts)
+        for key in heard:
+            self._note_heard(key)
+        self._acknowledge_nodes()
+        self._ask_for_missing()
+
+    def _note_heard(self, key: SourceKey) -> None:
+        node = node_of(key[0], self._store)
+        if node is not None:
+            self._heard[node] = key
+            self._unacknowledged.add(node)
+
+    def _acknowledge_nodes(self) -> None:
+        """Tell the nodes what is in the database now. Called after the commit only."""
+        now_s = self._clock.monotonic_s()
+        if not self._unacknowledged or now_s - self._acknowledged_s < ACKNOWLEDGE_EVERY_S:
+            return
+        self._acknowledged_s = now_s
+        for node in self._unacknowledged:
+            key = self._heard[node]
+            audit = self.memory.state.sources.get(key)
+            stored = audit.acknowledged if audit is not None else None
+            if stored is None:
+                continue
+            message = Acknowledgement(numbering=key[1], first=stored[0], through=stored[1], time=self._clock.now())
+            self._bus.post(topics.build("node_ack", store=self._store, node=node), envelope.encode(message))
+        self._unacknowledged.clear()
+
+    def _ask_for_missing(self) -> None:
+        def is_present(source: str) -> bool:
+            node = self.memory.state.nodes.get(node_of(source, self._store) or "")
+            return node is None or node.state != "offline"
+
+        for ask in self._resends.due(self.memory.state.sources.values(), self._clock.monotonic_s(), is_present):
+            node = node_of(ask.source, self._store)
+            if node is not None and self._bus.send(
+                topics.build("node_resend", store=self._store, node=node), envelope.encode(self._command(ask))
+            ):
+                self.counters["asked_for_missing"] += 1
+                log.warning("%s: %d gaps; asked to send again from %d", node, len(ask.ranges), ask.ranges[0][0])
+
+    def _command(self, ask: Ask) -> ResendCommand:
+        ranges = [SequenceRange(first=first, last=last) for first, last in ask.ranges]
+        return ResendCommand(
+            args=ResendArguments(numbering=ask.numbering, ranges=ranges),
+            correlation=str(uuid.uuid4()),
+            expires=self._clock.now() + _COMMAND_LIFE,
+        )
+
+    def _abandon_gaps(self, facts: Facts) -> None:
+        now_s = self._clock.monotonic_s()
+        if now_s - self._abandoned_s < _ABANDON_EVERY_S:
+            return
+        self._abandoned_s = now_s
+        before = self._clock.now() - timedelta(hours=MISSING_FOR_GOOD_H)
+        for key in self.memory.state.abandon_gaps(before):
+            facts.sources.add(key)
+            log.error("%s: what was missing for %g h is lost", key[0], MISSING_FOR_GOOD_H)
+            self._unacknowledged |= {node for node, heard in self._heard.items() if heard == key}
 
     def _decode(self, batch: list[Delivery]) -> tuple[list[tuple[Delivery, Inbound]], list[SetAside]]:
         decoded: list[tuple[Delivery, Inbound]] = []
@@ -204,8 +297,8 @@ class _Stopped(Exception):
 
 def _set_aside(delivery: Delivery, problem: str) -> SetAside:
     beginning = delivery.payload[:_PAYLOAD_KEPT_BYTES]
-    return SetAside(delivery.topic, beginning, problem, delivery.received_at, claimed_source(delivery.payload))
+    return SetAside(delivery.topic, beginning, problem, delivery.received_at, claim_of(delivery.payload))
 
 
-def _identity(message: SlotMessage) -> tuple[str, str]:
+def _identity(message: Numbered) -> tuple[str, str]:
     return message.message.source, message.message.id

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-from shelf_collector.core.inbox import SlotMessage
+from shelf_collector.core.inbox import Claim, Numbered
 from shelf_collector.core.memory import Facts
 from shelf_collector.core.state import StoreState
 from shelf_collector.core.views import Screen
@@ -26,13 +26,13 @@ class Delivery:
 
 @dataclass(frozen=True, slots=True)
 class SetAside:
-    """A message that could not be used, and why. ``payload`` is its beginning, ``source`` what it claims."""
+    """A message that could not be used, and why. ``payload`` is its beginning, ``claim`` whose it says it is."""
 
     topic: str
     payload: bytes
     problem: str
     at: datetime
-    source: str | None = None
+    claim: Claim | None = None
 
 
 class Bus(Protocol):
@@ -49,11 +49,15 @@ class Bus(Protocol):
         """Make this the retained message of a topic; empty clears it. The newest wins; never waits."""
         ...
 
+    def send(self, topic: str, payload: bytes) -> bool:
+        """Publish once, not retained. False when it could not be taken: ask again later. Never waits."""
+        ...
+
 
 class History(Protocol):
     """Durable memory. Called by one thread only."""
 
-    def known(self, messages: Sequence[SlotMessage]) -> set[tuple[str, str]]:
+    def known(self, messages: Sequence[Numbered]) -> set[tuple[str, str]]:
         """Which (source, id) of these were stored before."""
         ...
 
@@ -77,6 +81,10 @@ class Screens(Protocol):
 class Clock(Protocol):
     def now(self) -> datetime:
         """UTC."""
+        ...
+
+    def monotonic_s(self) -> float:
+        """Seconds that only grow, whatever is done to the computer's clock."""
         ...
 
 

@@ -15,12 +15,13 @@ from shelf_contracts.messages import CameraInfo, NodeHealth, NodeInfo
 from shelf_edge.adapters.clock import SystemClock
 from shelf_edge.adapters.detector_onnx import load_detector
 from shelf_edge.adapters.mqtt_publisher import MqttPublisher
-from shelf_edge.adapters.outbox_sqlite import SqliteOutbox
+from shelf_edge.adapters.outbox_sqlite import OutboxLimits, SqliteOutbox
 from shelf_edge.adapters.preview import Preview
 from shelf_edge.adapters.sources import make_source
 from shelf_edge.config import CheckedConfig
 from shelf_edge.core.bay import Bay
 from shelf_edge.core.reporting import moment
+from shelf_edge.journal import Journal, notice_maker
 from shelf_edge.node import CameraWork, Pipeline, camera_health, camera_status
 from shelf_edge.stages import CameraState, Capture, LatestFrame
 
@@ -38,7 +39,14 @@ def run_node(checked: CheckedConfig, stop: threading.Event) -> int:
     session_id = str(uuid.uuid4())
     began_s = clock.monotonic_s()
     detector = load_detector(checked.model, threads=config.model.threads, score_threshold=config.model.score_threshold)
-    outbox = SqliteOutbox(checked.state / "outbox.sqlite3", first_sequence=int(time.time() * 1000))
+    outbox = SqliteOutbox(
+        checked.state / "outbox.sqlite3",
+        first_sequence=int(time.time() * 1000),
+        clock=clock,
+        limits=OutboxLimits(config.outbox.largest_mb * 2**20, config.outbox.largest_age_h * 3600),
+        make_notice=notice_maker(config.store, config.node, clock),
+    )
+    journal = Journal(config.store, config.node, outbox, clock)
     arrived = threading.Condition()
     cameras = [
         CameraWork(camera.id, camera.view, camera.planogram, LatestFrame(arrived), Bay(camera.planogram, camera.view))
@@ -73,12 +81,10 @@ def run_node(checked: CheckedConfig, stop: threading.Event) -> int:
 
     publisher = MqttPublisher(address, config.store, config.node, session_id, outbox, clock, birth)
     pipeline = Pipeline(
-        config.store,
-        config.node,
         cameras,
         arrived,
         detector,
-        outbox,
+        journal,
         clock,
         publisher.wake,
         preview.show if preview is not None else None,
@@ -102,7 +108,8 @@ def run_node(checked: CheckedConfig, stop: threading.Event) -> int:
             uptime_s=round(clock.monotonic_s() - began_s, 1),
             rss_mb=round(psutil.Process().memory_info().rss / 2**20, 1),
             outbox_messages=outbox.depth(),
-            outbox_lost=outbox.lost,
+            outbox_lost=outbox.lost + journal.refused,
+            outbox_waiting=journal.waiting,
             cameras=[camera_health(camera, clock.monotonic_s()) for camera in cameras],
         )
 
@@ -114,7 +121,7 @@ def run_node(checked: CheckedConfig, stop: threading.Event) -> int:
     for capture in captures:
         capture.start()
     while not stop.wait(HEALTH_EVERY_S) and not pipeline.failed:
-        publisher.say("node_health", health(), node=config.node)
+        publisher.say_health(health())
 
     # In this order: no new frames, no new facts, what is said reaches the broker, then goodbye.
     for capture in captures:
@@ -122,6 +129,7 @@ def run_node(checked: CheckedConfig, stop: threading.Event) -> int:
     pipeline.stop(2.0)
     if preview is not None:
         preview.stop()
+    journal.retry()
     publisher.stop()
     outbox.close()
     log.info("node %s: stopped", config.node)

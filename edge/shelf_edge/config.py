@@ -82,6 +82,13 @@ class PreviewSection(_Section):
     port: Annotated[int, Field(ge=0, le=65535)]
 
 
+class OutboxSection(_Section):
+    """How much may wait for the collector. At a bound: health, then replaced stock levels, then the oldest events."""
+
+    largest_mb: Annotated[int, Field(ge=1, le=100_000)] = 256
+    largest_age_h: Annotated[float, Field(gt=0.0, le=8760.0)] = 168.0
+
+
 class EdgeConfig(_Section):
     """A node. Paths are relative to the file's folder."""
 
@@ -89,6 +96,7 @@ class EdgeConfig(_Section):
     node: NodeId
     state: Path = Path("state")
     broker: BrokerSection = BrokerSection()
+    outbox: OutboxSection = OutboxSection()
     model: ModelSection = ModelSection()
     cameras: Annotated[list[CameraSection], Field(min_length=1, max_length=64)]
     preview: PreviewSection | None = None

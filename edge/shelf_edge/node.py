@@ -7,17 +7,15 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from shelf_contracts import topics
-from shelf_contracts.catalog import BY_NAME
-from shelf_contracts.envelope import encode, node_source, wrap
-from shelf_contracts.messages import CameraHealth, CameraStatus, SlotEvent, StockLevel
+from shelf_contracts.messages import CameraHealth, CameraStatus, StockLevel
 from shelf_contracts.planogram import Planogram
 from shelf_edge.core.bay import Bay
 from shelf_edge.core.detections import Detections
 from shelf_edge.core.facts import Fact, SlotFact
 from shelf_edge.core.frame import Frame
 from shelf_edge.core.reporting import moment, slot_event, stock_level
-from shelf_edge.ports import Clock, Detector, Outbox, OutboxEntry
+from shelf_edge.journal import Journal
+from shelf_edge.ports import Clock, Detector
 from shelf_edge.stages import CameraState, LatestFrame
 
 log = logging.getLogger(__name__)
@@ -57,32 +55,27 @@ class Pipeline:
     """Takes the newest frame of each camera in turn, so that a wild camera can't starve the others.
 
     Args:
-        store, node: who speaks.
         cameras: what to look at.
         arrived: the condition that the hand-offs share.
         detector: shared by all cameras.
-        outbox: where messages go; ``wake`` tells that there are some.
+        journal: where messages go; ``wake`` tells that there are some.
         on_look: sees each processed frame (the demo's preview); must be quick.
     """
 
     def __init__(
         self,
-        store: str,
-        node: str,
         cameras: list[CameraWork],
         arrived: threading.Condition,
         detector: Detector,
-        outbox: Outbox,
+        journal: Journal,
         clock: Clock,
         wake: Callable[[], None],
         on_look: OnLook | None = None,
     ) -> None:
-        self._store = store
-        self._source = node_source(store, node)
         self._cameras = cameras
         self._arrived = arrived
         self._detector = detector
-        self._outbox = outbox
+        self._journal = journal
         self._clock = clock
         self._wake = wake
         self._on_look = on_look
@@ -118,6 +111,7 @@ class Pipeline:
                 if not any(camera.hand_off.is_waiting for camera in self._cameras):
                     self._arrived.wait(_TICK_S)
             try:
+                self._journal.retry()
                 self._repeat_stock()
                 for offset in range(len(self._cameras)):
                     self._serve(self._cameras[(turn + offset) % len(self._cameras)])
@@ -170,11 +164,11 @@ class Pipeline:
             if isinstance(fact, SlotFact):
                 event = slot_event(fact, camera.planogram, is_recording=False)
                 log.info("%s %s %s x%d", camera.planogram.bay, fact.slot, fact.action, fact.quantity)
-                self._append(camera, fact.slot, event)
+                self._journal.say(camera.planogram.bay, fact.slot, event)
             else:
                 level = stock_level(fact, camera.planogram)
                 camera.stock[fact.slot] = level
-                self._append(camera, fact.slot, level)
+                self._journal.say(camera.planogram.bay, fact.slot, level)
         if facts:
             self._wake()
 
@@ -184,32 +178,8 @@ class Pipeline:
         self._say_again.clear()
         for camera in self._cameras:
             for slot, level in camera.stock.items():
-                self._append(camera, slot, level)
+                self._journal.say(camera.planogram.bay, slot, level)
         self._wake()
-
-    def _append(self, camera: CameraWork, slot: str, data: StockLevel | SlotEvent) -> None:
-        bay = camera.planogram.bay
-        if isinstance(data, StockLevel):
-            row, topic = BY_NAME["slot_stock"], topics.build("slot_stock", store=self._store, bay=bay, slot=slot)
-        else:
-            row = BY_NAME["slot_event"]
-            topic = topics.build("slot_event", store=self._store, bay=bay, slot=slot, kind=data.action)
-        now_s = self._clock.now_s()
-        expires = moment(now_s + row.expiry_s) if row.expiry_s is not None else None
-
-        def entry(sequence: int) -> OutboxEntry:
-            message = wrap(
-                data,
-                source=self._source,
-                bay=bay,
-                slot=slot,
-                sequence=sequence,
-                time=moment(now_s),
-                expires=expires,
-            )
-            return OutboxEntry(sequence, topic, encode(message), row.retain, row.expiry_s)
-
-        self._outbox.append(entry)
 
 
 def camera_status(camera: CameraWork) -> CameraStatus | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol
 
 from shelf_contracts.messages import ModelInfo
 from shelf_edge.core.detections import Detections
@@ -56,9 +56,13 @@ class LookingDetector(Detector, Protocol):
         """What is in the picture, from another score."""
 
 
+Kind = Literal["event", "state"]
+"""An event is said once; a state is replaced by the next one on its topic."""
+
+
 @dataclass(frozen=True)
 class OutboxEntry:
-    """A message that waits to be acknowledged by the broker."""
+    """A message that waits for the collector's acknowledgement."""
 
     sequence: int
     topic: str
@@ -66,18 +70,86 @@ class OutboxEntry:
     retain: bool
     expiry_s: int | None
 
+    @property
+    def kind(self) -> Kind:
+        return "state" if self.retain else "event"
+
+
+NumberRange = tuple[int, int]
+"""First and last sequence number, both included."""
+
+
+@dataclass(frozen=True)
+class GivenUp:
+    """What an outbox no longer has.
+
+    Attributes:
+        lost: numbers of events. superseded: numbers of states of which a newer one is kept.
+        health: how many health messages. refused: events that a full disk kept from getting a number.
+    """
+
+    lost: tuple[NumberRange, ...] = ()
+    superseded: tuple[NumberRange, ...] = ()
+    health: int = 0
+    refused: int = 0
+
+    @property
+    def is_empty(self) -> bool:
+        return not (self.lost or self.superseded or self.refused)
+
+
+@dataclass(frozen=True)
+class Notice:
+    """What the collector must be told about numbers of ``numbering``: ``overflow`` by itself, ``gone`` when asked."""
+
+    action: Literal["overflow", "gone"]
+    given_up: GivenUp
+    numbering: str
+    text: str
+
+
+class OutboxFull(Exception):
+    """The disk takes no more; the message is still the caller's. The text says what to do."""
+
 
 class Outbox(Protocol):
-    """Keeps what must not be lost until the broker has it."""
+    """Keeps what must not be lost until the collector has it."""
+
+    @property
+    def numbering(self) -> str:
+        """The name of this outbox's numbering."""
+
+    @property
+    def lost(self) -> int:
+        """Events given up, ever."""
+
+    @property
+    def last_sequence(self) -> int:
+        """The number given last."""
 
     def append(self, make: Callable[[int], OutboxEntry]) -> OutboxEntry:
-        """Give the next sequence number to ``make`` and keep what it returns, durably."""
+        """Give the next sequence number to ``make`` and keep what it returns, durably. Raises: OutboxFull."""
+
+    def append_notice(self, action: Literal["overflow", "gone"], given_up: GivenUp, numbering: str, text: str) -> None:
+        """Say what was given up, in as many events as it takes. Raises: OutboxFull."""
+
+    def append_health(self, topic: str, payload: bytes) -> None:
+        """Keep a health message for a while if there is room: the first to go when there is none. Never raises."""
+
+    def take_health(self) -> list[tuple[str, bytes]]:
+        """The health messages kept (topic, payload), which are then forgotten."""
 
     def pending(self, after: int, limit: int) -> list[OutboxEntry]:
         """The oldest entries with a sequence above ``after``."""
 
-    def remove(self, sequence: int) -> None:
-        """The broker has it."""
+    def within(self, asked: NumberRange, limit: int) -> list[OutboxEntry]:
+        """The oldest entries among these numbers."""
+
+    def missing(self, asked: NumberRange) -> GivenUp:
+        """Which of these numbers were given but are no longer here."""
+
+    def acknowledge(self, numbering: str, first: int, through: int) -> int:
+        """The collector has these numbers: forget them. Returns how many entries went."""
 
     def depth(self) -> int:
         """How many wait."""

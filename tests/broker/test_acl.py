@@ -27,9 +27,14 @@ def test_a_node_speaks_of_itself_and_its_bays_only() -> None:
         f"{ROOT}/node/n01/status",
         f"{ROOT}/node/n01/info",
         f"{ROOT}/node/n01/health",
+        f"{ROOT}/node/n01/event/+",
         f"{ROOT}/node/n01/camera/+/status",
     }
-    assert permissions_of(NODE).subscribe == (f"{ROOT}/collector/status",)
+    assert set(permissions_of(NODE).subscribe) == {
+        f"{ROOT}/collector/status",
+        f"{ROOT}/node/n01/ack",
+        f"{ROOT}/node/n01/cmd/resend",
+    }
 
 
 def test_a_display_reads_its_own_content_and_says_nothing() -> None:
@@ -58,8 +63,8 @@ def test_an_observer_reads_everything_of_its_store() -> None:
 def test_the_mosquitto_file_has_a_line_for_each_permission() -> None:
     text = mosquitto_acl([NODE])
     assert "user n01\n" in text
-    assert text.count("topic write ") == 8
-    assert text.count("topic read ") == 1
+    assert text.count("topic write ") == 9
+    assert text.count("topic read ") == 3
 
 
 @pytest.mark.parametrize(

@@ -85,7 +85,7 @@ def test_how_many_subscriptions_a_nats_session_may_hold(pending: int, most: int)
 def test_what_nats_is_told() -> None:
     text = nats_conf(BrokerConfig(port=1899, state=Path("/var/lib/shelf")), {})
     assert 'listen: "127.0.0.1:1899"' in text
-    assert "max_ack_pending: 10000" in text
+    assert "max_ack_pending: 4000" in text
     assert 'ack_wait: "10s"' in text
     assert 'store_dir: "/var/lib/shelf/jetstream"' in text
     assert "authorization" not in text
@@ -105,7 +105,7 @@ def test_what_mosquitto_is_told() -> None:
     text = mosquitto_conf(BrokerConfig(kind="mosquitto", state=Path("/var/lib/shelf")))
     assert "listener 1883 127.0.0.1" in text
     assert "allow_anonymous true" in text
-    assert "max_inflight_messages 10000" in text
+    assert "max_inflight_messages 4000" in text
     assert "max_queued_messages 1000000" in text
     assert "autosave_interval 1\n" in text
     assert "\nuser " not in text

@@ -12,7 +12,7 @@ from typing import Any
 
 from shelf_collector.core.inbox import Happening, StockReport
 from shelf_contracts import envelope, topics
-from shelf_contracts.messages import SlotEvent, StockLevel
+from shelf_contracts.messages import NodeEvent, SequenceRange, SlotEvent, StockLevel
 from shelf_contracts.planogram import Planogram
 from shelf_mqtt.session import Received
 
@@ -82,6 +82,7 @@ class Node:
     name: str = "n01"
     bay: str = "a01"
     sequence: int = 0
+    numbering: str = ""
     sent: list[StockReport | Happening] = field(default_factory=list)
 
     @property
@@ -114,8 +115,20 @@ class Node:
     ) -> envelope.SlotMessage:
         self.sequence += 1
         return envelope.wrap(
-            data, source=self.source, bay=self.bay, slot=slot, sequence=self.sequence, time=now, expires=expires
+            data, source=self.source, bay=self.bay, slot=slot, sequence=self.sequence, time=now, expires=expires,
+            numbering=self.numbering,
+        )  # fmt: skip
+
+    def gave_up(self, *lost: tuple[int, int], superseded: tuple[tuple[int, int], ...] = ()) -> tuple[str, bytes]:
+        """Topic and payload of an overflow event."""
+        self.sequence += 1
+        ranges = [[SequenceRange(first=a, last=b) for a, b in one] for one in (lost, superseded)]
+        event = NodeEvent(action="overflow", numbering=self.numbering, lost=ranges[0], superseded=ranges[1])
+        message = envelope.wrap_node_event(
+            event, source=self.source, node=self.name, sequence=self.sequence, time=NOON, numbering=self.numbering
         )
+        topic = topics.build("node_event", store=STORE, node=self.name, kind="overflow")
+        return topic, envelope.encode(message)
 
 
 def wire(message: StockReport | Happening) -> tuple[str, bytes]:

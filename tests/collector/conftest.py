@@ -41,6 +41,9 @@ class FakeClock:
     def now(self) -> datetime:
         return self.moment
 
+    def monotonic_s(self) -> float:
+        return self.moment.timestamp()
+
     def advance(self, seconds: float) -> datetime:
         self.moment += timedelta(seconds=seconds)
         return self.moment
@@ -52,6 +55,7 @@ class FakeBus:
 
     acknowledged: list[Delivery] = field(default_factory=list)
     posted: list[tuple[str, bytes]] = field(default_factory=list)
+    sent: list[tuple[str, bytes]] = field(default_factory=list)
     is_connected: bool = True
 
     def acknowledge(self, deliveries: Sequence[Delivery]) -> None:
@@ -59,6 +63,10 @@ class FakeBus:
 
     def post(self, topic: str, payload: bytes) -> None:
         self.posted.append((topic, payload))
+
+    def send(self, topic: str, payload: bytes) -> bool:
+        self.sent.append((topic, payload))
+        return self.is_connected
 
     def newest(self, ending: str) -> Any:
         payload = next(payload for topic, payload in reversed(self.posted) if topic.endswith(ending))
@@ -137,7 +145,7 @@ def open_shop(shop_folder: Path) -> Iterator[Callable[[], Shop]]:
         for shop in opened:
             shop.database.close()
         setup = load_setup(shop_folder / "collector.toml")
-        database = Database(setup.database_url)
+        database = Database(setup.database_url, clock=clock)
         database.open()
         database.replace_shop_products(setup.products)
         plan = store_plan(setup.planograms)

@@ -9,7 +9,15 @@ from pathlib import Path
 
 from typer.testing import CliRunner
 
+from shelf_collector.adapters.database import Database
+from shelf_collector.audit_cli import app as audit_app
 from shelf_collector.cli import app
+from shelf_collector.config import load_setup
+from shelf_collector.core.audit import SourceAudit, give_up, seen
+from shelf_collector.core.memory import Facts
+from shelf_collector.core.state import StoreState
+from shelf_collector.ports import SetAside
+from tests.collector.builders import NOON
 from tests.collector.test_off import TSV
 
 runner = CliRunner()
@@ -25,23 +33,20 @@ def test_check_says_what_is_there(shop_folder: Path) -> None:
 def test_check_ends_with_2_and_every_problem(shop_folder: Path) -> None:
     (shop_folder / "a01.json").write_text("{}")
     (shop_folder / "products.json").write_text("[]")
-    for command in (["check"], ["run"], ["audit"], ["import-products", "x"]):
+    for command in (["check"], ["run"], ["dead-letters"], ["import-products", "x"]):
         result = runner.invoke(app, [*command, "--config", str(shop_folder / "collector.toml")])
         assert result.exit_code == 2, command
         assert "a01.json: positions = (missing)" in result.output
         assert "products.json" in result.output
 
 
-def test_import_and_audit(shop_folder: Path) -> None:
+def test_import(shop_folder: Path) -> None:
     config, source = str(shop_folder / "collector.toml"), shop_folder / "off.tsv"
     source.write_text(TSV)
     result = runner.invoke(app, ["import-products", "--config", config, str(source)])
     assert result.exit_code == 0
     assert "off.tsv:3: code = '123': a GTIN has 8, 12, 13 or 14 digits, not 3" in result.output
     assert "1 products imported, 1 rows skipped" in result.output
-    result = runner.invoke(app, ["audit", "--config", config, "--json"])
-    assert json.loads(result.output) == {"sources": [], "set_aside": 0}
-    assert runner.invoke(app, ["audit", "--config", config]).exit_code == 0
 
 
 def test_a_file_of_no_known_kind_ends_with_2(shop_folder: Path) -> None:
@@ -58,3 +63,31 @@ def test_the_help_needs_nothing_heavy() -> None:
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=30,
                             env={"PYTHONPATH": ":".join(sys.path)})  # fmt: skip
     assert result.stdout.strip() == "set()"
+
+
+def test_the_audit_tells_node_by_node_and_ends_with_1_when_something_is_lost(shop_folder: Path) -> None:
+    setup = load_setup(shop_folder / "collector.toml")
+    database = Database(setup.database_url)
+    database.open()
+    held = give_up(seen(SourceAudit("n", "a"), 9, NOON, is_new=True, retained=False), [(7, 8)], [])
+    state = StoreState(sources={("n", "a"): held})
+    database.store(Facts(sources={("n", "a")}), state, [])
+    database.close()
+    config = ["--config", str(shop_folder / "collector.toml")]
+    told = CliRunner().invoke(audit_app, [*config, "--json", "--since", "1h"])
+    assert told.exit_code == 1
+    (node,) = json.loads(told.stdout)["nodes"]
+    assert (node["received"], node["lost"], node["missing"]) == (1, 2, 0)
+    assert CliRunner().invoke(audit_app, [*config, "--since", "1990-01-01"]).exit_code == 1
+    assert CliRunner().invoke(audit_app, [*config, "--since", "9999-01-01"]).exit_code == 0
+    assert CliRunner().invoke(audit_app, [*config, "--since", "yesterday"]).exit_code == 2
+    assert CliRunner().invoke(audit_app, ["--config", "nowhere.toml"]).exit_code == 2
+
+
+def test_dead_letters_are_shown_with_the_reason(shop_folder: Path) -> None:
+    database = Database(load_setup(shop_folder / "collector.toml").database_url)
+    database.open()
+    database.store(Facts(), StoreState(), [SetAside("a/topic", b"\xff{", "why it was set aside", NOON)])
+    database.close()
+    shown = CliRunner().invoke(app, ["dead-letters", "--config", str(shop_folder / "collector.toml"), "--json"])
+    assert json.loads(shown.stdout)["problem"] == "why it was set aside"

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shelf_collector.core.inbox import Happening, NodePresence, StockReport, claimed_source, decode, node_of
+from shelf_collector.core.inbox import Claim, Happening, NodePresence, StockReport, claim_of, decode, node_of
 from shelf_contracts.catalog import CATALOG
 from shelf_contracts.errors import MessageProblem
 from tests.collector.builders import STORE, Node, wire
@@ -93,10 +93,13 @@ def test_no_input_makes_it_fall(address: str, payload: bytes) -> None:
         assert not isinstance(decode(topic, payload, store=STORE), Happening)
 
 
-def test_claimed_source() -> None:
-    assert claimed_source(b'{"source": "x"}') == "x"
+def test_what_an_unusable_message_claims() -> None:
+    assert claim_of(b'{"source": "x"}') == Claim("x", "", None)
+    numbered = b'{"source": "x", "numbering": "a1", "sequence": "%020d"}'
+    assert claim_of(numbered % 7) == Claim("x", "a1", 7)
+    assert claim_of(numbered % 2**63) == Claim("x", "", None)
     for payload in (b"", b"{", b"[]", b'{"source": 3}', b"\xff"):
-        assert claimed_source(payload) is None
+        assert claim_of(payload) is None
 
 
 def test_node_of() -> None:

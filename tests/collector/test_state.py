@@ -25,7 +25,7 @@ def test_the_same_message_changes_the_state_once() -> None:
     state, message = StoreState(), Node().stock(count=3)
     assert state.apply(message, NOON) == "applied"
     assert state.apply(message, at(1)) == "duplicate"
-    audit = state.sources[message.message.source]
+    audit = state.sources[message.message.source, ""]
     assert (audit.applied, audit.duplicates, audit.lost) == (1, 1, 0)
 
 
@@ -54,7 +54,7 @@ def test_an_expired_message_is_counted_and_its_number_is_not_missed() -> None:
     late = node.event(now=at(1), expires=at(2))
     state.apply(node.event(now=at(3)), at(3))
     assert state.apply(late, at(3)) == "expired"
-    audit = state.sources[node.source]
+    audit = state.sources[node.source, ""]
     assert (audit.expired, audit.lost, state.counters.expired) == (1, 0, 1)
 
 
@@ -147,7 +147,7 @@ def test_order_and_repetition_do_not_matter(node: Node, data: st.DataObject) -> 
     for message in order:
         shuffled.apply(message, at(100))
     assert shuffled.slots == straight.slots
-    ours, theirs = shuffled.sources[node.source], straight.sources[node.source]
+    ours, theirs = shuffled.sources[node.source, ""], straight.sources[node.source, ""]
     assert (ours.first, ours.last, ours.gaps, ours.applied) == (theirs.first, theirs.last, (), theirs.applied)
     assert ours.duplicates == len(order) - len(node.sent)
 
@@ -161,3 +161,11 @@ def test_applying_everything_again_changes_nothing(node: Node) -> None:
     before = dict(state.slots)
     assert {state.apply(message, at(101)) for message in node.sent} == {"duplicate"}
     assert state.slots == before
+
+
+def test_within_a_numbering_the_number_says_what_is_newer_whatever_the_clocks_say() -> None:
+    state, node = StoreState(), Node(numbering="a1")
+    older, newer = node.stock(count=4, now=at(7200)), node.stock(count=3, now=at(3600))
+    state.apply(newer, at(0))
+    assert state.apply(older, at(1)) == "stale"
+    assert state.slots["a01", "s1-01"].stock.count == 3

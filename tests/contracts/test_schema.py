@@ -11,7 +11,7 @@ import jsonschema
 import pytest
 
 from shelf_contracts.catalog import BY_NAME, CATALOG
-from shelf_contracts.envelope import decode_plain, decode_slot_message
+from shelf_contracts.envelope import decode_numbered, decode_plain
 from shelf_contracts.examples import EXAMPLES
 from shelf_contracts.messages import Message
 from shelf_contracts.schema import REGENERATE, asyncapi, documents, drifted_documents, json_schema, payload_of
@@ -77,7 +77,7 @@ def test_every_example_in_the_asyncapi_document_goes_through_the_real_reader() -
             if issubclass(model, Message):
                 decode_plain("t", payload, model)
             else:
-                decode_slot_message("t", payload)
+                decode_numbered("t", payload)
             read += 1
     assert read >= len(EXAMPLES)
 
@@ -92,7 +92,7 @@ def test_every_example_on_the_topics_page_is_json_of_a_known_topic() -> None:
         if issubclass(address.row.message, Message):
             decode_plain("t", payload, address.row.message)
         else:
-            decode_slot_message("t", payload)
+            decode_numbered("t", payload)
 
 
 def test_every_reference_in_the_asyncapi_document_leads_somewhere() -> None:

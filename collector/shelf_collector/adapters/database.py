@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeVar
@@ -17,17 +17,19 @@ from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.exc import SQLAlchemyError
 
 from shelf_collector.adapters import tables
-from shelf_collector.core.audit import SourceAudit
-from shelf_collector.core.inbox import SlotMessage, StockReport
+from shelf_collector.adapters.clock import SystemClock
+from shelf_collector.core.audit import Gap, SourceAudit
+from shelf_collector.core.inbox import NodeOccurrence, Numbered, StockReport
 from shelf_collector.core.memory import AlertChange, Facts, FreshMessage
 from shelf_collector.core.state import CameraState, NodeState, SlotState, StoreState
-from shelf_collector.ports import SetAside, StorageProblem
-from shelf_contracts.messages import Alert, CameraStatus, NodeInfo, SlotEvent, StockLevel, iso_time
+from shelf_collector.ports import Clock, SetAside, StorageProblem
+from shelf_contracts.messages import Alert, CameraStatus, NodeEvent, NodeInfo, SlotEvent, StockLevel, iso_time
 from shelf_contracts.products import Product
 
 T = TypeVar("T")
 
 MOST_SET_ASIDE = 1000
+_NO_SLOT_EVENTS = ("stock", "overflow", "gone")
 _LOCK_WAIT_S = 5
 _BATCH = 500
 
@@ -46,8 +48,9 @@ class StoredEvent:
 class Database:
     """Opens, migrates, reads and writes. Writing is for one thread; reading is for any."""
 
-    def __init__(self, url: str, history_days: int = 90) -> None:
+    def __init__(self, url: str, history_days: int = 90, clock: Clock | None = None) -> None:
         self._history_days = history_days
+        self._clock = clock or SystemClock()
         self._engine = _engine(url)
 
     def open(self) -> None:
@@ -66,7 +69,7 @@ class Database:
 
     # -- the writer's side ---------------------------------------------------------------------------------------
 
-    def known(self, messages: Sequence[SlotMessage]) -> set[tuple[str, str]]:
+    def known(self, messages: Sequence[Numbered]) -> set[tuple[str, str]]:
         """Which (source, id) of these are stored already."""
         table = tables.messages
         found: set[tuple[str, str]] = set()
@@ -90,7 +93,7 @@ class Database:
                 tables.slot_state,
                 [_slot_row(state.slots[key]) for key in facts.slots if key in state.slots],
             )
-            self._put(connection, tables.sources, [_source_row(state.sources[name]) for name in facts.sources])
+            self._store_audits(connection, [state.sources[key] for key in facts.sources if key in state.sources])
             self._put(connection, tables.nodes, [_node_row(state.nodes[name]) for name in facts.nodes])
             self._put(connection, tables.cameras, [_camera_row(state.cameras[key]) for key in facts.cameras])
             self._store_alerts(connection, facts.alerts)
@@ -104,6 +107,7 @@ class Database:
         with self._errors_named(), self._engine.begin() as connection:
             gone = connection.execute(sa.delete(table).where(table.c.received_at < before)).rowcount
             connection.execute(sa.delete(tables.alerts).where(tables.alerts.c.at < before))
+            connection.execute(sa.delete(tables.audit_periods).where(tables.audit_periods.c.begin < before))
         return gone
 
     def load_state(self, now: datetime) -> StoreState:
@@ -114,9 +118,10 @@ class Database:
                 state.slots[row.bay, row.slot] = SlotState(
                     bay=row.bay, slot=row.slot, source=row.source, node=row.node, sequence=row.sequence,
                     stock=StockLevel.model_validate(row.stock), as_of=_moment(row.as_of),
+                    numbering=row.numbering,
                 )  # fmt: skip
             for row in connection.execute(sa.select(tables.sources)):
-                state.sources[row.source] = _source(row)
+                state.sources[row.source, row.numbering] = _source(row)
             for row in connection.execute(sa.select(tables.nodes)):
                 info = NodeInfo.model_validate(row.info) if row.info else None
                 state.nodes[row.node] = NodeState(
@@ -136,7 +141,7 @@ class Database:
     def events(self, *, before_row: int | None, limit: int, bay: str | None, slot: str | None) -> list[StoredEvent]:
         """The newest events (no stock levels), newest first, before a row when given."""
         table = tables.messages
-        query = sa.select(table).where(table.c.kind != "stock").order_by(table.c.row.desc()).limit(limit)
+        query = sa.select(table).where(table.c.kind.not_in(_NO_SLOT_EVENTS)).order_by(table.c.row.desc()).limit(limit)
         if before_row is not None:
             query = query.where(table.c.row < before_row)
         if bay is not None:
@@ -169,8 +174,28 @@ class Database:
 
     def audits(self) -> list[SourceAudit]:
         with self._errors_named(), self._engine.connect() as connection:
-            query = sa.select(tables.sources).order_by(tables.sources.c.source)
+            query = sa.select(tables.sources).order_by(tables.sources.c.source, tables.sources.c.numbering)
             return [_source(row) for row in connection.execute(query)]
+
+    def audit_since(self, since: datetime) -> dict[str, dict[str, int]]:
+        """By source, how the figures grew since then, to ten minutes: received, duplicates, missed, healed, ..."""
+        table = tables.audit_periods
+        names = [column.name for column in table.columns if column.name not in ("source", "begin")]
+        query = (
+            sa.select(table.c.source, *(sa.func.sum(table.c[name]).label(name) for name in names))
+            .where(table.c.begin >= period_of(since))
+            .group_by(table.c.source)
+            .order_by(table.c.source)
+        )
+        with self._errors_named(), self._engine.connect() as connection:
+            return {row.source: {name: int(getattr(row, name)) for name in names} for row in connection.execute(query)}
+
+    def dead_letters(self, limit: int) -> list[SetAside]:
+        """The newest messages that could not be used, newest first."""
+        table = tables.set_aside
+        with self._errors_named(), self._engine.connect() as connection:
+            query = sa.select(table).order_by(table.c.row.desc()).limit(limit)
+            return [SetAside(row.topic, row.payload, row.problem, _moment(row.at)) for row in connection.execute(query)]
 
     def set_aside_count(self) -> int:
         with self._errors_named(), self._engine.connect() as connection:
@@ -234,6 +259,23 @@ class Database:
                 connection.execute(sa.delete(table).where(*(key == row[key.name] for key in keys)))
             connection.execute(sa.insert(table), part)
 
+    def _store_audits(self, connection: Connection, audits: Sequence[SourceAudit]) -> None:
+        """Write the audits, and add what they grew by to the figures of this stretch of time."""
+        table, periods = tables.sources, tables.audit_periods
+        for audit in audits:
+            held = connection.execute(
+                sa.select(table).where(table.c.source == audit.source, table.c.numbering == audit.numbering)
+            ).one_or_none()
+            before = _source(held) if held is not None else SourceAudit(audit.source, audit.numbering)
+            grown = {name: value - _figures(before)[name] for name, value in _figures(audit).items()}
+            if any(grown.values()):
+                begin = period_of(self._clock.now())
+                here = (periods.c.source == audit.source, periods.c.begin == begin)
+                added = {name: periods.c[name] + value for name, value in grown.items()}
+                if not connection.execute(sa.update(periods).where(*here).values(**added)).rowcount:
+                    connection.execute(sa.insert(periods), {"source": audit.source, "begin": begin, **grown})
+        self._put(connection, table, [_source_row(audit) for audit in audits])
+
     def _store_alerts(self, connection: Connection, changes: Sequence[AlertChange]) -> None:
         for change in changes:
             content = _json(change.alert) if change.alert else None
@@ -279,7 +321,8 @@ def _engine(url: str) -> Engine:
     def _prepare(connection: Any, _record: Any) -> None:
         cursor = connection.cursor()
         cursor.execute("PRAGMA journal_mode=WAL")
-        cursor.execute("PRAGMA synchronous=NORMAL")
+        # Nodes forget what we acknowledge: it must survive a power cut, not only a crash.
+        cursor.execute("PRAGMA synchronous=FULL")
         cursor.close()
 
     return engine
@@ -293,8 +336,8 @@ def _message_row(fresh: FreshMessage) -> dict[str, Any]:
         "sequence": envelope.sequence_number,
         "kind": "stock" if isinstance(message, StockReport) else message.message.data.action,
         "outcome": fresh.outcome,
-        "bay": message.bay,
-        "slot": message.slot,
+        "bay": "" if isinstance(message, NodeOccurrence) else message.bay,
+        "slot": "" if isinstance(message, NodeOccurrence) else message.slot,
         "time": iso_time(envelope.time),
         "received_at": iso_time(fresh.received_at),
         "data": _json(envelope.data),
@@ -310,30 +353,43 @@ def _slot_row(held: SlotState) -> dict[str, Any]:
         "sequence": held.sequence,
         "as_of": iso_time(held.as_of),
         "stock": _json(held.stock),
+        "numbering": held.numbering,
+    }
+
+
+def period_of(moment: datetime) -> str:
+    """The stretch of ten minutes that a moment lies in, by its beginning."""
+    return iso_time(moment.replace(minute=moment.minute // 10 * 10, second=0, microsecond=0))
+
+
+def _figures(audit: SourceAudit) -> dict[str, int]:
+    """What is counted by stretches of time. ``gaps`` and ``lost`` fall when something comes after all."""
+    return {
+        "received": audit.applied + audit.duplicates + audit.set_aside,
+        "duplicates": audit.duplicates,
+        "missed": audit.missing + audit.healed + audit.superseded + audit.given_up,
+        "healed": audit.healed,
+        "superseded": audit.superseded,
+        "lost": audit.lost,
+        "set_aside": audit.set_aside,
     }
 
 
 def _source_row(audit: SourceAudit) -> dict[str, Any]:
-    return {
-        "source": audit.source,
-        "first": audit.first,
-        "last": audit.last,
-        "gaps": [list(gap) for gap in audit.gaps],
-        "applied": audit.applied,
-        "duplicates": audit.duplicates,
-        "expired": audit.expired,
-        "set_aside": audit.set_aside,
-        "lost_earlier": audit.lost_earlier,
-        "numberings": audit.numberings,
-    }
+    row = {field.name: getattr(audit, field.name) for field in fields(audit)}
+    row["gaps"] = [[gap.first, gap.last, iso_time(gap.since)] for gap in audit.gaps]
+    row["lost_ranges"] = [list(one) for one in audit.lost_ranges]
+    return row
 
 
 def _source(row: Any) -> SourceAudit:
-    return SourceAudit(
-        source=row.source, first=row.first, last=row.last, gaps=tuple((first, last) for first, last in row.gaps),
-        applied=row.applied, duplicates=row.duplicates, expired=row.expired, set_aside=row.set_aside,
-        lost_earlier=row.lost_earlier, numberings=row.numberings,
-    )  # fmt: skip
+    content = {field.name: getattr(row, field.name) for field in fields(SourceAudit)}
+    # Version 0.1.0 did not say since when.
+    content["gaps"] = tuple(
+        Gap(one[0], one[1], _moment(one[2]) if len(one) > 2 else datetime.now(UTC)) for one in row.gaps
+    )
+    content["lost_ranges"] = tuple((first, last) for first, last in row.lost_ranges)
+    return SourceAudit(**content)
 
 
 def _node_row(node: NodeState) -> dict[str, Any]:
@@ -350,7 +406,7 @@ def _camera_row(camera: CameraState) -> dict[str, Any]:
     return {"node": camera.node, "camera": camera.camera, "status": _json(camera.status)}
 
 
-def _json(model: SlotEvent | StockLevel | NodeInfo | CameraStatus | Alert | Product) -> Any:
+def _json(model: SlotEvent | StockLevel | NodeEvent | NodeInfo | CameraStatus | Alert | Product) -> Any:
     return model.model_dump(mode="json")
 
 

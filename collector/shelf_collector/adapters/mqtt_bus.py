@@ -7,10 +7,10 @@ import threading
 import uuid
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Literal
 
-from shelf_collector.ports import Delivery
+from shelf_collector.ports import Clock, Delivery
 from shelf_contracts import envelope, topics
 from shelf_contracts.catalog import BY_NAME
 from shelf_contracts.messages import Status
@@ -19,28 +19,30 @@ from shelf_mqtt.session import BrokerAddress, MqttSession, Received, Will
 log = logging.getLogger(__name__)
 
 CLIENT_ID = "collector"
-READ = ("slot_stock", "slot_event", "node_status", "node_info", "node_health", "camera_status")
-"""The catalog rows we read: five of them with QoS 1, which keeps within NATS' six for large windows."""
+READ = ("slot_stock", "slot_event", "node_status", "node_info", "node_health", "node_event", "camera_status")
+"""The catalog rows we read; NATS allows 16 with QoS 1 a session."""
 
 
 class MqttBus:
     """The collector's end of the broker.
 
-    Everything the collector publishes is retained state, so what waits for the network is a table of topic and newest
+    All but the requests to send again is retained state, so what waits for the network is a table of topic and newest
     payload, bounded by the number of topics; after a reconnect all of it is sent again.
 
     Args:
+        clock: says when a message came.
         deliver: called with each message on the network's thread; may wait a little to slow the broker down.
         solved_alerts: alert ids whose topics must be empty, asked for at every connect.
     """
 
     def __init__(
         self, address: BrokerAddress, store: str, deliver: Callable[[Delivery], None],
-        solved_alerts: Callable[[], Iterable[str]],
+        solved_alerts: Callable[[], Iterable[str]], clock: Clock,
     ) -> None:  # fmt: skip
         self._store = store
         self._deliver = deliver
         self._solved_alerts = solved_alerts
+        self._clock = clock
         self._session_id = str(uuid.uuid4())
         self._status_topic = topics.build("collector_status", store=store)
         self._lock = threading.Lock()
@@ -62,7 +64,7 @@ class MqttBus:
 
     def stop(self, timeout_s: float = 4.0) -> None:
         """Say goodbye and disconnect."""
-        self._session.publish(self._status_topic, self._status("offline", datetime.now(UTC)), retain=True)
+        self._session.publish(self._status_topic, self._status("offline", self._clock.now()), retain=True)
         self._session.flush(timeout_s / 2)
         self._session.stop(timeout_s / 2)
 
@@ -86,8 +88,12 @@ class MqttBus:
             self._waiting.move_to_end(topic)
         self._send_waiting()
 
+    def send(self, topic: str, payload: bytes) -> bool:
+        row = topics.parse(topic).row
+        return self._session.publish(topic, payload, qos=row.qos, retain=False, expiry_s=row.expiry_s)
+
     def _connected(self) -> None:
-        self._session.publish(self._status_topic, self._status("online", datetime.now(UTC)), retain=True)
+        self._session.publish(self._status_topic, self._status("online", self._clock.now()), retain=True)
         with self._lock:
             for alert in self._solved_alerts():
                 self._newest.setdefault(topics.build("alert_state", store=self._store, alert=alert), b"")
@@ -118,7 +124,7 @@ class MqttBus:
                 received.topic,
                 received.payload,
                 received.retained,
-                datetime.fromtimestamp(received.received_at_s, UTC),
+                self._clock.now(),
                 received,
             )
         )

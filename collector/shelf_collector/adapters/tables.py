@@ -50,12 +50,14 @@ slot_state = Table(
     Column("sequence", BigInteger, nullable=False),
     Column("as_of", String(24), nullable=False),
     Column("stock", JSON, nullable=False),
+    Column("numbering", String(32), nullable=False, server_default=""),
 )
 
 sources = Table(
     "sources",
     metadata,
     Column("source", String(256), primary_key=True),
+    Column("numbering", String(32), primary_key=True),
     Column("first", BigInteger),
     Column("last", BigInteger),
     Column("gaps", JSON, nullable=False),
@@ -63,8 +65,27 @@ sources = Table(
     Column("duplicates", BigInteger, nullable=False),
     Column("expired", BigInteger, nullable=False),
     Column("set_aside", BigInteger, nullable=False),
+    Column("healed", BigInteger, nullable=False),
+    Column("superseded", BigInteger, nullable=False),
+    Column("given_up", BigInteger, nullable=False),
+    Column("refused", BigInteger, nullable=False),
+    Column("lost_ranges", JSON, nullable=False),
     Column("lost_earlier", BigInteger, nullable=False),
     Column("numberings", BigInteger, nullable=False),
+)
+
+audit_periods = Table(
+    "audit_periods",
+    metadata,
+    Column("source", String(256), primary_key=True),
+    Column("begin", String(24), primary_key=True),
+    Column("received", BigInteger, nullable=False),
+    Column("duplicates", BigInteger, nullable=False),
+    Column("missed", BigInteger, nullable=False),
+    Column("healed", BigInteger, nullable=False),
+    Column("superseded", BigInteger, nullable=False),
+    Column("lost", BigInteger, nullable=False),
+    Column("set_aside", BigInteger, nullable=False),
 )
 
 nodes = Table(

@@ -6,9 +6,12 @@ import json
 from dataclasses import dataclass
 
 from shelf_contracts import envelope, topics
-from shelf_contracts.envelope import SlotHappening, StockLevelEvent
+from shelf_contracts.envelope import NodeHappening, SlotHappening, StockLevelEvent
 from shelf_contracts.errors import MessageProblem, Problem, TopicProblem, shown
-from shelf_contracts.messages import CameraStatus, NodeHealth, NodeInfo, Status
+from shelf_contracts.messages import LARGEST_SEQUENCE, CameraStatus, NodeHealth, NodeInfo, Status
+
+_LONGEST_NUMBERING = 32
+_DIGITS = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +33,15 @@ class Happening:
     slot: str
     node: str
     message: SlotHappening
+    retained: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class NodeOccurrence:
+    """What an outbox gave up."""
+
+    node: str
+    message: NodeHappening
     retained: bool = False
 
 
@@ -59,7 +71,9 @@ class CameraPresence:
 
 
 SlotMessage = StockReport | Happening
-Inbound = SlotMessage | NodePresence | NodeBirth | NodeBeat | CameraPresence
+Numbered = SlotMessage | NodeOccurrence
+"""What takes a number of its source's sequence."""
+Inbound = Numbered | NodePresence | NodeBirth | NodeBeat | CameraPresence
 
 
 def decode(topic: str, payload: bytes, *, store: str, retained: bool = False) -> Inbound | None:
@@ -82,6 +96,8 @@ def decode(topic: str, payload: bytes, *, store: str, retained: bool = False) ->
     match row.name:
         case "slot_stock" | "slot_event":
             return _slot_message(topic, payload, ids, retained)
+        case "node_event":
+            return _node_occurrence(topic, payload, ids, retained)
         case "node_status":
             return NodePresence(ids["node"], envelope.decode_plain(topic, payload, Status))
         case "node_info":
@@ -104,14 +120,45 @@ def node_of(source: str, store: str) -> str | None:
     return source.removeprefix(prefix) if source.startswith(prefix) and source != prefix else None
 
 
-def claimed_source(payload: bytes) -> str | None:
-    """The ``source`` that an unusable message claims; None when it cannot be told."""
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """Who an unusable message says it is of, and its number; None where it cannot be told."""
+
+    source: str
+    numbering: str
+    sequence: int | None
+
+
+def claim_of(payload: bytes) -> Claim | None:
+    """What can be told of a message that cannot be used."""
     try:
         content = json.loads(payload)
     except (ValueError, RecursionError):
         return None
     source = content.get("source") if isinstance(content, dict) else None
-    return source if isinstance(source, str) else None
+    if not isinstance(source, str):
+        return None
+    numbering, sequence = content.get("numbering", ""), content.get("sequence")
+    is_named = isinstance(numbering, str) and len(numbering) <= _LONGEST_NUMBERING
+    is_number = isinstance(sequence, str) and sequence.isascii() and sequence.isdigit() and len(sequence) == _DIGITS
+    if not (is_named and is_number and int(sequence) <= LARGEST_SEQUENCE):
+        return Claim(source, "", None)
+    return Claim(source, numbering, int(sequence))
+
+
+def _node_occurrence(topic: str, payload: bytes, ids: dict[str, str], retained: bool) -> NodeOccurrence:
+    message = envelope.decode_numbered(topic, payload)
+    if not isinstance(message, NodeHappening):
+        raise MessageProblem(topic, [Problem("type", shown(message.type), "does not belong on this topic")])
+    expected = envelope.node_source(ids["store"], ids["node"])
+    wrong = []
+    if message.source != expected:
+        wrong.append(Problem("source", shown(message.source), f"must be {expected!r}, as the topic says"))
+    if message.data.action != ids["kind"]:
+        wrong.append(Problem("data.action", shown(message.data.action), f"must be {ids['kind']!r}, as the topic says"))
+    if wrong:
+        raise MessageProblem(topic, wrong)
+    return NodeOccurrence(ids["node"], message, retained)
 
 
 def _slot_message(topic: str, payload: bytes, ids: dict[str, str], retained: bool) -> SlotMessage:

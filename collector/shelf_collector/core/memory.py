@@ -14,12 +14,13 @@ from shelf_collector.core.inbox import (
     Happening,
     Inbound,
     NodeBeat,
+    NodeOccurrence,
     NodePresence,
-    SlotMessage,
+    Numbered,
     StockReport,
 )
 from shelf_collector.core.plan import StorePlan
-from shelf_collector.core.state import Outcome, SlotKey, SlotReading, StoreState
+from shelf_collector.core.state import Outcome, SlotKey, SlotReading, SourceKey, StoreState
 from shelf_contracts.messages import Alert, BayState, DisplayContent
 
 LATE_S = 30.0
@@ -43,7 +44,7 @@ class AlertChange:
 class FreshMessage:
     """A message met for the first time, and what became of it: the history keeps these."""
 
-    message: SlotMessage
+    message: Numbered
     outcome: Outcome
     received_at: datetime
 
@@ -56,7 +57,7 @@ class Facts:
     slots: set[SlotKey] = field(default_factory=set)
     nodes: set[str] = field(default_factory=set)
     cameras: set[SlotKey] = field(default_factory=set)
-    sources: set[str] = field(default_factory=set)
+    sources: set[SourceKey] = field(default_factory=set)
     alerts: list[AlertChange] = field(default_factory=list)
     displays: list[DisplayContent] = field(default_factory=list)
     bays: dict[str, BayState] = field(default_factory=dict)
@@ -100,8 +101,10 @@ class StoreMemory:
     def take(self, message: Inbound, now: datetime, facts: Facts, *, known: bool = False) -> Outcome:
         """Fold one message in and add what comes of it to ``facts``."""
         outcome = self.state.apply(message, now, known=known)
-        if isinstance(message, StockReport | Happening):
-            facts.sources.add(message.message.source)
+        if isinstance(message, StockReport | Happening | NodeOccurrence):
+            facts.sources.add((message.message.source, message.message.numbering))
+            if isinstance(message, NodeOccurrence):
+                facts.sources.add((message.message.source, message.message.data.numbering))
             if outcome != "duplicate":
                 facts.fresh.append(FreshMessage(message, outcome, now))
         if outcome != "applied":
@@ -113,6 +116,8 @@ class StoreMemory:
                 self._update_bay(bay, now, facts)
             case Happening():
                 self._happening(message, now, facts)
+            case NodeOccurrence():
+                pass  # it concerns the audit only
             case NodeBeat(node):
                 facts.beats.add(node)
                 self._update_presence(now, facts)

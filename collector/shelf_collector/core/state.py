@@ -11,11 +11,14 @@ from shelf_collector.core import audit
 from shelf_collector.core.audit import SourceAudit
 from shelf_collector.core.inbox import (
     CameraPresence,
+    Claim,
     Happening,
     Inbound,
     NodeBeat,
     NodeBirth,
+    NodeOccurrence,
     NodePresence,
+    Numbered,
     SlotMessage,
     StockReport,
 )
@@ -25,8 +28,13 @@ HEARTBEAT_S = 5.0
 MISSED_HEARTBEATS = 3
 _MOST_RECENT_IDS = 20_000
 
+_MOST_SOURCES = 10_000
+
 SlotKey = tuple[str, str]
 """Bay and slot."""
+
+SourceKey = tuple[str, str]
+"""A source and the name of its numbering."""
 
 Outcome = Literal["applied", "duplicate", "expired", "stale", "ignored"]
 
@@ -42,6 +50,7 @@ class SlotState:
     sequence: int
     stock: StockLevel
     as_of: datetime
+    numbering: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +118,7 @@ class StoreState:
     slots: dict[SlotKey, SlotState] = field(default_factory=dict)
     nodes: dict[str, NodeState] = field(default_factory=dict)
     cameras: dict[SlotKey, CameraState] = field(default_factory=dict)
-    sources: dict[str, SourceAudit] = field(default_factory=dict)
+    sources: dict[SourceKey, SourceAudit] = field(default_factory=dict)
     counters: Counters = field(default_factory=Counters)
     _recent_ids: OrderedDict[tuple[str, str], None] = field(default_factory=OrderedDict)
 
@@ -124,6 +133,8 @@ class StoreState:
         match message:
             case StockReport() | Happening():
                 return self._apply_slot_message(message, now, known)
+            case NodeOccurrence():
+                return self._apply_occurrence(message, now, known)
             case NodePresence():
                 return self._apply_presence(message, now)
             case NodeBirth(node, info):
@@ -160,30 +171,62 @@ class StoreState:
         """The slots whose held stock level came from the node."""
         return [key for key, held in self.slots.items() if held.node == node]
 
-    def count_set_aside(self, source: str) -> bool:
-        """Count a message that could not be read, if its source is one we know; says whether it is."""
-        held = self.sources.get(source)
-        if held is None:
-            return False
-        self.sources[source] = replace(held, set_aside=held.set_aside + 1)
-        return True
+    def count_set_aside(self, claim: Claim, now: datetime) -> SourceKey | None:
+        """Count a message that could not be used; its number is not asked for again. None: of no known source."""
+        key = claim.source, claim.numbering
+        held = self.sources.get(key)
+        if claim.sequence is None:
+            if held is None:
+                return None
+            self.sources[key] = replace(held, set_aside=held.set_aside + 1)
+            return key
+        if held is None and len(self.sources) >= _MOST_SOURCES:
+            return None
+        self.sources[key] = audit.unreadable(held or SourceAudit(*key), claim.sequence, now)
+        return key
 
-    def _apply_slot_message(self, message: SlotMessage, now: datetime, known: bool) -> Outcome:
+    def abandon_gaps(self, before: datetime) -> list[SourceKey]:
+        """What has been missing since before that moment is lost. Returns the numberings it concerns."""
+        changed = []
+        for key, held in self.sources.items():
+            after = audit.abandon(held, before)
+            if after is not held:
+                self.sources[key] = after
+                changed.append(key)
+        return changed
+
+    def _take_number(self, message: Numbered, now: datetime, known: bool) -> bool:
+        """Note the message's number; True when it is new."""
         event = message.message
         identity = (event.source, event.id)
         is_new = not known and identity not in self._recent_ids
         self._remember(identity)
-        held_audit = self.sources.get(event.source) or SourceAudit(event.source)
-        self.sources[event.source] = audit.seen(
-            held_audit, event.sequence_number, is_new=is_new, retained=message.retained
+        key = event.source, event.numbering
+        held = self.sources.get(key) or SourceAudit(*key)
+        self.sources[key] = audit.seen(held, event.sequence_number, now, is_new=is_new, retained=message.retained)
+        return is_new
+
+    def _apply_occurrence(self, message: NodeOccurrence, now: datetime, known: bool) -> Outcome:
+        if not self._take_number(message, now, known):
+            return "duplicate"
+        data = message.message.data
+        key = message.message.source, data.numbering
+        held = audit.give_up(
+            self.sources.get(key) or SourceAudit(*key),
+            [(one.first, one.last) for one in data.lost],
+            [(one.first, one.last) for one in data.superseded],
         )
-        if not is_new:
+        self.sources[key] = replace(held, refused=held.refused + data.refused)
+        return "applied"
+
+    def _apply_slot_message(self, message: SlotMessage, now: datetime, known: bool) -> Outcome:
+        event = message.message
+        if not self._take_number(message, now, known):
             return "duplicate"
         if event.expirytime is not None and event.expirytime < now:
             self.counters.expired += 1
-            self.sources[event.source] = replace(
-                self.sources[event.source], expired=self.sources[event.source].expired + 1
-            )
+            key = event.source, event.numbering
+            self.sources[key] = replace(self.sources[key], expired=self.sources[key].expired + 1)
             return "expired"
         return self._hold_stock(message, now) if isinstance(message, StockReport) else "applied"
 
@@ -192,12 +235,13 @@ class StoreState:
         # A node whose clock runs ahead must not shut out every later, honest report.
         as_of = min(event.data.observed_at, now)
         held = self.slots.get((message.bay, message.slot))
-        if held is not None and (held.as_of, held.sequence) > (as_of, event.sequence_number):
+        if held is not None and _is_newer(held, event.source, event.numbering, event.sequence_number, as_of):
             self.counters.stale += 1
             return "stale"
         self.slots[message.bay, message.slot] = SlotState(
-            message.bay, message.slot, event.source, message.node, event.sequence_number, event.data, as_of
-        )
+            message.bay, message.slot, event.source, message.node, event.sequence_number, event.data, as_of,
+            event.numbering,
+        )  # fmt: skip
         return "applied"
 
     def _apply_presence(self, message: NodePresence, now: datetime) -> Outcome:
@@ -225,3 +269,10 @@ class StoreState:
         self._recent_ids[identity] = None
         if len(self._recent_ids) > _MOST_RECENT_IDS:
             self._recent_ids.popitem(last=False)
+
+
+def _is_newer(held: SlotState, source: str, numbering: str, sequence: int, as_of: datetime) -> bool:
+    """Whether the held stock level is newer: by number within a numbering, else by the time of observation."""
+    if numbering and (held.source, held.numbering) == (source, numbering):
+        return held.sequence > sequence
+    return (held.as_of, held.sequence) > (as_of, sequence)

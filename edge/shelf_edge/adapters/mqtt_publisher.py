@@ -1,32 +1,60 @@
-"""From the outbox to the broker: in order, as fast as it acknowledges, again after every reconnect."""
+"""From the outbox to the broker, in order, until the collector says that it has it."""
 
 from __future__ import annotations
 
 import logging
 import threading
+from collections import deque
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Literal
 
 from pydantic import BaseModel
 
 from shelf_contracts import topics
 from shelf_contracts.catalog import BY_NAME
-from shelf_contracts.envelope import CONTENT_TYPE, encode
-from shelf_contracts.messages import Status
+from shelf_contracts.envelope import CONTENT_TYPE, decode_plain, encode
+from shelf_contracts.errors import ContractError
+from shelf_contracts.messages import Acknowledgement, ResendArguments, ResendCommand, Status
 from shelf_edge.core.reporting import moment
-from shelf_edge.ports import Clock, Outbox
+from shelf_edge.ports import Clock, GivenUp, NumberRange, Outbox, OutboxEntry, OutboxFull
 from shelf_mqtt.address import BrokerAddress, Will
-from shelf_mqtt.session import MqttSession
+from shelf_mqtt.session import MqttSession, Received
 
 log = logging.getLogger(__name__)
 
+READ = ("node_ack", "node_resend", "collector_status")
+
 _BATCH = 100
-_IDLE_S = 1.0
+_IDLE_S = 0.5
 _FLUSH_S = 4.0
+_SHORTEST_SILENCE_S = 3.0
+_LONGEST_SILENCE_S = 60.0
+_MOST_ASKED = 500
+_ANSWERED_FOR_S = 30.0
+
+
+@dataclass(frozen=True)
+class PublisherCounters:
+    """What the publisher did.
+
+    Attributes:
+        acknowledged: entries the collector acknowledged. resent: entries sent again because it asked.
+        repeated: times everything unacknowledged was sent again because it kept silent.
+    """
+
+    acknowledged: int = 0
+    resent: int = 0
+    repeated: int = 0
 
 
 class MqttPublisher:
     """Owns the node's MQTT session.
+
+    A broker's acknowledgement only makes room for the next message. An entry leaves the outbox when the collector has
+    acknowledged its number (``node_ack``); until then it is sent again after each reconnect, when the collector asks
+    for it (``node_resend``), and when a collector that is online does not acknowledge anything for 3 s (doubling up to
+    60 s while nothing comes).
 
     Args:
         address, store, node: where to, and who says it.
@@ -54,18 +82,38 @@ class MqttPublisher:
         self._wake = threading.Event()
         self._stopping = False
         self._restart = threading.Event()
+        self._lock = threading.Lock()
+        self._came: dict[tuple[str, int], Acknowledgement] = {}
+        self._asked: deque[tuple[str, NumberRange]] = deque(maxlen=_MOST_ASKED)
+        self._answered: dict[tuple[str, NumberRange], float] = {}
+        self._collector = ""
+        self._cursor = 0
+        self._progress_s = clock.monotonic_s()
+        self._silence_s = _SHORTEST_SILENCE_S
+        self.counters = PublisherCounters()
         self._thread = threading.Thread(target=self._run, name="publish", daemon=True)
+        self._topics = {
+            topics.build("node_ack", store=store, node=node): self._acknowledgement_came,
+            topics.build("node_resend", store=store, node=node): self._resend_came,
+            topics.build("collector_status", store=store): self._collector_status_came,
+        }
         status_topic = topics.build("node_status", store=store, node=node)
         self._session = MqttSession(
             address,
             client_id=f"node-{store}-{node}",
             will=Will(status_topic, self._status("offline", timed=False)),
+            subscriptions=[(topic, 1) for topic in self._topics],
+            on_message=self._message_came,
             on_connected=self._connected,
         )
 
     def start(self) -> None:
         self._session.start()
         self._thread.start()
+
+    @property
+    def is_connected(self) -> bool:
+        return self._session.is_connected
 
     def wake(self) -> None:
         """There is something new in the outbox."""
@@ -82,12 +130,24 @@ class MqttPublisher:
             expiry_s=row.expiry_s,
         )
 
+    def say_health(self, message: BaseModel) -> None:
+        """Publish a health message, or keep it for a while when nobody hears it."""
+        if not self.say("node_health", message, node=self._node):
+            self._outbox.append_health(topics.build("node_health", store=self._store, node=self._node), encode(message))
+
     def stop(self) -> None:
-        """Flush the outbox for a few seconds, say offline, disconnect; returns within 8 s."""
+        """Hand what waits to the broker for a few seconds, say offline, disconnect; returns within 8 s.
+
+        What the collector has not acknowledged by then is on disk, and is sent again at the next start.
+        """
         deadline_s = self._clock.monotonic_s() + _FLUSH_S
-        while self._session.is_connected and self._outbox.depth() and self._clock.monotonic_s() < deadline_s:
+        while self._session.is_connected and self._clock.monotonic_s() < deadline_s:
+            if self._cursor >= self._outbox.last_sequence or not self._outbox.pending(self._cursor, 1):
+                break
             self._wake.set()
             threading.Event().wait(0.02)
+        if self._session.is_connected:
+            self._session.flush(max(0.1, deadline_s - self._clock.monotonic_s()))
         self._stopping = True
         self._wake.set()
         if self._thread.is_alive():
@@ -98,54 +158,166 @@ class MqttPublisher:
             self._session.flush(1.0)
         self._session.stop(2.0)
 
+    # -- on the session's threads --------------------------------------------------------------------------------
+
     def _connected(self) -> None:
         status = topics.build("node_status", store=self._store, node=self._node)
         self._session.publish(status, self._status("online", timed=True), qos=1, retain=True)
         self._on_birth()
+        for topic, payload in self._outbox.take_health():
+            self._session.publish(topic, payload, qos=0, expiry_s=BY_NAME["node_health"].expiry_s)
         self._restart.set()
         self._wake.set()
+
+    def _message_came(self, received: Received) -> None:
+        handler = self._topics.get(received.topic)
+        if handler is None or not received.payload:
+            return
+        try:
+            handler(received)
+        except ContractError as error:
+            log.warning("set aside: %s", error)
+        self._wake.set()
+
+    def _acknowledgement_came(self, received: Received) -> None:
+        message = decode_plain(received.topic, received.payload, Acknowledgement)
+        with self._lock:
+            # Cumulative: of one beginning only the farthest counts.
+            held = self._came.get((message.numbering, message.first))
+            if held is None or held.through < message.through:
+                self._came[message.numbering, message.first] = message
+            while len(self._came) > _MOST_ASKED:
+                self._came.pop(next(iter(self._came)))
+
+    def _resend_came(self, received: Received) -> None:
+        arguments: ResendArguments = decode_plain(received.topic, received.payload, ResendCommand).args
+        with self._lock:
+            known = set(self._asked)
+            for one in arguments.ranges:
+                asked = (arguments.numbering, (one.first, one.last))
+                if asked not in known:
+                    self._asked.append(asked)
+
+    def _collector_status_came(self, received: Received) -> None:
+        message = decode_plain(received.topic, received.payload, Status)
+        session = message.session if message.state != "offline" else ""
+        if message.state == "offline" and message.session != self._collector:
+            return  # a late will of an old session
+        if session and session != self._collector:
+            self._silence_s = _SHORTEST_SILENCE_S
+            self._progress_s = self._clock.monotonic_s()
+        self._collector = session
+
+    # -- on the publisher's own thread ---------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        """Offer what waits, oldest first, and deal with what the collector said."""
+        while not self._stopping:
+            self._wake.wait(_IDLE_S)
+            self._wake.clear()
+            try:
+                if self._restart.is_set():
+                    self._restart.clear()
+                    self._from_the_beginning()
+                self._forget_acknowledged()
+                self._answer()
+                self._repeat_after_silence()
+                self._offer()
+            except Exception:
+                log.exception("the outbox could not be worked; trying again")
+                threading.Event().wait(_IDLE_S)
+
+    def _from_the_beginning(self) -> None:
+        self._cursor = 0
+        self._progress_s = self._clock.monotonic_s()
+
+    def _forget_acknowledged(self) -> None:
+        with self._lock:
+            came, self._came = list(self._came.values()), {}
+        for message in came:
+            before = self._outbox.numbering
+            gone = self._outbox.acknowledge(message.numbering, message.first, message.through)
+            if gone:
+                self._count(acknowledged=gone)
+                self._progress_s = self._clock.monotonic_s()
+                self._silence_s = _SHORTEST_SILENCE_S
+            if self._outbox.numbering != before:
+                self._from_the_beginning()
+
+    def _answer(self) -> None:
+        """Send again what the collector misses, and say what is gone."""
+        now_s = self._clock.monotonic_s()
+        self._answered = {asked: at for asked, at in self._answered.items() if now_s - at < _ANSWERED_FOR_S}
+        while self._session.is_connected and not self._stopping:
+            with self._lock:
+                if not self._asked:
+                    return
+                numbering, asked = self._asked.popleft()
+            if numbering != self._outbox.numbering:
+                self._say_gone(numbering, asked, GivenUp(lost=(asked,)))
+                continue
+            entries = self._outbox.within(asked, _BATCH)
+            for entry in entries:
+                if not self._send(entry):
+                    with self._lock:
+                        self._asked.appendleft((numbering, (entry.sequence, asked[1])))
+                    return
+                self._count(resent=1)
+            if len(entries) == _BATCH and entries[-1].sequence < asked[1]:
+                with self._lock:
+                    self._asked.appendleft((numbering, (entries[-1].sequence + 1, asked[1])))
+                asked = (asked[0], entries[-1].sequence)
+            missing = self._outbox.missing(asked)
+            if not missing.is_empty:
+                self._say_gone(numbering, asked, missing)
+
+    def _say_gone(self, numbering: str, asked: NumberRange, gone: GivenUp) -> None:
+        if (numbering, asked) in self._answered:
+            return
+        log.error("the collector asked for %d to %d, which are gone", *asked)
+        try:
+            self._outbox.append_notice("gone", gone, numbering, "the collector asked for it")
+        except OutboxFull:
+            return  # it asks again
+        self._answered[numbering, asked] = self._clock.monotonic_s()
+
+    def _repeat_after_silence(self) -> None:
+        """A broker may drop what it acknowledged: a collector that is there and says nothing has not got it."""
+        now_s = self._clock.monotonic_s()
+        if not (self._session.is_connected and self._collector) or not self._outbox.depth():
+            self._progress_s = now_s
+            return
+        if now_s - self._progress_s < self._silence_s:
+            return
+        self._silence_s = min(_LONGEST_SILENCE_S, 2 * self._silence_s)
+        self._from_the_beginning()
+        self._count(repeated=1)
+
+    def _offer(self) -> None:
+        while self._session.is_connected and not self._stopping and not self._restart.is_set():
+            entries = self._outbox.pending(self._cursor, _BATCH)
+            for entry in entries:
+                if not self._send(entry):
+                    return
+                self._cursor = entry.sequence
+            if len(entries) < _BATCH:
+                return
+
+    def _send(self, entry: OutboxEntry) -> bool:
+        return self._session.publish(
+            entry.topic,
+            entry.payload,
+            qos=1,
+            retain=entry.retain,
+            expiry_s=entry.expiry_s,
+            content_type=CONTENT_TYPE,
+            on_acked=self._wake.set,
+        )
+
+    def _count(self, *, acknowledged: int = 0, resent: int = 0, repeated: int = 0) -> None:
+        now = self.counters
+        self.counters = PublisherCounters(now.acknowledged + acknowledged, now.resent + resent, now.repeated + repeated)
 
     def _status(self, state: Literal["online", "offline"], *, timed: bool) -> bytes:
         time = moment(self._clock.now_s()) if timed else None
         return Status(state=state, session=self._session_id, time=time).model_dump_json().encode()
-
-    def _run(self) -> None:
-        """Offer what waits, oldest first; what was handed over but not acknowledged is offered again on reconnect."""
-        cursor = 0
-        while not self._stopping:
-            self._wake.wait(_IDLE_S)
-            self._wake.clear()
-            if self._restart.is_set():
-                self._restart.clear()
-                cursor = 0
-            try:
-                cursor = self._offer(cursor)
-            except Exception:
-                log.exception("the outbox could not be read; trying again")
-
-    def _offer(self, cursor: int) -> int:
-        while self._session.is_connected and not self._stopping and not self._restart.is_set():
-            entries = self._outbox.pending(cursor, _BATCH)
-            for entry in entries:
-                taken = self._session.publish(
-                    entry.topic,
-                    entry.payload,
-                    qos=1,
-                    retain=entry.retain,
-                    expiry_s=entry.expiry_s,
-                    content_type=CONTENT_TYPE,
-                    on_acked=self._remover(entry.sequence),
-                )
-                if not taken:
-                    return cursor
-                cursor = entry.sequence
-            if len(entries) < _BATCH:
-                return cursor
-        return cursor
-
-    def _remover(self, sequence: int) -> Callable[[], None]:
-        def acked() -> None:
-            self._outbox.remove(sequence)
-            self._wake.set()
-
-        return acked

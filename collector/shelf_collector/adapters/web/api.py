@@ -51,13 +51,17 @@ class EventPage(BaseModel):
 
 
 class AuditView(BaseModel):
-    """One source's numbering. ``lost`` is the sum of the gaps, those of earlier numberings included."""
+    """One numbering of a source. ``gaps`` have not come yet (``missing`` numbers), ``lost`` will not come any more."""
 
     source: str
+    numbering: str
     first: int | None
     last: int | None
     applied: int
     duplicates: int
+    missing: int
+    healed: int
+    superseded: int
     lost: int
     gaps: list[tuple[int, int]]
     expired: int
@@ -90,12 +94,16 @@ class HealthView(BaseModel):
 def audit_view(audit: SourceAudit) -> AuditView:
     return AuditView(
         source=audit.source,
+        numbering=audit.numbering,
         first=audit.first,
         last=audit.last,
         applied=audit.applied,
         duplicates=audit.duplicates,
+        missing=audit.missing,
+        healed=audit.healed,
+        superseded=audit.superseded,
         lost=audit.lost,
-        gaps=list(audit.gaps),
+        gaps=[(gap.first, gap.last) for gap in audit.gaps],
         expired=audit.expired,
         set_aside=audit.set_aside,
         numberings=audit.numberings,
