@@ -5,21 +5,26 @@ from __future__ import annotations
 import logging
 import uuid
 from dataclasses import dataclass
+from datetime import timedelta
 
 from fastapi import FastAPI
 
+from shelf_collector.adapters.accounts import Accounts
 from shelf_collector.adapters.clock import SystemClock
 from shelf_collector.adapters.database import Database
 from shelf_collector.adapters.hub import Hub
 from shelf_collector.adapters.mqtt_bus import MqttBus
-from shelf_collector.adapters.web.server import create_app, serve
+from shelf_collector.adapters.passwords import Passwords
+from shelf_collector.adapters.web.server import Listening, create_app, serve
 from shelf_collector.adapters.web.site import Site
 from shelf_collector.config import CollectorSetup
+from shelf_collector.core.access import SessionRules
 from shelf_collector.core.alerts import AlertRules
 from shelf_collector.core.catalogue import Catalogue
 from shelf_collector.core.memory import DisplayPlan, StoreMemory
 from shelf_collector.core.plan import store_plan
 from shelf_collector.core.views import Viewer
+from shelf_collector.doorkeeper import Doorkeeper
 from shelf_collector.keeper import Keeper
 from shelf_collector.ports import Clock, Delivery
 
@@ -66,7 +71,8 @@ def build(setup: CollectorSetup, clock: Clock | None = None) -> Collector:
 
     bus = MqttBus(address, config.store, deliver, database.solved_alert_ids, clock)
     keeper = Keeper(memory, viewer, database, bus, hub, clock, config.store)
-    site = Site(setup, plan, keeper, viewer, database, hub, bus, clock)
+    doorkeeper = open_door(setup, clock)
+    site = Site(setup, plan, keeper, viewer, database, hub, bus, clock, doorkeeper)
 
     def start() -> None:
         keeper.start()
@@ -77,14 +83,30 @@ def build(setup: CollectorSetup, clock: Clock | None = None) -> Collector:
         # First no more messages, then what is queued, then goodbye: 9 s at most.
         keeper.stop()
         bus.stop()
+        doorkeeper.accounts.close()
         database.close()
 
     return Collector(site, bus, create_app(site, start, stop))
+
+
+def open_door(setup: CollectorSetup, clock: Clock) -> Doorkeeper:
+    """Who may come in, on a database whose schema is up to date."""
+    http = setup.config.http
+    rules = SessionRules(timedelta(minutes=http.idle_minutes), timedelta(hours=http.session_hours))
+    return Doorkeeper(Accounts(setup.database_url), Passwords(), clock, rules)
 
 
 def run(setup: CollectorSetup) -> None:
     """Run until SIGINT or SIGTERM."""
     collector = build(setup)
     http = setup.config.http
-    log.info("pages and API on http://%s:%d/", http.host, http.port)
-    serve(collector.web, http.host, http.port, collector.site.hub.close)
+    log.info("pages and API on %s/", http.address)
+    if setup.config.demo.open_to_this_computer:
+        log.warning("demo: everybody on this computer is staff, without a login")
+    else:
+        secret = collector.site.doorkeeper.make_setup_link()
+        if secret:
+            log.warning("nobody can log in yet; within 15 minutes, open %s/welcome/%s", http.address, secret)
+    folder = setup.folder
+    cert, key = (folder / name if name else None for name in (http.tls_cert, http.tls_key))
+    serve(collector.web, Listening(http.host, http.port, cert, key), collector.site.hub.close)

@@ -19,6 +19,8 @@ app = typer.Typer(add_completion=False, invoke_without_command=True, help=__doc_
 console = Console(highlight=False, soft_wrap=True)
 errors = Console(stderr=True, highlight=False, soft_wrap=True)
 
+ConfigOption = Annotated[Path, typer.Option(help="The collector's TOML file.")]
+
 _BAD_INPUT = 2
 _LENGTH = re.compile(r"([0-9]+)([smhd])")
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
@@ -77,7 +79,7 @@ def node_audits(database: Database, since: datetime | None) -> list[NodeAudit]:
 @app.callback()
 def audit(
     context: typer.Context,
-    config: Annotated[Path, typer.Option(help="The collector's TOML file.")] = Path("collector.toml"),
+    config: ConfigOption = Path("collector.toml"),
     since: Annotated[str | None, typer.Option(help="30m, 24h, 7d, or a moment in ISO 8601; to ten minutes.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
 ) -> None:
@@ -122,3 +124,44 @@ def audit(
         console.print(table)
         console.print(f"dead letters kept: {letters} (smartshelf collector dead-letters)")
     raise typer.Exit(1 if lost > 0 else 0)
+
+
+@app.command()
+def verify(
+    config: ConfigOption = Path("collector.toml"),
+    head: Annotated[list[str] | None, typer.Option(help="A hash noted earlier, as ROW:HASH; may be repeated.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+) -> None:
+    """Check the logbook: whether any row was changed, removed or put elsewhere. Exit code 1 when one was.
+
+    Note the printed head down somewhere else: with --head it is told later whether the log was written anew as a whole.
+    """
+    from shelf_collector.adapters.accounts import Accounts
+    from shelf_collector.adapters.database import Database
+    from shelf_collector.config import SetupProblems, load_setup
+    from shelf_collector.core.logbook import head_of
+    from shelf_collector.ports import StorageProblem
+
+    try:
+        noted = [head_of(text) for text in head or []]
+        setup = load_setup(config)
+        database = Database(setup.database_url)
+        database.open()
+        database.close()
+        accounts = Accounts(setup.database_url)
+        try:
+            count, newest, breaks = accounts.verify(noted)
+        finally:
+            accounts.close()
+    except (SetupProblems, StorageProblem, ValueError) as problems:
+        errors.print(str(problems), style="red", markup=False)
+        raise typer.Exit(_BAD_INPUT) from problems
+    if as_json:
+        content = {"rows": count, "head": str(newest) if newest else None, "breaks": [asdict(one) for one in breaks]}
+        console.print_json(json.dumps(content))
+    else:
+        for one in breaks:
+            console.print(f"row {one.row}: {one.problem}", style="red", markup=False)
+        outcome = f"{len(breaks)} places where the chain does not hold" if breaks else "the chain holds"
+        console.print(f"{count} rows: {outcome}; head {newest or '-'}", markup=False)
+    raise typer.Exit(1 if breaks else 0)

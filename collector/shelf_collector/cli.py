@@ -117,6 +117,48 @@ def import_products(
     )
 
 
+@app.command()
+def invite(
+    config: ConfigOption,
+    name: Annotated[str, typer.Option(help="Of the person; with no person, the link makes the first admin.")] = "",
+    role: Annotated[str, typer.Option(help="Of somebody new: viewer, staff or admin.")] = "staff",
+) -> None:
+    """Print a one-time link: for the first admin (15 min), or with --name for a person, new or with a lost password."""
+    from shelf_collector.adapters.clock import SystemClock
+    from shelf_collector.adapters.database import Database
+    from shelf_collector.app import open_door
+    from shelf_collector.core.access import role_of
+    from shelf_collector.core.logbook import Deed
+    from shelf_collector.doorkeeper import Refused
+
+    setup = _load(config)
+    database, clock = Database(setup.database_url), SystemClock()
+    database.open()
+    door = open_door(setup, clock)
+    try:
+        if name:
+            person = door.accounts.person_called(name)
+            if person is None:
+                deed = Deed("person.added", subject=f"person:{name}", detail={"role": role_of(role).word})
+                door.check_name(name)
+                person = door.accounts.add_person(name, role_of(role), clock.now(), deed)
+            secret: str | None = door.make_link(person)
+        else:
+            secret = door.make_setup_link()
+    except (ValueError, Refused) as error:
+        errors.print(f"--name {name!r}, --role {role!r}: {error}", style="red", markup=False, highlight=False)
+        raise typer.Exit(BAD_INPUT) from error
+    finally:
+        door.accounts.close()
+        database.close()
+    if secret is None:
+        errors.print("there is an admin already; with --name NAME somebody gets a link", style="red", markup=False)
+        raise typer.Exit(BAD_INPUT)
+    lasts = "24 hours" if name else "15 minutes"
+    console.print(f"{setup.config.http.address}/welcome/{secret}", markup=False, highlight=False, soft_wrap=True)
+    errors.print(f"works once, for {lasts}", markup=False)
+
+
 @app.command("dead-letters")
 def dead_letters(
     config: ConfigOption,

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import ipaddress
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from shelf_contracts.errors import FileProblems, Problem, shown
 from shelf_contracts.files import read_model
 from shelf_contracts.ids import BayId, DisplayId, StoreId
+from shelf_contracts.messages import UtcTime
 from shelf_contracts.planogram import Planogram
 from shelf_contracts.products import Product, ProductFile
 from shelf_mqtt.settings import BrokerSection
@@ -24,11 +27,64 @@ class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+def _must_be_network(text: str) -> str:
+    ipaddress.ip_network(text)
+    return text
+
+
+Network = Annotated[str, AfterValidator(_must_be_network)]
+
+
 class HttpSection(_Section):
-    """Where API and pages are served. There is no login: bind it to a network you trust."""
+    """Where API and pages are served, and to whom.
+
+    Displays are open to the network; everything else needs a login, which needs HTTPS unless it comes from this
+    computer: with ``tls_cert`` and ``tls_key`` we speak it ourselves, else a proxy does.
+    """
 
     host: Annotated[str, Field(min_length=1)] = "127.0.0.1"
     port: Port = 8080
+    tls_cert: Path | None = None
+    tls_key: Path | None = None
+    trusted_proxies: list[Network] = []
+    """Addresses whose X-Forwarded-For and X-Forwarded-Proto are believed; those of others are not read."""
+    public_address: Annotated[str, Field(pattern=r"^https?://[A-Za-z0-9.:\[\]-]+$")] | None = None
+    """How people reach the pages, for printed links: https://shelf.example."""
+    idle_minutes: Annotated[int, Field(ge=5, le=720)] = 120
+    session_hours: Annotated[int, Field(ge=1, le=12)] = 12
+
+    @model_validator(mode="after")
+    def _both_or_none(self) -> HttpSection:
+        if (self.tls_cert is None) != (self.tls_key is None):
+            raise ValueError("tls_cert and tls_key belong together: give both or none")
+        return self
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether nobody but this computer can connect."""
+        try:
+            return ipaddress.ip_address(self.host).is_loopback
+        except ValueError:
+            return self.host == "localhost"
+
+    @property
+    def address(self) -> str:
+        """How people reach the pages, as far as we know."""
+        if self.public_address:
+            return self.public_address
+        host = "127.0.0.1" if self.host in {"0.0.0.0", "::"} else self.host  # noqa: S104 - compared, not bound
+        return f"{'https' if self.tls_cert else 'http'}://{f'[{host}]' if ':' in host else host}:{self.port}"
+
+
+Contact = Annotated[str, Field(pattern=r"^(https://|mailto:|tel:)\S+$", max_length=200)]
+
+
+class SecurityTextSection(_Section):
+    """What /.well-known/security.txt says (RFC 9116); without this section there is none."""
+
+    contact: Annotated[list[Contact], Field(min_length=1, max_length=8)]
+    expires: UtcTime
+    policy: Annotated[str, Field(pattern=r"^https://\S+$", max_length=200)] | None = None
 
 
 class DisplaySection(_Section):
@@ -49,8 +105,13 @@ class RulesSection(_Section):
 
 
 class DemoSection(_Section):
-    """Only for demonstrations: a live picture per bay, which a real store never has."""
+    """Only for demonstrations, and only while nobody but this computer can connect.
 
+    ``open_to_this_computer``: no login; everybody on this computer is staff, nobody is an admin.
+    ``camera_previews``: a live picture per bay, which a real store never has.
+    """
+
+    open_to_this_computer: bool = False
     camera_previews: dict[BayId, Annotated[str, Field(pattern=r"^https?://")]] = {}
 
 
@@ -73,7 +134,22 @@ class CollectorConfig(_Section):
     http: HttpSection = HttpSection()
     displays: list[DisplaySection] = []
     rules: RulesSection = RulesSection()
+    security_txt: SecurityTextSection | None = None
     demo: DemoSection = DemoSection()
+
+    @model_validator(mode="after")
+    def _demo_stays_here(self) -> CollectorConfig:
+        demo, http = self.demo, self.http
+        if demo.open_to_this_computer and not (
+            http.is_loopback and not http.trusted_proxies and not http.public_address
+        ):
+            raise ValueError(
+                f"demo.open_to_this_computer needs [http] host 127.0.0.1 without proxies, not {http.host!r}: without "
+                "a login nobody else may connect"
+            )
+        if demo.camera_previews and not demo.open_to_this_computer:
+            raise ValueError("demo.camera_previews needs demo.open_to_this_computer: a store shows no live pictures")
+        return self
 
 
 @dataclass(frozen=True)
@@ -146,12 +222,20 @@ def load_setup(path: Path) -> CollectorSetup:
     bays = [plan.bay for plan in planograms]
     if not wrong:
         own += _display_problems(config, bays)
+    own += [
+        Problem(f"http.{key}", shown(str(name)), "must be a readable file")
+        for key, name in (("tls_cert", config.http.tls_cert), ("tls_key", config.http.tls_key))
+        if name is not None and not (folder / name).is_file()
+    ]
     if own:
         wrong.append(FileProblems(path, own))
     if wrong:
         raise SetupProblems(wrong)
     displays = config.displays or [DisplaySection(id=bay, bay=bay) for bay in bays]
-    return CollectorSetup(config, folder, planograms, products, displays, _warnings(planograms, products))
+    warnings = _warnings(planograms, products)
+    if config.security_txt and config.security_txt.expires < datetime.now(UTC):
+        warnings.append("security_txt.expires has passed: nobody believes an expired security.txt")
+    return CollectorSetup(config, folder, planograms, products, displays, warnings)
 
 
 def _display_problems(config: CollectorConfig, bays: list[str]) -> list[Problem]:

@@ -13,25 +13,32 @@ from typing import Any
 
 import httpx
 import pytest
+from argon2 import PasswordHasher
 
 from shelf_broker.config import BrokerConfig
 from shelf_broker.launcher import RunningBroker, start_broker
+from shelf_collector.adapters.accounts import Accounts
 from shelf_collector.adapters.database import Database
 from shelf_collector.adapters.hub import Hub
+from shelf_collector.adapters.passwords import Passwords
 from shelf_collector.adapters.web.server import create_app
 from shelf_collector.adapters.web.site import Site
 from shelf_collector.config import CollectorSetup, load_setup
+from shelf_collector.core.access import SessionRules
 from shelf_collector.core.alerts import AlertRules
 from shelf_collector.core.catalogue import Catalogue
 from shelf_collector.core.inbox import Happening, StockReport
 from shelf_collector.core.memory import DisplayPlan, StoreMemory
 from shelf_collector.core.plan import store_plan
 from shelf_collector.core.views import Viewer
+from shelf_collector.doorkeeper import Doorkeeper
 from shelf_collector.keeper import Keeper
 from shelf_collector.ports import Delivery
 from shelf_contracts import topics
 from shelf_mqtt.session import MqttSession, Received
 from tests.collector.builders import GTINS, NOON, STORE, eventually, free_port, planogram, wire
+
+CHEAP_PASSWORDS = Passwords(PasswordHasher(time_cost=1, memory_cost=8, parallelism=1))
 
 
 @dataclass
@@ -104,6 +111,7 @@ def shop_folder(tmp_path: Path) -> Path:
     (tmp_path / "products.json").write_text(json.dumps({"schema": "smartshelf.products.v1", "products": PRODUCTS}))
     (tmp_path / "collector.toml").write_text(
         f'store = "{STORE}"\nstore_name = "Proefwinkel"\nplanograms = ["a01.json"]\nproducts = ["products.json"]\n'
+        "demo.open_to_this_computer = true\n"
     )
     return tmp_path
 
@@ -119,6 +127,10 @@ class Shop:
     clock: FakeClock
     hub: Hub
     site: Site
+
+    def close(self) -> None:
+        self.site.doorkeeper.accounts.close()
+        self.database.close()
 
     def say(self, *messages: StockReport | Happening, retained: bool = False) -> None:
         """Hand messages over and do the work at once."""
@@ -143,7 +155,7 @@ def open_shop(shop_folder: Path) -> Iterator[Callable[[], Shop]]:
 
     def make() -> Shop:
         for shop in opened:
-            shop.database.close()
+            shop.close()
         setup = load_setup(shop_folder / "collector.toml")
         database = Database(setup.database_url, clock=clock)
         database.open()
@@ -156,13 +168,16 @@ def open_shop(shop_folder: Path) -> Iterator[Callable[[], Shop]]:
         )  # fmt: skip
         bus, hub = FakeBus(), Hub("boot")
         keeper = Keeper(memory, viewer, database, bus, hub, clock, STORE)
-        site = Site(setup, plan, keeper, viewer, database, hub, bus, clock)
+        http = setup.config.http
+        rules = SessionRules(timedelta(minutes=http.idle_minutes), timedelta(hours=http.session_hours))
+        doorkeeper = Doorkeeper(Accounts(setup.database_url), CHEAP_PASSWORDS, clock, rules)
+        site = Site(setup, plan, keeper, viewer, database, hub, bus, clock, doorkeeper)
         opened.append(Shop(setup, database, keeper, bus, clock, hub, site))
         return opened[-1]
 
     yield make
     for shop in opened:
-        shop.database.close()
+        shop.close()
 
 
 @pytest.fixture
@@ -181,7 +196,7 @@ class Web:
 
     async def _get(self, path: str, headers: dict[str, str]) -> httpx.Response:
         transport = httpx.ASGITransport(create_app(self.shop.site))
-        async with httpx.AsyncClient(transport=transport, base_url="http://shop") as client:
+        async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as client:
             return await client.get(path, headers=headers)
 
 

@@ -71,7 +71,7 @@ def test_display_audit_and_nodes(shop: Shop, web: Web) -> None:
         ("/api/v1/products/12", 404, "not_found", "digits"),
         ("/api/v1/events?limit=0", 422, "bad_request", "limit"),
         ("/api/v1/events?before=x", 422, "bad_request", "before"),
-        ("/api/v1/nothing", 404, "not_found", "Not Found"),
+        ("/api/v1/nothing", 404, "not_found", "nothing at this address"),
         ("/stream?topics=secrets", 422, "bad_request", "secrets"),
         ("/stream?topics=" + ",".join(["alert"] * 17), 422, "bad_request", "at most 16"),
         ("/demo/camera/a01.mjpg", 404, "not_found", "a01"),
@@ -90,7 +90,7 @@ def test_the_openapi_document_names_every_path(web: Web) -> None:
     assert {
         "/api/v1/state", "/api/v1/bays", "/api/v1/bays/{bay}", "/api/v1/slots", "/api/v1/events", "/api/v1/alerts",
         "/api/v1/products", "/api/v1/products/{gtin}", "/api/v1/displays/{display}", "/api/v1/nodes", "/api/v1/audit",
-        "/livez", "/readyz", "/stream",
+        "/api/v1/log", "/livez", "/readyz", "/stream",
     } == set(document["paths"])  # fmt: skip
 
 
@@ -112,7 +112,7 @@ def test_health(shop: Shop, web: Web) -> None:
 def test_every_answer_forbids_foreign_content(web: Web, path: str) -> None:
     answer = web.get(path)
     assert answer.status_code == 200
-    assert "default-src 'self'" in answer.headers["content-security-policy"]
+    assert "default-src 'none'; script-src 'self';" in answer.headers["content-security-policy"]
     assert answer.headers["x-content-type-options"] == "nosniff"
 
 

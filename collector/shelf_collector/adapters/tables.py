@@ -150,3 +150,70 @@ set_aside = Table(
     Column("payload", LargeBinary, nullable=False),
     Column("problem", Text, nullable=False),
 )
+
+people = Table(
+    "people",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("name", String(40), nullable=False),
+    Column("same_name", String(80), nullable=False, unique=True),
+    Column("role", String(8), nullable=False),
+    Column("password_hash", String(256)),
+    Column("created_at", String(24), nullable=False),
+    Column("seen_at", String(24)),
+)
+
+sessions = Table(
+    "sessions",
+    metadata,
+    Column("hash", String(64), primary_key=True),
+    Column("person", Integer, nullable=False),
+    Column("created_at", String(24), nullable=False),
+    Column("seen_at", String(24), nullable=False),
+    Index("ix_sessions_person", "person"),
+)
+
+one_time_links = Table(
+    "one_time_links",
+    metadata,
+    Column("hash", String(64), primary_key=True),
+    Column("purpose", String(16), nullable=False),
+    Column("person", Integer),
+    Column("expires_at", String(24), nullable=False),
+)
+
+api_tokens = Table(
+    "api_tokens",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("name", String(40), nullable=False),
+    Column("hash", String(64), nullable=False, unique=True),
+    Column("hint", String(12), nullable=False),
+    Column("scopes", JSON, nullable=False),
+    Column("created_by", String(64), nullable=False),
+    Column("created_at", String(24), nullable=False),
+    Column("expires_at", String(24), nullable=False),
+    Column("used_at", String(24)),
+)
+
+logbook = Table(
+    "logbook",
+    metadata,
+    Column("row", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=False),
+    Column("at", String(24), nullable=False),
+    Column("actor", String(80), nullable=False),
+    Column("origin", String(64), nullable=False),
+    Column("action", String(32), nullable=False),
+    Column("subject", String(128), nullable=False),
+    Column("detail", Text, nullable=False),
+    Column("previous", String(64), nullable=False),
+    Column("hash", String(64), nullable=False),
+)
+
+logbook_head = Table(
+    "logbook_head",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("row", BigInteger, nullable=False),
+    Column("hash", String(64), nullable=False),
+)

@@ -111,6 +111,9 @@ low_dwell_s = 4
 out_dwell_s = 2
 clear_dwell_s = 2
 
+[demo]
+open_to_this_computer = true
+
 [demo.camera_previews]
 {previews}
 """

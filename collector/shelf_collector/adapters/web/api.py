@@ -6,9 +6,11 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
 from pydantic import BaseModel
+from starlette.exceptions import HTTPException
+from starlette.responses import PlainTextResponse
 
 from shelf_collector.adapters.web.errors import ErrorReply, not_found
-from shelf_collector.adapters.web.site import Site
+from shelf_collector.adapters.web.site import site_of
 from shelf_collector.core.audit import SourceAudit
 from shelf_collector.core.views import (
     AlertView,
@@ -20,9 +22,11 @@ from shelf_collector.core.views import (
     SlotView,
 )
 from shelf_contracts.ids import parse_gtin
+from shelf_contracts.messages import iso_time
 from shelf_contracts.products import Product
 
 Limit = Annotated[int, Query(ge=1, le=500)]
+RowNumber = Annotated[int | None, Query(ge=1, le=2**53)]
 _ERRORS: dict[int | str, dict[str, Any]] = {404: {"model": ErrorReply}, 422: {"model": ErrorReply}}
 
 
@@ -110,13 +114,6 @@ def audit_view(audit: SourceAudit) -> AuditView:
     )
 
 
-def _site(request: Request) -> Site:
-    site = request.app.state.site
-    if not isinstance(site, Site):
-        raise TypeError("the application was made without its site")
-    return site
-
-
 router = APIRouter(prefix="/api/v1", responses=_ERRORS)
 health = APIRouter()
 
@@ -124,7 +121,7 @@ health = APIRouter()
 @router.get("/state", tags=["store"])
 def get_state(request: Request) -> StateView:
     """The store at a glance: bays, open alerts, nodes, cameras."""
-    site = _site(request)
+    site = site_of(request)
     with site.memory() as (memory, now):
         slots = [slot for bay in site.plan.planograms for slot in site.viewer.slots_of_bay(bay, memory, now)]
         return StateView(
@@ -142,7 +139,7 @@ def get_state(request: Request) -> StateView:
 @router.get("/bays", tags=["store"])
 def get_bays(request: Request) -> list[BayView]:
     """Every bay with its figures."""
-    site = _site(request)
+    site = site_of(request)
     with site.memory() as (memory, now):
         return [site.viewer.bay(bay, memory.bay_state(bay, now)) for bay in site.plan.planograms]
 
@@ -150,7 +147,7 @@ def get_bays(request: Request) -> list[BayView]:
 @router.get("/bays/{bay}", tags=["store"])
 def get_bay(request: Request, bay: str) -> BayDetailView:
     """One bay with its slots in reading order."""
-    site = _site(request)
+    site = site_of(request)
     if bay not in site.plan.planograms:
         raise not_found("bay", bay, list(site.plan.planograms))
     with site.memory() as (memory, now):
@@ -162,7 +159,7 @@ def get_bay(request: Request, bay: str) -> BayDetailView:
 @router.get("/slots", tags=["store"])
 def get_slots(request: Request, bay: str | None = None) -> list[SlotView]:
     """All planned slots, of one bay when asked."""
-    site = _site(request)
+    site = site_of(request)
     if bay is not None and bay not in site.plan.planograms:
         raise not_found("bay", bay, list(site.plan.planograms))
     bays = [bay] if bay else list(site.plan.planograms)
@@ -172,10 +169,10 @@ def get_slots(request: Request, bay: str | None = None) -> list[SlotView]:
 
 @router.get("/events", tags=["store"])
 def get_events(
-    request: Request, limit: Limit = 50, before: int | None = None, bay: str | None = None, slot: str | None = None
+    request: Request, limit: Limit = 50, before: RowNumber = None, bay: str | None = None, slot: str | None = None
 ) -> EventPage:
     """What happened at the slots, newest first."""
-    site = _site(request)
+    site = site_of(request)
     stored = site.database.events(before_row=before, limit=limit + 1, bay=bay, slot=slot)
     page = stored[:limit]
     views = [
@@ -195,7 +192,7 @@ def get_events(
 @router.get("/alerts", tags=["alerts"])
 def get_alerts(request: Request) -> list[AlertView]:
     """The open alerts, most urgent first."""
-    site = _site(request)
+    site = site_of(request)
     with site.memory() as (memory, _now):
         return [site.viewer.open_alert(alert) for alert in memory.open_alerts()]
 
@@ -203,7 +200,7 @@ def get_alerts(request: Request) -> list[AlertView]:
 @router.get("/products", tags=["products"])
 def get_products(request: Request, limit: Limit = 50, after: str = "") -> ProductPage:
     """Products by GTIN; the shop's own row wins over Open Food Facts'."""
-    database = _site(request).database
+    database = site_of(request).database
     gtins = database.product_gtins(after=after, limit=limit + 1)
     found = database.products(gtins[:limit])
     page = [found[gtin] for gtin in gtins[:limit]]
@@ -217,7 +214,7 @@ def get_product(request: Request, gtin: str) -> Product:
         wanted = parse_gtin(gtin)
     except ValueError as error:
         raise not_found("product", gtin, [str(error)]) from error
-    found = _site(request).database.products([wanted])
+    found = site_of(request).database.products([wanted])
     if wanted not in found:
         raise not_found("product", wanted, ["see /api/v1/products"])
     return found[wanted]
@@ -226,7 +223,7 @@ def get_product(request: Request, gtin: str) -> Product:
 @router.get("/displays/{display}", tags=["displays"])
 def get_display(request: Request, display: str) -> DisplayView:
     """What a display shows now."""
-    site = _site(request)
+    site = site_of(request)
     with site.memory() as (memory, now):
         content = memory.display(display)
     if content is None:
@@ -237,7 +234,7 @@ def get_display(request: Request, display: str) -> DisplayView:
 @router.get("/nodes", tags=["store"])
 def get_nodes(request: Request) -> list[NodeView]:
     """The nodes that ever reported."""
-    site = _site(request)
+    site = site_of(request)
     with site.memory() as (memory, now):
         return [site.viewer.node(node, now) for node in memory.state.nodes.values()]
 
@@ -245,7 +242,7 @@ def get_nodes(request: Request) -> list[NodeView]:
 @router.get("/audit", tags=["store"])
 def get_audit(request: Request) -> AuditPage:
     """Proof of completeness: what each source numbered, and what of it never came."""
-    site = _site(request)
+    site = site_of(request)
     return AuditPage(
         sources=[audit_view(audit) for audit in site.database.audits()],
         set_aside=site.database.set_aside_count(),
@@ -253,10 +250,51 @@ def get_audit(request: Request) -> AuditPage:
     )
 
 
+class LogRowView(BaseModel):
+    """A row of the logbook; ``hash`` covers the row and the hash of the one before."""
+
+    row: int
+    at: str
+    actor: str
+    origin: str
+    action: str
+    subject: str
+    detail: str
+    previous: str
+    hash: str
+
+
+class LogPage(BaseModel):
+    """Newest first; ``next_before`` asks for the page after this one, null at the end."""
+
+    rows: list[LogRowView]
+    next_before: int | None
+
+
+@router.get("/log", tags=["log"])
+def get_log(request: Request, limit: Limit = 50, before: RowNumber = None) -> LogPage:
+    """Who did what, when and from where."""
+    rows = site_of(request).doorkeeper.accounts.log_page(before, limit + 1)
+    page = [LogRowView.model_validate(row, from_attributes=True) for row in rows[:limit]]
+    return LogPage(rows=page, next_before=page[-1].row if len(rows) > limit else None)
+
+
+@health.get("/.well-known/security.txt", include_in_schema=False)
+def security_txt(request: Request) -> PlainTextResponse:
+    """Where to report a weakness (RFC 9116), when the configuration says it."""
+    section = site_of(request).setup.config.security_txt
+    if section is None:
+        raise HTTPException(404, "no [security_txt] in the configuration")
+    lines = [f"Contact: {contact}" for contact in section.contact]
+    lines += [f"Expires: {iso_time(section.expires)}", "Preferred-Languages: nl, it, en"]
+    lines += [f"Policy: {section.policy}"] if section.policy else []
+    return PlainTextResponse("\n".join(lines) + "\n")
+
+
 @health.get("/livez", tags=["health"])
 def livez(request: Request, response: Response) -> HealthView:
     """Whether the process does its work: 503 when it should be started again."""
-    alive = _site(request).keeper.is_alive
+    alive = site_of(request).keeper.is_alive
     response.status_code = 200 if alive else 503
     return HealthView(ok=alive, keeper=alive)
 
@@ -264,14 +302,14 @@ def livez(request: Request, response: Response) -> HealthView:
 @health.get("/readyz", tags=["health"])
 def readyz(request: Request, response: Response) -> HealthView:
     """Whether everything it needs is there: broker, database, and its own thread."""
-    site = _site(request)
+    site = site_of(request)
     broker, keeper = site.bus.is_connected, site.keeper.is_alive
     database = not site.keeper.storage_problem and site.database.is_answering()
     ok = broker and database and keeper
     response.status_code = 200 if ok else 503
     reasons = [
         "" if broker else "the broker is not connected",
-        "" if database else site.keeper.storage_problem or "the database does not answer",
+        "" if database else "the database does not answer",
         "" if keeper else "the keeper's thread has ended",
     ]
     return HealthView(

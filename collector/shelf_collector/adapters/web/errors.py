@@ -15,7 +15,15 @@ from shelf_contracts.files import key_path
 
 log = logging.getLogger(__name__)
 
-_CODES = {404: "not_found", 405: "method_not_allowed", 422: "bad_request", 503: "not_ready"}
+_CODES = {
+    400: "bad_request",
+    401: "unauthorized",
+    403: "forbidden",
+    404: "not_found",
+    405: "method_not_allowed",
+    422: "bad_request",
+    503: "not_ready",
+}
 
 
 class ErrorBody(BaseModel):

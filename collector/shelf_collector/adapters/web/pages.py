@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator, Mapping
+import time
+from collections.abc import AsyncIterator, Callable, Mapping
 from pathlib import Path
 from typing import Annotated
 
@@ -11,11 +12,16 @@ import httpx
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import FileResponse, HTMLResponse, StreamingResponse
 from fastapi.templating import Jinja2Templates
+from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from shelf_collector.adapters.web.errors import not_found
-from shelf_collector.adapters.web.site import Site
+from shelf_collector.adapters.web.gate import visit_of
+from shelf_collector.adapters.web.site import Site, site_of
+from shelf_collector.core.access import Role
+from shelf_collector.core.access import Scope as TokenScope
+from shelf_collector.core.access_texts import ACCESS_WORDS
 from shelf_collector.core.cards import ProductCard, product_card
 from shelf_collector.core.drawing import BayDrawing, bay_drawing
 from shelf_collector.core.texts import LANGUAGE_NAMES, WORDS, number
@@ -31,6 +37,7 @@ _CSS_PX_PER_MM = 96 / 25.4
 _CAP_SHARE_OF_FONT = 0.7
 _PREVIEW_TIMEOUT = httpx.Timeout(5.0, connect=2.0)
 _MOST_TOPICS = 16
+_LOOK_AT_SESSION_S = 10.0
 _TOPIC = re.compile(r"^(display|slot|alert|bay|node|camera|event)(/[a-z0-9-]{1,32}){0,2}$")
 ALL_TOPICS = ("display", "slot", "alert", "bay", "node", "camera", "event")
 
@@ -59,7 +66,7 @@ async def get_stream(request: Request, topics: Annotated[str, Query(max_length=8
     Event names: ``display slot alert bay node camera event``; the data of each is the matching API model. A new
     listener first gets the present state of its topics; one that comes back with ``Last-Event-ID`` what it missed.
     """
-    site = _site(request)
+    site = site_of(request)
     wanted = [topic.strip() for topic in topics.split(",") if topic.strip()] or list(ALL_TOPICS)
     wrong = [topic for topic in wanted if not _TOPIC.match(topic)]
     if wrong or len(wanted) > _MOST_TOPICS:
@@ -67,23 +74,40 @@ async def get_stream(request: Request, topics: Annotated[str, Query(max_length=8
             422, f"topics: {', '.join(wrong) or len(wanted)}: must be at most 16 of {ALL_TOPICS}, / ids"
         )
 
+    who = visit_of(request).who
+    if not all(topic.startswith("display/") for topic in wanted) and not who.may(Role.VIEWER, TokenScope.STREAM):
+        raise HTTPException(401, "topics other than display/... need a login or a token with the scope stream:read")
+
     def snapshot() -> list[Screen]:
         with site.memory() as (memory, now):
             return site.viewer.snapshot(wanted, memory, now)
 
     text = site.hub.stream(wanted, request.headers.get("last-event-id", ""), snapshot)
+    if who.kind == "person":
+        text = _while_logged_in(text, lambda: site.doorkeeper.is_still(who))
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
     return StreamingResponse(text, media_type="text/event-stream", headers=headers)
+
+
+async def _while_logged_in(text: AsyncIterator[str], is_still: Callable[[], bool]) -> AsyncIterator[str]:
+    """The stream, until the session ends; looked at no more than once in 15 s (the stream says something as often)."""
+    looked_s = time.monotonic()
+    async for piece in text:
+        if time.monotonic() - looked_s > _LOOK_AT_SESSION_S:
+            looked_s = time.monotonic()
+            if not await run_in_threadpool(is_still):
+                return
+        yield piece
 
 
 @router.get("/display/{display}")
 def display_page(request: Request, display: str, lang: str | None = None) -> Response:
     """The kiosk page over a bay."""
-    site = _site(request)
+    site = site_of(request)
     section = site.display(display)
     if section is None:
-        unknown = {"displays": site.setup.displays, "asked": display, "lang": _language(request, lang)}
-        return _page(request, "unknown_display.html", unknown, status=404)
+        unknown = {"displays": site.setup.displays, "asked": display, "lang": language_of(request, lang)}
+        return page(request, "unknown_display.html", unknown, status=404)
     language = lang if lang in section.languages else section.languages[0]
     slots = site.plan.of_bay(section.bay)
     gtins = sorted({slot.gtin for slot in slots if slot.gtin})
@@ -98,39 +122,39 @@ def display_page(request: Request, display: str, lang: str | None = None) -> Res
         "drawing": _drawing(site, section.bay),
         "key_px": key_font_px(section.viewing_distance_m),
     }
-    return _page(request, "display.html", context)
+    return page(request, "display.html", context)
 
 
 @router.get("/staff")
 def staff_page(request: Request, lang: str | None = None) -> Response:
     """Open alerts for staff on their phones."""
-    return _page(request, "staff.html", _staff_context(request, lang))
+    return page(request, "staff.html", _staff_context(request, lang))
 
 
 @router.get("/staff/cards")
 def staff_cards(request: Request, lang: str | None = None) -> Response:
     """Only the cards, for a page that is open already."""
-    return _page(request, "_staff_cards.html", _staff_context(request, lang))
+    return page(request, "_staff_cards.html", _staff_context(request, lang))
 
 
 @router.get("/")
 def overview_page(request: Request, lang: str | None = None) -> Response:
     """The whole store."""
-    return _page(request, "overview.html", _overview_context(request, lang))
+    return page(request, "overview.html", _overview_context(request, lang))
 
 
 @router.get("/overview/live")
 def overview_live(request: Request, lang: str | None = None) -> Response:
     """Only what changes on the overview."""
-    return _page(request, "_overview_live.html", _overview_context(request, lang))
+    return page(request, "_overview_live.html", _overview_context(request, lang))
 
 
 @router.get("/demo/camera/{bay}.mjpg")
 async def camera_preview(request: Request, bay: str) -> StreamingResponse:
     """The demo's live camera picture, passed through from the address in the config; nothing is kept."""
-    url = _site(request).setup.config.demo.camera_previews.get(bay)
+    url = site_of(request).setup.config.demo.camera_previews.get(bay)
     if url is None:
-        raise not_found("camera preview for bay", bay, list(_site(request).setup.config.demo.camera_previews))
+        raise not_found("camera preview for bay", bay, list(site_of(request).setup.config.demo.camera_previews))
     client = httpx.AsyncClient(timeout=_PREVIEW_TIMEOUT, trust_env=False)
     try:
         answer = await client.send(client.build_request("GET", url), stream=True)
@@ -158,19 +182,14 @@ def service_worker() -> FileResponse:
     return FileResponse(STATIC / "sw.js", media_type="text/javascript", headers={"Cache-Control": "no-cache"})
 
 
-def _site(request: Request) -> Site:
-    site = request.app.state.site
-    if not isinstance(site, Site):
-        raise TypeError("the application was made without its site")
-    return site
-
-
-def _page(request: Request, name: str, context: Mapping[str, object], status: int = 200) -> HTMLResponse:
-    site = _site(request)
+def page(request: Request, name: str, context: Mapping[str, object], status: int = 200) -> HTMLResponse:
+    """A page in the language ``context["lang"]``."""
+    site = site_of(request)
     language = str(context["lang"])
     common = {
         "store_name": site.store_name,
-        "words": WORDS[language],
+        "words": WORDS[language] | ACCESS_WORDS[language],
+        "visit": visit_of(request),
         "language_names": LANGUAGE_NAMES,
         "languages": list(LANGUAGE_NAMES),
         "now": site.clock.now(),
@@ -178,7 +197,7 @@ def _page(request: Request, name: str, context: Mapping[str, object], status: in
     return templates.TemplateResponse(request, name, {**common, **context}, status_code=status)
 
 
-def _language(request: Request, asked: str | None) -> str:
+def language_of(request: Request, asked: str | None) -> str:
     """The language asked for, else the browser's first that we have, else English."""
     if asked in WORDS:
         return str(asked)
@@ -188,14 +207,14 @@ def _language(request: Request, asked: str | None) -> str:
 
 
 def _staff_context(request: Request, lang: str | None) -> dict[str, object]:
-    site = _site(request)
+    site = site_of(request)
     with site.memory() as (memory, _now):
         alerts = [site.viewer.open_alert(alert) for alert in memory.open_alerts()]
-    return {"lang": _language(request, lang), "alerts": alerts}
+    return {"lang": language_of(request, lang), "alerts": alerts}
 
 
 def _overview_context(request: Request, lang: str | None) -> dict[str, object]:
-    site = _site(request)
+    site = site_of(request)
     stored = site.database.events(before_row=None, limit=12, bay=None, slot=None)
     with site.memory() as (memory, now):
         bays = [
@@ -220,7 +239,7 @@ def _overview_context(request: Request, lang: str | None) -> dict[str, object]:
         for one in stored
     ]
     return {
-        "lang": _language(request, lang),
+        "lang": language_of(request, lang),
         "bays": bays,
         "nodes": nodes,
         "cameras": cameras,

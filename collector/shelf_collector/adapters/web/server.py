@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
 from types import FrameType
 
 import uvicorn
@@ -13,19 +15,30 @@ from starlette.datastructures import MutableHeaders
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from shelf_collector.adapters.web import api, pages
+from shelf_collector.adapters.web import api, entrance, pages
 from shelf_collector.adapters.web.errors import install_errors
+from shelf_collector.adapters.web.gate import BodyLimit, Gate
 from shelf_collector.adapters.web.site import Site
 
 _GRACEFUL_STOP_S = 2
+_LONGEST_HEAD_BYTES = 32 * 1024
 _SAFETY_HEADERS = {
+    # Scripts and sheets from our own files only; attributes may carry sizes (style="--key: 132px"), which run nothing.
     "Content-Security-Policy": (
-        "default-src 'self'; img-src 'self' data:; style-src 'self' 'unsafe-inline'; "
-        "frame-ancestors 'self'; base-uri 'none'; form-action 'self'"
+        "default-src 'none'; script-src 'self'; style-src 'self'; style-src-attr 'unsafe-inline'; "
+        "img-src 'self' data:; connect-src 'self'; font-src 'self'; manifest-src 'self'; worker-src 'self'; "
+        "frame-ancestors 'none'; base-uri 'none'; form-action 'self'; object-src 'none'"
     ),
     "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
+    "X-Frame-Options": "DENY",
+    # "no-referrer" would make browsers send our own forms with "Origin: null".
+    "Referrer-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), microphone=(), geolocation=(), usb=(), payment=()",
 }
+_ONE_YEAR_S = 31_536_000
+_KEPT_BY_BROWSERS = ("/static/", "/display/", "/sw.js")
 
 
 def create_app(site: Site, start: Callable[[], None] | None = None, stop: Callable[[], None] | None = None) -> FastAPI:
@@ -58,7 +71,14 @@ def create_app(site: Site, start: Callable[[], None] | None = None, stop: Callab
     app.include_router(api.health)
     app.include_router(pages.stream)
     app.include_router(pages.router)
+    app.include_router(entrance.router)
     app.mount("/static", StaticFiles(directory=pages.STATIC), name="static")
+    config = site.setup.config
+    app.add_middleware(
+        Gate, doorkeeper=site.doorkeeper, is_demo=config.demo.open_to_this_computer,
+        trusted_proxies=config.http.trusted_proxies,
+    )  # fmt: skip
+    app.add_middleware(BodyLimit)
     app.add_middleware(SafetyHeaders)
     return app
 
@@ -75,11 +95,13 @@ class SafetyHeaders:
                 headers = MutableHeaders(scope=message)
                 for name, value in _SAFETY_HEADERS.items():
                     headers.setdefault(name, value)
-                if scope["path"].startswith("/static/"):
-                    headers.setdefault("Cache-Control", "no-cache")
+                is_kept = scope["path"].startswith(_KEPT_BY_BROWSERS)
+                headers.setdefault("Cache-Control", "no-cache" if is_kept else "no-store")
+                if scope.get("scheme") == "https":
+                    headers.setdefault("Strict-Transport-Security", f"max-age={_ONE_YEAR_S}")
             await send(message)
 
-        await self._app(scope, receive, send_with_headers)
+        await self._app(scope, receive, send_with_headers if scope["type"] == "http" else send)
 
 
 class StreamEndingServer(uvicorn.Server):
@@ -96,9 +118,22 @@ class StreamEndingServer(uvicorn.Server):
         self.should_exit = True
 
 
-def serve(app: FastAPI, host: str, port: int, end_streams: Callable[[], None]) -> None:
+@dataclass(frozen=True)
+class Listening:
+    """Where to listen; with certificate and key over TLS 1.2 or newer."""
+
+    host: str
+    port: int
+    tls_cert: Path | None = None
+    tls_key: Path | None = None
+
+
+def serve(app: FastAPI, where: Listening, end_streams: Callable[[], None]) -> None:
     """Run until SIGINT or SIGTERM. Raises: SystemExit when the port cannot be had."""
     config = uvicorn.Config(
-        app, host=host, port=port, log_config=None, access_log=False, timeout_graceful_shutdown=_GRACEFUL_STOP_S
-    )
+        app, host=where.host, port=where.port, log_config=None, access_log=False,
+        timeout_graceful_shutdown=_GRACEFUL_STOP_S, ssl_certfile=where.tls_cert, ssl_keyfile=where.tls_key,
+        # Forwarded headers are the gate's business: it knows which proxies are trusted.
+        proxy_headers=False, server_header=False, h11_max_incomplete_event_size=_LONGEST_HEAD_BYTES,
+    )  # fmt: skip
     StreamEndingServer(config, end_streams).run()

@@ -7,12 +7,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 
+from starlette.requests import Request
+
 from shelf_collector.adapters.database import Database
 from shelf_collector.adapters.hub import Hub
 from shelf_collector.config import CollectorSetup, DisplaySection
 from shelf_collector.core.memory import StoreMemory
 from shelf_collector.core.plan import StorePlan
 from shelf_collector.core.views import Viewer
+from shelf_collector.doorkeeper import Doorkeeper
 from shelf_collector.keeper import Keeper
 from shelf_collector.ports import Bus, Clock
 
@@ -29,6 +32,7 @@ class Site:
     hub: Hub
     bus: Bus
     clock: Clock
+    doorkeeper: Doorkeeper
 
     @property
     def store_name(self) -> str:
@@ -42,3 +46,11 @@ class Site:
         """The store's memory and the time, for as short as it takes to read."""
         with self.keeper.lock:
             yield self.keeper.memory, self.clock.now()
+
+
+def site_of(request: Request) -> Site:
+    """The site that a request is about."""
+    site = request.app.state.site
+    if not isinstance(site, Site):
+        raise TypeError("the application was made without its site")
+    return site

@@ -14,7 +14,10 @@ export function listen(topics, handlers, onState = () => {}) {
     source.onerror = () => {
       onState("down");
       // A browser gives up for good when the server answered with an error: then we try again ourselves.
-      if (source.readyState === EventSource.CLOSED) setTimeout(open, 3000);
+      if (source.readyState === EventSource.CLOSED) {
+        goWhereLoginIs(source.url);
+        setTimeout(open, 3000);
+      }
     };
     source.addEventListener("ping", () => heard());
     for (const [name, handle] of Object.entries(handlers)) {
@@ -38,6 +41,19 @@ export function listen(topics, handlers, onState = () => {}) {
     }
   }, 5000);
   open();
+}
+
+/** A stream that was refused because the session is over: the page loads again, and the server leads to the login. */
+async function goWhereLoginIs(url) {
+  const asking = new AbortController();
+  try {
+    const answer = await fetch(url, { signal: asking.signal });
+    if (answer.status === 401) location.reload();
+  } catch {
+    // Nobody answers: that is no refusal.
+  } finally {
+    asking.abort();
+  }
 }
 
 /** Hours and minutes as this place writes them. */
@@ -77,6 +93,7 @@ export function refresher(url, apply, pauseMs) {
       try {
         const answer = await fetch(url, { signal: AbortSignal.timeout(5000) });
         if (answer.ok) apply(await answer.text());
+        else if (answer.status === 401) location.reload(); // the session is over: the server leads to the login
       } catch {
         // The stream says that we are offline; what is shown stays.
       }

@@ -1,22 +1,28 @@
-// Keeps the last page and its parts, so that a display stays useful while the collector is away.
+// Keeps the last display and its parts, so that a display stays useful while the collector is away. Pages behind the
+// login are never kept: they must be gone when somebody has logged out.
 
-const CACHE = "shelf-v1";
+const CACHE = "shelf-v2";
 const WAIT_MS = 3000;
 
 self.addEventListener("install", () => self.skipWaiting());
-self.addEventListener("activate", (event) => event.waitUntil(self.clients.claim().then(keepOpenPages)));
+self.addEventListener("activate", (event) => event.waitUntil(forgetOlder().then(() => self.clients.claim()).then(keepOpenPages)));
+
+async function forgetOlder() {
+  const old = (await caches.keys()).filter((name) => name !== CACHE);
+  await Promise.all(old.map((name) => caches.delete(name)));
+}
 
 // The page that installed us was loaded before us: fetch it and its parts once more, to have them.
 async function keepOpenPages() {
   const cache = await caches.open(CACHE);
-  const pages = (await self.clients.matchAll({ type: "window" })).map((client) => client.url);
-  const parts = ["style.css", "live.js", "display.js", "fit.js", "staff.js", "overview.js", "icon.svg"].map((name) => `/static/${name}`);
+  const pages = (await self.clients.matchAll({ type: "window" })).map((client) => client.url).filter((url) => isKept(new URL(url)));
+  const parts = ["style.css", "live.js", "display.js", "fit.js", "icon.svg"].map((name) => `/static/${name}`);
   await Promise.allSettled([...pages, ...parts].map((url) => cache.add(url)));
 }
 
 function isKept(url) {
   if (url.origin !== self.location.origin) return false;
-  return url.pathname === "/" || ["/static/", "/display/", "/staff"].some((start) => url.pathname.startsWith(start));
+  return ["/static/", "/display/"].some((start) => url.pathname.startsWith(start));
 }
 
 self.addEventListener("fetch", (event) => {
