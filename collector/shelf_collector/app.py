@@ -27,6 +27,7 @@ from shelf_collector.core.views import Viewer
 from shelf_collector.doorkeeper import Doorkeeper
 from shelf_collector.keeper import Keeper
 from shelf_collector.ports import Clock, Delivery
+from shelf_collector.watch import ModelWatch, note_files
 
 log = logging.getLogger(__name__)
 
@@ -50,6 +51,8 @@ def build(setup: CollectorSetup, clock: Clock | None = None) -> Collector:
     now = clock.now()
     database = Database(setup.database_url, config.history_days)
     database.open()
+    doorkeeper = open_door(setup, clock)
+    note_files(doorkeeper.accounts, clock, database.shop_products(), setup.products, setup.planograms)
     database.replace_shop_products(setup.products)
     plan = store_plan(setup.planograms)
     catalogue = Catalogue(database.products(sorted({slot.gtin for slot in plan.slots.values() if slot.gtin})))
@@ -70,8 +73,7 @@ def build(setup: CollectorSetup, clock: Clock | None = None) -> Collector:
         keeper.deliver(delivery)
 
     bus = MqttBus(address, config.store, deliver, database.solved_alert_ids, clock)
-    keeper = Keeper(memory, viewer, database, bus, hub, clock, config.store)
-    doorkeeper = open_door(setup, clock)
+    keeper = Keeper(memory, viewer, database, bus, ModelWatch(hub, doorkeeper.accounts, clock), clock, config.store)
     site = Site(setup, plan, keeper, viewer, database, hub, bus, clock, doorkeeper)
 
     def start() -> None:

@@ -201,6 +201,12 @@ class Database:
         with self._errors_named(), self._engine.connect() as connection:
             return connection.execute(sa.select(sa.func.count()).select_from(tables.set_aside)).scalar_one()
 
+    def shop_products(self) -> dict[str, Product]:
+        """The shop's own products as they were stored at the last start, by GTIN."""
+        with self._errors_named(), self._engine.connect() as connection:
+            rows = connection.execute(sa.select(tables.products_shop.c.content)).scalars()
+            return {product.gtin: product for product in map(Product.model_validate, rows)}
+
     def replace_shop_products(self, products: Iterable[Product]) -> None:
         """The shop's own products are what its files say now; what is no longer in them goes."""
         rows = [{"gtin": product.gtin, "content": _json(product)} for product in products]
