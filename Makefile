@@ -1,5 +1,6 @@
 # make demo          a small shop, set up in .venv and opened
 # make test          what the tests need, then all of them
+# make test-long     chaos for a minute on both brokers, a hundred starts, soak
 # make check         format, lint, types, import arrows
 # make test-train    the training tool chain for a minute, in .venv-train
 # make screenshots   the pictures of the README
@@ -12,7 +13,7 @@ BIN := $(VENV)/bin
 PIP := -m pip --disable-pip-version-check
 ARGS ?=
 
-.PHONY: demo test check test-train train-env screenshots wheel-check docs accuracy clean
+.PHONY: demo test test-long check test-train train-env screenshots wheel-check docs accuracy clean
 
 demo: $(VENV)/.demo-ready
 	@$(BIN)/smartshelf demo $(ARGS)
@@ -20,6 +21,10 @@ demo: $(VENV)/.demo-ready
 test: $(VENV)/.test-ready
 	@scripts/test-programs
 	$(BIN)/python -m pytest $(ARGS)
+
+test-long: $(VENV)/.test-ready
+	@scripts/test-programs
+	$(BIN)/python -m pytest -m long $(ARGS)
 
 check: $(VENV)/.test-ready
 	$(BIN)/ruff format --check .

@@ -23,6 +23,7 @@ COMPONENTS = {
     "audit": Component("shelf_collector.audit_cli", "collector", "Proof that nothing was lost, node by node."),
     "broker": Component("shelf_broker.cli", "broker", "The MQTT broker, embedded or Mosquitto."),
     "pki": Component("shelf_broker.pki.cli", "broker", "Who belongs to the shop's network: certificates for devices."),
+    "chaos": Component("shelf_simulator.chaos.cli", "demo", "Everything dies at random, and nothing may be lost."),
     "simulator": Component("shelf_simulator.cli", "simulator", "A store made of code, with ground truth."),
     "models": Component("shelf_models.cli", "models", "From pictures to a checked .onnx."),
 }

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import logging
 import uuid
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import timedelta
+from pathlib import Path
 
 from fastapi import FastAPI
 
 from shelf_collector.adapters.accounts import Accounts
-from shelf_collector.adapters.clock import SystemClock
+from shelf_collector.adapters.backup import only_one, sqlite_file
+from shelf_collector.adapters.clock import ShiftedClock, SystemClock
 from shelf_collector.adapters.database import Database
 from shelf_collector.adapters.hub import Hub
 from shelf_collector.adapters.mqtt_bus import MqttBus
@@ -49,7 +52,7 @@ def build(setup: CollectorSetup, clock: Clock | None = None) -> Collector:
     clock = clock or SystemClock()
     config = setup.config
     now = clock.now()
-    database = Database(setup.database_url, config.history_days)
+    database = Database(setup.database_url, config.history_days, clock)
     database.open()
     doorkeeper = open_door(setup, clock)
     note_files(doorkeeper.accounts, clock, database.shop_products(), setup.products, setup.planograms)
@@ -98,17 +101,24 @@ def open_door(setup: CollectorSetup, clock: Clock) -> Doorkeeper:
     return Doorkeeper(Accounts(setup.database_url), Passwords(), clock, rules)
 
 
-def run(setup: CollectorSetup) -> None:
-    """Run until SIGINT or SIGTERM."""
-    collector = build(setup)
-    http = setup.config.http
-    log.info("pages and API on %s/", http.address)
-    if setup.config.demo.open_to_this_computer:
-        log.warning("demo: everybody on this computer is staff, without a login")
-    else:
-        secret = collector.site.doorkeeper.make_setup_link()
-        if secret:
-            log.warning("nobody can log in yet; within 15 minutes, open %s/welcome/%s", http.address, secret)
-    folder = setup.folder
-    cert, key = (folder / name if name else None for name in (http.tls_cert, http.tls_key))
-    serve(collector.web, Listening(http.host, http.port, cert, key), collector.site.hub.close)
+def run(setup: CollectorSetup, clock_file: Path | None = None) -> None:
+    """Run until SIGINT or SIGTERM; ``clock_file`` is for rehearsals.
+
+    Raises: StorageProblem when the database cannot be opened, or another collector has it.
+    """
+    clock = ShiftedClock(clock_file) if clock_file is not None else None
+    with ExitStack() as held:
+        if setup.database_url.startswith("sqlite"):
+            held.enter_context(only_one(sqlite_file(setup.database_url)))
+        collector = build(setup, clock)
+        http = setup.config.http
+        log.info("pages and API on %s/", http.address)
+        if setup.config.demo.open_to_this_computer:
+            log.warning("demo: everybody on this computer is staff, without a login")
+        else:
+            secret = collector.site.doorkeeper.make_setup_link()
+            if secret:
+                log.warning("nobody can log in yet; within 15 minutes, open %s/welcome/%s", http.address, secret)
+        folder = setup.folder
+        cert, key = (folder / name if name else None for name in (http.tls_cert, http.tls_key))
+        serve(collector.web, Listening(http.host, http.port, cert, key), collector.site.hub.close)

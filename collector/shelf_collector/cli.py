@@ -32,7 +32,11 @@ class SourceFormat(StrEnum):
 
 @app.command()
 def run(
-    config: ConfigOption, verbose: Annotated[bool, typer.Option("--verbose", help="Say more in the log.")] = False
+    config: ConfigOption,
+    verbose: Annotated[bool, typer.Option("--verbose", help="Say more in the log.")] = False,
+    clock_file: Annotated[
+        Path | None, typer.Option(hidden=True, help="Rehearsals: seconds to add to the clock.")
+    ] = None,
 ) -> None:
     """Collect from the broker and serve displays, staff page, overview and API until stopped."""
     from shelf_collector.app import run as run_collector
@@ -46,7 +50,7 @@ def run(
         more = len(setup.warnings) - 1
         logging.getLogger(__name__).warning("%s (and %d more: see the check command)", setup.warnings[0], more)
     try:
-        run_collector(setup)
+        run_collector(setup, clock_file)
     except StorageProblem as problem:
         errors.print(str(problem), style="red", markup=False)
         raise typer.Exit(1) from problem
@@ -181,6 +185,56 @@ def dead_letters(
             else f"{letter.at.isoformat()} {letter.topic}\n  {letter.problem}\n  {payload}"
         )
         console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+
+@app.command()
+def backup(
+    config: ConfigOption,
+    target: Annotated[Path, typer.Argument(help="The file to write; it must not exist.")],
+) -> None:
+    """Copy the database into one file, also while the collector runs."""
+    from shelf_collector.adapters.backup import backup as copy_database
+    from shelf_collector.adapters.backup import sqlite_file
+    from shelf_collector.ports import StorageProblem
+
+    setup = _load(config)
+    try:
+        copy = copy_database(sqlite_file(setup.database_url), target)
+    except StorageProblem as problem:
+        errors.print(str(problem), style="red", markup=False, highlight=False, soft_wrap=True)
+        raise typer.Exit(1) from problem
+    console.print(
+        f"{copy.file}: {copy.size_bytes / 2**20:.1f} MiB, {copy.messages} messages, schema {copy.revision}",
+        markup=False, highlight=False, soft_wrap=True,
+    )  # fmt: skip
+
+
+@app.command()
+def restore(
+    config: ConfigOption, source: Annotated[Path, typer.Argument(help="A file that backup has written.")]
+) -> None:
+    """Put a backup in the place of the database; the collector must be stopped. The former database is kept beside it.
+
+    Exit code 2 when the file is damaged or of a newer version. What came after the backup was made is gone: nodes were
+    told that it is stored, so smartshelf audit will report it as lost.
+    """
+    from shelf_collector.adapters.backup import examine, sqlite_file
+    from shelf_collector.adapters.backup import restore as put_back
+    from shelf_collector.ports import StorageProblem
+
+    setup = _load(config)
+    try:
+        copy = examine(source)
+    except StorageProblem as problem:
+        errors.print(str(problem), style="red", markup=False, highlight=False, soft_wrap=True)
+        raise typer.Exit(BAD_INPUT) from problem
+    try:
+        aside = put_back(source, sqlite_file(setup.database_url))
+    except StorageProblem as problem:
+        errors.print(str(problem), style="red", markup=False, highlight=False, soft_wrap=True)
+        raise typer.Exit(1) from problem
+    former = f"; the former database is {aside}" if aside else ""
+    console.print(f"{copy.messages} messages restored{former}", markup=False, highlight=False, soft_wrap=True)
 
 
 def _load(config: Path) -> CollectorSetup:

@@ -15,7 +15,7 @@ from shelf_contracts.messages import CameraInfo, NodeHealth, NodeInfo
 from shelf_edge.adapters.clock import SystemClock
 from shelf_edge.adapters.detector_onnx import load_detector
 from shelf_edge.adapters.mqtt_publisher import MqttPublisher
-from shelf_edge.adapters.outbox_sqlite import OutboxLimits, SqliteOutbox
+from shelf_edge.adapters.outbox_sqlite import OutboxLimits, SqliteOutbox, only_one
 from shelf_edge.adapters.preview import Preview
 from shelf_edge.adapters.sources import make_source
 from shelf_edge.config import CheckedConfig
@@ -33,8 +33,13 @@ HEALTH_EVERY_S = 5.0
 def run_node(checked: CheckedConfig, stop: threading.Event) -> int:
     """Run until ``stop`` is set; returns the exit code: 0, or 1 when the pipeline broke down.
 
-    Raises: FileProblems when the model or the outbox cannot be used.
+    Raises: FileProblems when the model or the outbox cannot be used, or another node works in the state folder.
     """
+    with only_one(checked.state):
+        return _run(checked, stop)
+
+
+def _run(checked: CheckedConfig, stop: threading.Event) -> int:
     config, clock = checked.config, SystemClock()
     session_id = str(uuid.uuid4())
     began_s = clock.monotonic_s()

@@ -139,3 +139,33 @@ def count(
     for count in counts:
         cost = f" ({count.looks} looks, {count.ms:.0f} ms: {count.reason})" if count.looks > 1 else ""
         _output.print(f"{count.name}: {count.products} products{cost}", markup=False)
+
+
+@app.command(hidden=True)
+def rehearse(
+    store: Annotated[str, typer.Option()],
+    node: Annotated[str, typer.Option()],
+    bay: Annotated[str, typer.Option()],
+    slots: Annotated[str, typer.Option(help="Ids, with commas in between.")],
+    port: Annotated[int, typer.Option(help="Of the broker on this computer.")],
+    folder: Annotated[Path, typer.Option(help="Outbox, ledger and control files.")],
+    rate: Annotated[float, typer.Option(help="Events a second.")] = 50.0,
+    seed: Annotated[int, typer.Option()] = 1,
+) -> None:
+    """Invented events through the real outbox and publisher, until SIGTERM (used by chaos and soak)."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    with _bad_input():
+        from shelf_edge.rehearsal import RehearsalSetup
+        from shelf_edge.rehearsal import rehearse as run_rehearsal
+        from shelf_mqtt.address import BrokerAddress
+
+        control = folder / "control"
+        control.mkdir(parents=True, exist_ok=True)
+        address = BrokerAddress(port=port)
+        setup = RehearsalSetup(
+            store, node, bay, tuple(slots.split(",")), address, folder, folder / "ledger.txt", control, rate, seed
+        )
+        run_rehearsal(setup, stop)

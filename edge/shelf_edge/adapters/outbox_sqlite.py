@@ -55,6 +55,27 @@ class OutboxLimits:
     age_s: float = 7 * 86_400.0
 
 
+@contextmanager
+def only_one(folder: Path) -> Iterator[None]:
+    """Hold a node's state folder for this process alone; the lock goes with the process, however it ends.
+
+    Raises: FileProblems when another node has it: two would give the same numbers.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "lock").open("ab") as lock:
+        try:
+            import fcntl
+        except ImportError:  # Windows has no flock; there the folder is not guarded
+            yield
+            return
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            problem = Problem("", "in use", "must belong to one node", "stop the other node, or give this one its own")
+            raise FileProblems(folder, [problem]) from error
+        yield
+
+
 MakeNotice = Callable[[int, str, Notice], OutboxEntry]
 """From a sequence number, its numbering and what was given up, to the event that says so."""
 
@@ -130,6 +151,17 @@ class SqliteOutbox:
     def size_bytes(self) -> int:
         """Topics and payloads that wait, in bytes."""
         return self._bytes
+
+    def bound_file(self, grow_by_pages: int | None) -> None:
+        """For rehearsals: let the file grow by so many pages and no more, as on a full disk; None: let it grow."""
+        with self._lock:
+            if grow_by_pages is None:
+                self._db.execute("PRAGMA max_page_count = 1073741823")
+                return
+            with contextlib.suppress(sqlite3.Error):
+                self._db.execute("VACUUM")
+            pages = int(self._db.execute("PRAGMA page_count").fetchone()[0])
+            self._db.execute(f"PRAGMA max_page_count = {pages + grow_by_pages}")
 
     # -- in ------------------------------------------------------------------------------------------------------
 
