@@ -162,6 +162,18 @@ CATALOG: tuple[Topic, ...] = (
         "Sequence numbers the collector misses.",
     ),
     Topic(
+        "node_update",
+        "node/{node}/cmd/update",
+        messages.UpdateCommand,
+        "collector",
+        ("node",),
+        1,
+        False,
+        60,
+        8192,
+        "Take the model that is offered, or go back from it. How it went stands in the node's health.",
+    ),
+    Topic(
         "camera_status",
         "node/{node}/camera/{camera}/status",
         messages.CameraStatus,

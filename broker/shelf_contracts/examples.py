@@ -139,6 +139,9 @@ EXAMPLES: tuple[Example, ...] = (
                     id=CAMERA, frames_seen=36_000, frames_dropped=12, fps=10.0, infer_ms=41.5, frame_age_ms=63.0
                 )
             ],
+            model=messages.ModelHealth(
+                name="shelf-demo", version="1", sha256="0" * 64, state="trial", rollout="r-0192f7a0",
+            ),
         ),
         node=NODE,
     ),
@@ -169,6 +172,22 @@ EXAMPLES: tuple[Example, ...] = (
                 numbering="3f2a9c01", ranges=[messages.SequenceRange(first=4711, last=4712)]
             ),
             correlation="0192f7a0-7c1e-7cc3-98c4-dc0c0c07398f", expires=_after(60),
+        ),
+        node=NODE,
+    ),
+    _example(
+        "node_update",
+        "a newer detector, signed",
+        messages.UpdateCommand(
+            args=messages.UpdateArguments(
+                action="install",
+                rollout="r-0192f7a0",
+                offer=messages.ModelOffer(
+                    name="shelf-demo", version="2", sha256="0" * 64, manifest_sha256="1" * 64, size_bytes=10_100_000,
+                    url="http://collector.store.local:8080/models/shelf-demo-2",
+                ),
+            ),
+            correlation="0192f7a0-7c1e-7cc3-98c4-dc0c0c073990", expires=_after(60),
         ),
         node=NODE,
     ),

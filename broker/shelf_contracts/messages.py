@@ -107,6 +107,8 @@ class Status(Message):
     state: Literal["online", "offline", "degraded", "updating"]
     session: Annotated[str, Field(min_length=1, max_length=64)]
     time: UtcTime | None = None
+    text: Annotated[str, Field(max_length=300)] = ""
+    """Why it is ``degraded``: what was preferred could not be had."""
 
 
 class ModelInfo(Message):
@@ -151,6 +153,24 @@ class CameraHealth(Message):
     frame_age_ms: float
 
 
+class ModelHealth(Message):
+    """The detector in use, and how its last change went.
+
+    ``settled``: in use for good. ``trial``: in use, watched. ``fetching``: the one offered is on its way, the old
+    one in use. ``refused``: the one offered was not taken. ``rolled-back``: it failed, the one before is in use.
+    """
+
+    name: str
+    version: str
+    sha256: str
+    provider: str = "CPUExecutionProvider"
+    fallback: Annotated[str, Field(max_length=300)] = ""
+    state: Literal["settled", "trial", "fetching", "refused", "rolled-back"] = "settled"
+    rollout: Annotated[str, Field(max_length=64)] = ""
+    """Which rollout ``state`` is about; empty when it is about none."""
+    text: Annotated[str, Field(max_length=300)] = ""
+
+
 class NodeHealth(Message):
     """A node's figures, every few seconds."""
 
@@ -164,6 +184,7 @@ class NodeHealth(Message):
     outbox_waiting: int = 0
     """Messages that wait in memory because the disk is full."""
     cameras: list[CameraHealth] = []
+    model: ModelHealth | None = None
 
 
 class CameraStatus(Message):
@@ -273,6 +294,38 @@ class ResendCommand(Message):
 
     command: Literal["resend"] = "resend"
     args: ResendArguments
+    correlation: Annotated[str, Field(min_length=1, max_length=64)]
+    requested_by: str = "collector"
+    expires: UtcTime
+
+
+Sha256Text = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+
+class ModelOffer(Message):
+    """A model that can be fetched: ``url`` is a folder; ``manifest.json`` in it must have the hash told here."""
+
+    name: Annotated[str, Field(min_length=1, max_length=64)]
+    version: Annotated[str, Field(min_length=1, max_length=32)]
+    sha256: Sha256Text
+    manifest_sha256: Sha256Text
+    size_bytes: Annotated[int, Field(ge=1)]
+    url: Annotated[str, Field(pattern=r"^https?://[^\s]+$", max_length=500)]
+
+
+class UpdateArguments(Message):
+    """``install`` the model that is offered, or ``rollback`` from it to the one before."""
+
+    action: Literal["install", "rollback"]
+    rollout: Annotated[str, Field(min_length=1, max_length=64)]
+    offer: ModelOffer
+
+
+class UpdateCommand(Message):
+    """Said again until the node's health tells that it was obeyed; obeying twice changes nothing."""
+
+    command: Literal["update"] = "update"
+    args: UpdateArguments
     correlation: Annotated[str, Field(min_length=1, max_length=64)]
     requested_by: str = "collector"
     expires: UtcTime

@@ -16,6 +16,7 @@ from shelf_collector.adapters.backup import only_one, sqlite_file
 from shelf_collector.adapters.clock import ShiftedClock, SystemClock
 from shelf_collector.adapters.database import Database
 from shelf_collector.adapters.hub import Hub
+from shelf_collector.adapters.model_shelf import ModelShelf
 from shelf_collector.adapters.mqtt_bus import MqttBus
 from shelf_collector.adapters.passwords import Passwords
 from shelf_collector.adapters.web.server import Listening, create_app, serve
@@ -26,10 +27,12 @@ from shelf_collector.core.alerts import AlertRules
 from shelf_collector.core.catalogue import Catalogue
 from shelf_collector.core.memory import DisplayPlan, StoreMemory
 from shelf_collector.core.plan import store_plan
+from shelf_collector.core.rollout import NodeReport
 from shelf_collector.core.views import Viewer
 from shelf_collector.doorkeeper import Doorkeeper
 from shelf_collector.keeper import Keeper
 from shelf_collector.ports import Clock, Delivery
+from shelf_collector.rollouts import Rollouts
 from shelf_collector.watch import ModelWatch, note_files
 
 log = logging.getLogger(__name__)
@@ -77,15 +80,23 @@ def build(setup: CollectorSetup, clock: Clock | None = None) -> Collector:
 
     bus = MqttBus(address, config.store, deliver, database.solved_alert_ids, clock)
     keeper = Keeper(memory, viewer, database, bus, ModelWatch(hub, doorkeeper.accounts, clock), clock, config.store)
-    site = Site(setup, plan, keeper, viewer, database, hub, bus, clock, doorkeeper)
+    rollouts = None
+    if config.models is not None:
+        shelf = ModelShelf(setup.folder / config.models.folder, setup.models_url)
+        rollouts = Rollouts(setup.rollouts_folder, shelf, bus, clock, config.store, lambda: node_reports(keeper, clock))
+    site = Site(setup, plan, keeper, viewer, database, hub, bus, clock, doorkeeper, rollouts)
 
     def start() -> None:
         keeper.start()
         bus.start()
+        if rollouts is not None:
+            rollouts.start()
         log.info("collecting for store %s from %s", config.store, address)
 
     def stop() -> None:
         # First no more messages, then what is queued, then goodbye: 9 s at most.
+        if rollouts is not None:
+            rollouts.stop()
         keeper.stop()
         bus.stop()
         doorkeeper.accounts.close()
@@ -99,6 +110,17 @@ def open_door(setup: CollectorSetup, clock: Clock) -> Doorkeeper:
     http = setup.config.http
     rules = SessionRules(timedelta(minutes=http.idle_minutes), timedelta(hours=http.session_hours))
     return Doorkeeper(Accounts(setup.database_url), Passwords(), clock, rules)
+
+
+def node_reports(keeper: Keeper, clock: Clock) -> dict[str, NodeReport]:
+    """What the nodes said of themselves last."""
+    now = clock.now()
+    with keeper.lock:
+        nodes = dict(keeper.memory.state.nodes)
+    return {
+        name: NodeReport(name, node.is_present(now), node.health.model if node.health is not None else None)
+        for name, node in nodes.items()
+    }
 
 
 def run(setup: CollectorSetup, clock_file: Path | None = None) -> None:

@@ -11,12 +11,16 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
+from shelf_collector.rollout_cli import rollout
+
 if TYPE_CHECKING:
     from shelf_collector.config import CollectorSetup
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="The store's memory: state, displays, alerts.")
 console = Console()
 errors = Console(stderr=True)
+
+app.command()(rollout)
 
 BAD_INPUT = 2
 

@@ -104,6 +104,15 @@ class RulesSection(_Section):
     clear_dwell_s: Dwell = 3.0
 
 
+class ModelsSection(_Section):
+    """Models the collector can offer to nodes."""
+
+    folder: Path
+    """Holds model folders, signed ones (``smartshelf models sign``)."""
+    url: Annotated[str, Field(pattern=r"^(https?://[^\s]+[^/\s])?$")] = ""
+    """Where nodes reach the collector; empty: the address of ``[http]``."""
+
+
 class DemoSection(_Section):
     """Only for demonstrations, and only while nobody but this computer can connect.
 
@@ -135,6 +144,7 @@ class CollectorConfig(_Section):
     displays: list[DisplaySection] = []
     rules: RulesSection = RulesSection()
     security_txt: SecurityTextSection | None = None
+    models: ModelsSection | None = None
     demo: DemoSection = DemoSection()
 
     @model_validator(mode="after")
@@ -162,6 +172,17 @@ class CollectorSetup:
     products: list[Product]
     displays: list[DisplaySection]
     warnings: list[str]
+
+    @property
+    def rollouts_folder(self) -> Path:
+        """Where requests for rollouts are put, and the present one is kept."""
+        return self.folder / self.config.state / "rollouts"
+
+    @property
+    def models_url(self) -> str:
+        """Where nodes reach the models."""
+        given = self.config.models.url if self.config.models is not None else ""
+        return given or self.config.http.address
 
     @property
     def database_url(self) -> str:

@@ -7,13 +7,17 @@ import platform
 import threading
 import time
 import uuid
+from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 
 import psutil
 
 from shelf_contracts.messages import CameraInfo, NodeHealth, NodeInfo
 from shelf_edge.adapters.clock import SystemClock
-from shelf_edge.adapters.detector_onnx import load_detector
+from shelf_edge.adapters.detector_onnx import OnnxDetector, load_detector
+from shelf_edge.adapters.model_fetch import fetch_model
+from shelf_edge.adapters.model_store import ModelStore
 from shelf_edge.adapters.mqtt_publisher import MqttPublisher
 from shelf_edge.adapters.outbox_sqlite import OutboxLimits, SqliteOutbox, only_one
 from shelf_edge.adapters.preview import Preview
@@ -21,9 +25,11 @@ from shelf_edge.adapters.sources import make_source
 from shelf_edge.config import CheckedConfig
 from shelf_edge.core.bay import Bay
 from shelf_edge.core.reporting import moment
+from shelf_edge.detector_switch import DetectorSwitch
 from shelf_edge.journal import Journal, notice_maker
 from shelf_edge.node import CameraWork, Pipeline, camera_health, camera_status
 from shelf_edge.stages import CameraState, Capture, LatestFrame
+from shelf_edge.updates import ModelUpdates
 
 log = logging.getLogger(__name__)
 
@@ -43,7 +49,24 @@ def _run(checked: CheckedConfig, stop: threading.Event) -> int:
     config, clock = checked.config, SystemClock()
     session_id = str(uuid.uuid4())
     began_s = clock.monotonic_s()
-    detector = load_detector(checked.model, threads=config.model.threads, score_threshold=config.model.score_threshold)
+    section = config.model
+
+    def load(path: Path) -> OnnxDetector:
+        return load_detector(
+            path,
+            threads=section.threads,
+            score_threshold=section.score_threshold,
+            execution=section.execution,
+            trust=section.trust,
+        )
+
+    def self_test(path: Path) -> None:
+        load(path)
+
+    # What comes over the network must always be signed; what the configuration names, when it says so.
+    store = ModelStore(checked.models, checked.model, section.trust, self_test)
+    network_store = ModelStore(checked.models, checked.model, replace(section.trust, require=True), self_test)
+    detector = DetectorSwitch(load(store.start()), clock, section.slowest_ms)
     outbox = SqliteOutbox(
         checked.state / "outbox.sqlite3",
         first_sequence=int(time.time() * 1000),
@@ -84,7 +107,21 @@ def _run(checked: CheckedConfig, stop: threading.Event) -> int:
         camera.state = state
         say_camera(camera)
 
-    publisher = MqttPublisher(address, config.store, config.node, session_id, outbox, clock, birth)
+    def model_changed() -> None:
+        publisher.say_health(health())
+        birth()
+
+    publisher = MqttPublisher(
+        address,
+        config.store,
+        config.node,
+        session_id,
+        outbox,
+        clock,
+        birth,
+        on_update=lambda command: updates.take(command),
+        limitation=lambda: detector.info.fallback,
+    )
     pipeline = Pipeline(
         cameras,
         arrived,
@@ -93,6 +130,18 @@ def _run(checked: CheckedConfig, stop: threading.Event) -> int:
         clock,
         publisher.wake,
         preview.show if preview is not None else None,
+    )
+    updates = ModelUpdates(
+        network_store,
+        detector,
+        load,
+        fetch_model,
+        clock,
+        incoming=checked.models / "fetched",
+        trial_s=section.trial_s,
+        accepts_orders=section.updates,
+        is_pipeline_down=lambda: bool(pipeline.failed),
+        on_change=model_changed,
     )
     captures = [
         Capture(
@@ -116,6 +165,7 @@ def _run(checked: CheckedConfig, stop: threading.Event) -> int:
             outbox_lost=outbox.lost + journal.refused,
             outbox_waiting=journal.waiting,
             cameras=[camera_health(camera, clock.monotonic_s()) for camera in cameras],
+            model=updates.health(),
         )
 
     log.info("node %s: %s %s, %d cameras", config.node, detector.info.name, detector.info.version, len(cameras))
@@ -123,14 +173,19 @@ def _run(checked: CheckedConfig, stop: threading.Event) -> int:
         preview.start()
     publisher.start()
     pipeline.start()
+    updates.start()
     for capture in captures:
         capture.start()
     while not stop.wait(HEALTH_EVERY_S) and not pipeline.failed:
         publisher.say_health(health())
 
+    if pipeline.failed and store.pointer.on_trial:
+        store.roll_back(f"the pipeline went down on trial: {pipeline.failed}")
+
     # In this order: no new frames, no new facts, what is said reaches the broker, then goodbye.
     for capture in captures:
         capture.stop(0.1)
+    updates.stop(1.0)
     pipeline.stop(2.0)
     if preview is not None:
         preview.stop()

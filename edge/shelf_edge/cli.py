@@ -61,7 +61,8 @@ def check(config: Annotated[Path, typer.Option(help="The node's TOML file.")]) -
         from shelf_edge.config import check_config
 
         checked = check_config(config)
-        info = load_detector(checked.model).info
+        section = checked.config.model
+        info = load_detector(checked.model, execution=section.execution, trust=section.trust).info
     bays = ", ".join(camera.planogram.bay for camera in checked.cameras)
     _output.print(f"{config}: good. Bays: {bays}. Model: {info.name} {info.version} ({info.licence}).")
 

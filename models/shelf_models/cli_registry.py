@@ -43,11 +43,11 @@ def list_models(
             store = _store(config)
             pointer = store.pointer
             for place in ("a", "b", ""):
-                if store.path_of(place).exists():  # type: ignore[arg-type]
+                if store.path_of(place).exists():
                     state = "active" if place == pointer.active else ""
                     state = "previous" if not state and place == pointer.previous else state
                     state = f"{state}, on trial" if state == "active" and pointer.on_trial else state
-                    rows.append(_row(place or "base", store.path_of(place), state))  # type: ignore[arg-type]
+                    rows.append(_row(place or "base", store.path_of(place), state))
             history = store.history()
     if as_json:
         output.print(json.dumps({"models": rows, "changes": history}), markup=False)

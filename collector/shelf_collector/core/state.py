@@ -64,6 +64,8 @@ class NodeState:
     heard_at: datetime
     info: NodeInfo | None = None
     health: NodeHealth | None = None
+    text: str = ""
+    """Why it is degraded."""
 
     def is_present(self, now: datetime) -> bool:
         """Said to be there, and heard within three heartbeats."""
@@ -252,7 +254,9 @@ class StoreState:
             return "ignored"
         since = held.since if held is not None and held.state == status.state else (status.time or now)
         known = self._node(message.node, status.session, now)
-        self.nodes[message.node] = replace(known, state=status.state, session=status.session, since=since, heard_at=now)
+        self.nodes[message.node] = replace(
+            known, state=status.state, session=status.session, since=since, heard_at=now, text=status.text
+        )
         return "applied"
 
     def _apply_beat(self, message: NodeBeat, now: datetime) -> Outcome:

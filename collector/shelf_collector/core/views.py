@@ -21,6 +21,7 @@ from shelf_contracts.messages import (
     CameraHealth,
     DisplayContent,
     Level,
+    ModelHealth,
     ModelInfo,
     Reason,
     UtcTime,
@@ -116,6 +117,8 @@ class NodeView(View):
     outbox_messages: int | None = None
     outbox_lost: int | None = None
     cameras: list[CameraHealth] = []
+    model: ModelHealth | None = None
+    text: str = ""
 
 
 class CameraView(View):
@@ -234,6 +237,8 @@ class Viewer:
             outbox_messages=health.outbox_messages if health else None,
             outbox_lost=health.outbox_lost if health else None,
             cameras=health.cameras if health else [],
+            model=health.model if health else None,
+            text=node.text,
         )
 
     def camera(self, camera: CameraState) -> CameraView:

@@ -15,7 +15,7 @@ from shelf_contracts import topics
 from shelf_contracts.catalog import BY_NAME
 from shelf_contracts.envelope import CONTENT_TYPE, decode_plain, encode
 from shelf_contracts.errors import ContractError
-from shelf_contracts.messages import Acknowledgement, ResendArguments, ResendCommand, Status
+from shelf_contracts.messages import Acknowledgement, ResendArguments, ResendCommand, Status, UpdateCommand
 from shelf_edge.core.reporting import moment
 from shelf_edge.ports import Clock, GivenUp, NumberRange, Outbox, OutboxEntry, OutboxFull
 from shelf_mqtt.address import BrokerAddress, Will
@@ -23,7 +23,7 @@ from shelf_mqtt.session import MqttSession, Received
 
 log = logging.getLogger(__name__)
 
-READ = ("node_ack", "node_resend", "collector_status")
+READ = ("node_ack", "node_resend", "node_update", "collector_status")
 
 _BATCH = 100
 _IDLE_S = 0.5
@@ -61,6 +61,8 @@ class MqttPublisher:
         session_id: the mark that the birth, the will and the goodbye of this start share.
         outbox: emptied in the order of its sequence.
         on_birth: called after each connect to say everything a newcomer must know (on the session's thread).
+        on_update: called with what the collector orders about models; must only hand it over.
+        limitation: why the node does less well than it was meant to; its status is then ``degraded``.
     """
 
     def __init__(
@@ -72,6 +74,8 @@ class MqttPublisher:
         outbox: Outbox,
         clock: Clock,
         on_birth: Callable[[], None],
+        on_update: Callable[[UpdateCommand], None] = lambda _command: None,
+        limitation: Callable[[], str] = lambda: "",
     ) -> None:
         self._store = store
         self._node = node
@@ -79,6 +83,8 @@ class MqttPublisher:
         self._outbox = outbox
         self._clock = clock
         self._on_birth = on_birth
+        self._on_update = on_update
+        self._limitation = limitation
         self._wake = threading.Event()
         self._stopping = False
         self._restart = threading.Event()
@@ -95,6 +101,7 @@ class MqttPublisher:
         self._topics = {
             topics.build("node_ack", store=store, node=node): self._acknowledgement_came,
             topics.build("node_resend", store=store, node=node): self._resend_came,
+            topics.build("node_update", store=store, node=node): self._update_came,
             topics.build("collector_status", store=store): self._collector_status_came,
         }
         status_topic = topics.build("node_status", store=store, node=node)
@@ -197,6 +204,9 @@ class MqttPublisher:
                 asked = (arguments.numbering, (one.first, one.last))
                 if asked not in known:
                     self._asked.append(asked)
+
+    def _update_came(self, received: Received) -> None:
+        self._on_update(decode_plain(received.topic, received.payload, UpdateCommand))
 
     def _collector_status_came(self, received: Received) -> None:
         message = decode_plain(received.topic, received.payload, Status)
@@ -320,4 +330,6 @@ class MqttPublisher:
 
     def _status(self, state: Literal["online", "offline"], *, timed: bool) -> bytes:
         time = moment(self._clock.now_s()) if timed else None
-        return Status(state=state, session=self._session_id, time=time).model_dump_json().encode()
+        text = self._limitation()[:300] if state == "online" else ""
+        told = "degraded" if text else state
+        return Status(state=told, session=self._session_id, time=time, text=text).model_dump_json().encode()

@@ -58,6 +58,8 @@ RULES: tuple[Rule, ...] = (
     Rule("GET", "/livez", _PUBLIC),
     Rule("GET", "/readyz", _PUBLIC),
     Rule("GET", "/.well-known/security.txt", _PUBLIC),
+    # Nodes fetch models: nothing secret, and they trust hash and signature, not the address.
+    Rule("GET", "/models/{name}/{file}", _PUBLIC),
     # The way in.
     Rule("GET", "/login", _PUBLIC),
     Rule("POST", "/login", _PUBLIC),
@@ -78,6 +80,7 @@ RULES: tuple[Rule, ...] = (
     Rule("GET", "/api/v1/alerts", _VIEWER, TokenScope.STORE),
     Rule("GET", "/api/v1/nodes", _VIEWER, TokenScope.STORE),
     Rule("GET", "/api/v1/audit", _VIEWER, TokenScope.STORE),
+    Rule("GET", "/api/v1/rollouts", _VIEWER, TokenScope.STORE),
     Rule("GET", "/api/v1/products", _VIEWER, TokenScope.PRODUCTS),
     Rule("GET", "/api/v1/products/{gtin}", _VIEWER, TokenScope.PRODUCTS),
     # Staff.

@@ -15,7 +15,7 @@ from starlette.datastructures import MutableHeaders
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from shelf_collector.adapters.web import api, entrance, pages
+from shelf_collector.adapters.web import api, entrance, models, pages
 from shelf_collector.adapters.web.errors import install_errors
 from shelf_collector.adapters.web.gate import BodyLimit, Gate
 from shelf_collector.adapters.web.site import Site
@@ -69,6 +69,7 @@ def create_app(site: Site, start: Callable[[], None] | None = None, stop: Callab
     install_errors(app)
     app.include_router(api.router)
     app.include_router(api.health)
+    app.include_router(models.router)
     app.include_router(pages.stream)
     app.include_router(pages.router)
     app.include_router(entrance.router)

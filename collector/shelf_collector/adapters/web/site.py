@@ -18,6 +18,7 @@ from shelf_collector.core.views import Viewer
 from shelf_collector.doorkeeper import Doorkeeper
 from shelf_collector.keeper import Keeper
 from shelf_collector.ports import Bus, Clock
+from shelf_collector.rollouts import Rollouts
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,7 @@ class Site:
     bus: Bus
     clock: Clock
     doorkeeper: Doorkeeper
+    rollouts: Rollouts | None = None
 
     @property
     def store_name(self) -> str:
