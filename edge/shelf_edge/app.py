@@ -8,6 +8,7 @@ import threading
 import time
 import uuid
 from dataclasses import replace
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -135,7 +136,7 @@ def _run(checked: CheckedConfig, stop: threading.Event) -> int:
         network_store,
         detector,
         load,
-        fetch_model,
+        partial(fetch_model, make_tls=address.tls_context),
         clock,
         incoming=checked.models / "fetched",
         trial_s=section.trial_s,

@@ -24,21 +24,25 @@ _SILENCE_S = 10.0
 _DEADLINE_S = 1800.0
 
 
-def fetch_model(offer: ModelOffer, folder: Path, is_stopping: Callable[[], bool], *, ca: Path | None = None) -> Path:
+def fetch_model(
+    offer: ModelOffer,
+    folder: Path,
+    is_stopping: Callable[[], bool],
+    *,
+    make_tls: Callable[[], ssl.SSLContext | None] = lambda: None,
+) -> Path:
     """Download into a fresh ``folder``; redirects are not followed.
 
     Args:
         is_stopping: asked between blocks.
-        ca: PEM file of the authority of the store, beside those of the system, for https.
+        make_tls: whom to trust for https; None: the authorities of the system.
     Raises: FileProblems naming the address and what is wrong; the folder is gone then.
     """
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     deadline_s = time.monotonic() + _DEADLINE_S
     left = min(offer.size_bytes, LARGEST_MODEL_BYTES)
-    tls = ssl.create_default_context()
-    if ca is not None:
-        tls.load_verify_locations(ca)
+    tls = make_tls() or ssl.create_default_context()
 
     def get(name: str, sha256: str, largest: int) -> int:
         return _download(offer.url, name, folder, sha256, largest, lambda: is_stopping() or late(), tls)
