@@ -14,6 +14,8 @@ from shelf_models import cli_evaluate, cli_registry
 
 app = typer.Typer(help="From pictures to a checked .onnx.", no_args_is_help=True)
 app.add_typer(cli_evaluate.app, name="evaluate")
+app.command()(cli_evaluate.compare)
+app.command()(cli_evaluate.quantise)
 cli_registry.add_to(app)
 
 _errors = Console(stderr=True, soft_wrap=True, highlight=False)

@@ -84,6 +84,78 @@ def detector(
         output.print(f"{name}: {value}", markup=False)
 
 
+def compare(
+    one: Annotated[Path, typer.Argument(help="A model folder or FILE.onnx.")],
+    other: Annotated[Path, typer.Argument(help="Another.")],
+    data: _Data,
+    form: _Format = "tsv",
+    labels: _Labels = None,
+    as_product: _AsProduct = None,
+    confidence: _Confidence = None,
+    threads: _Threads = 2,
+    providers: Annotated[str, typer.Option(help="Each model on each of these, as: cpu,openvino.")] = "cpu",
+    tiles: _Tiles = "auto",
+    limit: _Limit = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object on the last line.")] = False,
+) -> None:
+    """Two models on the same pictures, side by side: AP, recall, precision, count error, ms a picture, MB."""
+    chosen = [provider.strip() for provider in providers.split(",")]
+    for provider in chosen:
+        _check_choices(form, provider, tiles)
+    with bad_input():
+        from shelf_edge.adapters.runtime import Execution
+        from shelf_models.compare import Candidate, compare_models, table
+        from shelf_models.evaluate import locate_for_evaluation
+        from shelf_models.labelled import read_labelled
+
+        candidates = [
+            Candidate(*locate_for_evaluation(path, as_product), Execution(provider, "require"))  # type: ignore[arg-type]
+            for path in (one, other)
+            for provider in chosen
+        ]
+        pictures = read_labelled(data, form, labels)[:limit]  # type: ignore[arg-type]
+        with progress("pictures", len(pictures) * (len(candidates) + 1)) as step:
+            rows = compare_models(
+                candidates,
+                pictures,
+                confidence=confidence,
+                threads=threads,
+                tiling=tiles,  # type: ignore[arg-type]
+                on_picture=step,
+            )
+    output.print(table(rows), markup=False)
+    if as_json:
+        output.print(json.dumps({"models": [row.as_json() for row in rows]}), markup=False)
+
+
+def quantise(
+    model: Annotated[Path, typer.Argument(help="A model folder or FILE.onnx.")],
+    calibration: Annotated[Path, typer.Option(help="Folder of pictures like those the model will see.")],
+    out: Annotated[Path, typer.Option(help="Model folder to write; must not exist.")],
+    pictures: Annotated[int, typer.Option(min=8, max=1000, help="How many of them to use.")] = 64,
+    depthwise: Annotated[
+        str, typer.Option(help="Depthwise convolutions: int8, fp32, or auto: fp32 where there are many.")
+    ] = "auto",
+) -> None:
+    """Write an INT8 copy of a model; compare it before you ship it."""
+    from importlib.util import find_spec
+
+    if find_spec("onnx") is None:
+        raise refuse("the package onnx is missing: pip install 'smartshelf[models]'")
+    if depthwise not in ("auto", "int8", "fp32"):
+        raise refuse(f"--depthwise = {depthwise!r}: must be auto, int8 or fp32")
+    with bad_input():
+        from shelf_models.quantise import quantise as run
+
+        with progress("calibration", pictures) as step:
+            done = run(model, calibration, out, pictures=pictures, depthwise=depthwise, on_picture=step)  # type: ignore[arg-type]
+    output.print(
+        f"written: {out}: {done.mb_before:.2f} MB -> {done.mb_after:.2f} MB; {done.left_out} of {done.nodes} nodes "
+        f"stay in fp32. Now: smartshelf models compare {model} {out} --data DIR",
+        markup=False,
+    )
+
+
 def _check_choices(form: str, provider: str, tiles: str) -> None:
     for name, value, allowed in (
         ("--format", form, FORMATS),
