@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import ctypes
+import functools
 import hashlib
 import importlib.metadata
 import logging
@@ -40,6 +41,8 @@ _RESTARTS_ALLOWED = 5
 _RESTART_PERIOD_S = 60.0
 _TAIL_LINES = 8
 _WATCH_EVERY_S = 0.2
+MOSQUITTO_OWN_FILES = 32
+"""What it needs besides connections: log, database, listener, libraries."""
 
 
 class RunningBroker:
@@ -146,7 +149,7 @@ def start_broker(config: BrokerConfig, *, deadline_s: float = 15.0) -> RunningBr
                 cwd=state,
                 # The child holds the lock too: a broker that outlives us (no PDEATHSIG on macOS) still owns its folder.
                 pass_fds=(lock.fileno(),),
-                preexec_fn=_die_with_parent if sys.platform == "linux" else None,
+                preexec_fn=None if sys.platform == "win32" else functools.partial(_prepare_child, _most_files(config)),
             )
     except BaseException:
         lock.close()
@@ -331,27 +334,14 @@ def _wait_until_ready(broker: RunningBroker, deadline_s: float) -> None:
         status = broker.wait(0.0)
         if status is not None:
             raise BrokerFailed(f"the broker ended at once with exit status {status}:\n{_tail(config.state)}")
-        if config.own_tls is not None and config.own_tls.ca is not None:
-            # Clients must show a certificate, and we have none: that the port answers has to do.
-            answer_is_ready = _accepts_tcp(config)
-        else:
-            result = probe(_reachable(config.host), config.port, timeout_s=1.0, tls=config.tls is not None)
-            said = result.text
-            answer_is_ready = result.is_ready
-        if answer_is_ready:
+        result = probe(_reachable(config.host), config.port, timeout_s=1.0, tls=config.own_tls is not None)
+        if result.is_ready:
             return
+        said = result.text
         time.sleep(0.02)
     raise BrokerFailed(
         f"the broker did not accept an MQTT connection within {deadline_s:g} s ({said}):\n{_tail(config.state)}"
     )
-
-
-def _accepts_tcp(config: BrokerConfig) -> bool:
-    try:
-        socket.create_connection((_reachable(config.host), config.port), timeout=1.0).close()
-    except OSError:
-        return False
-    return True
 
 
 def _reachable(host: str) -> str:
@@ -376,7 +366,20 @@ def _shorten_log(file: Path) -> None:
 _LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None
 
 
-def _die_with_parent() -> None:
-    """Runs in the child before the broker's program: Linux then stops it when we are gone."""
+def _most_files(config: BrokerConfig) -> int | None:
+    """Mosquitto 2.0 forgets its ``max_connections``: each TLS handshake that fails raises it by one (measured with
+    2.0.11). What it cannot forget is how many files and sockets the system lets it open.
+    """
+    return config.max_connections + MOSQUITTO_OWN_FILES if config.kind == "mosquitto" else None
+
+
+def _prepare_child(most_files: int | None) -> None:
+    """Runs in the child before the broker's program: Linux stops it when we are gone."""
     if _LIBC is not None:
         _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
+    if most_files is not None:
+        import resource
+
+        hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+        limit = most_files if hard == resource.RLIM_INFINITY else min(most_files, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (limit, limit))

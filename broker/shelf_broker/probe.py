@@ -20,16 +20,18 @@ class ProbeResult:
         answered: it sent a CONNACK.
         code: the CONNACK's return code of MQTT 3.1.1; 0 accepted, 4 and 5 ask for a login.
         text: one line for people.
+        asks_for_certificate: it ended the TLS handshake, because we showed none.
     """
 
     answered: bool
     code: int | None
     text: str
+    asks_for_certificate: bool = False
 
     @property
     def is_ready(self) -> bool:
-        """True when clients can work: accepted, or only the login was missing."""
-        return self.code == 0 or self.code in _NEEDS_LOGIN
+        """True when clients can work: accepted, or only the login or the certificate was missing."""
+        return self.code == 0 or self.code in _NEEDS_LOGIN or self.asks_for_certificate
 
 
 def probe(host: str, port: int, *, timeout_s: float = 2.0, tls: bool = False) -> ProbeResult:
@@ -47,6 +49,10 @@ def probe(host: str, port: int, *, timeout_s: float = 2.0, tls: bool = False) ->
             answer = _read(channel, 4)
             if len(answer) == 4:
                 channel.sendall(b"\xe0\x00")
+    except ssl.SSLError as error:
+        if "ALERT" in (error.reason or ""):  # which one it is depends on the version of TLS and on the broker
+            return ProbeResult(False, None, f"{host}:{port}: asks for a certificate", asks_for_certificate=True)
+        return ProbeResult(False, None, f"{host}:{port}: {error}")
     except OSError as error:
         return ProbeResult(False, None, f"{host}:{port}: {error}")
     if len(answer) < 4:

@@ -16,6 +16,7 @@ from shelf_broker.cli import app
 from shelf_broker.config import BrokerConfig
 from shelf_broker.launcher import start_broker
 from shelf_broker.probe import probe
+from shelf_contracts.files import read_model
 from shelf_contracts.schema import documents
 
 runner = CliRunner()
@@ -92,3 +93,33 @@ def test_run_on_a_port_in_use_exits_with_1(broker_config: Callable[..., BrokerCo
         result = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=20, check=False)
     assert result.returncode == 1
     assert "cannot be listened on" in result.stderr
+
+
+def test_init_sets_up_the_production_profile_once(tmp_path: Path) -> None:
+    options = ["init", "--profile", "production", "--store", "s1", "--host", "10.0.0.2", "--into", str(tmp_path)]
+    result = runner.invoke(app, [*options, "--kind", "embedded"])
+    assert result.exit_code == 0, result.output
+    config = read_model(tmp_path / "broker.toml", BrokerConfig)
+    assert (config.kind, config.host, config.port, config.store) == ("embedded", "0.0.0.0", 8883, "s1")
+    assert config.pki is not None
+    assert (config.pki / "store.crl").is_file()
+    assert "smartshelf pki token" in result.output
+
+    again = runner.invoke(app, options)
+    assert again.exit_code == 2
+    assert "not overwritten" in again.output
+    (tmp_path / "broker.toml").unlink()
+    other = runner.invoke(app, [part.replace("s1", "s2") for part in options])
+    assert other.exit_code == 2
+    assert "not that of s2" in other.output
+    assert runner.invoke(app, [*options, "--profile", "open"]).exit_code == 2
+    assert runner.invoke(app, ["init", "--store", "S1", "--host", "x", "--into", str(tmp_path / "n")]).exit_code == 2
+
+
+def test_a_broker_without_its_authority_says_what_is_missing(tmp_path: Path) -> None:
+    file = tmp_path / "broker.toml"
+    file.write_text(f'store = "s1"\nport = 65000\nstate = "{tmp_path / "state"}"\npki = "{tmp_path / "pki"}"\n')
+    result = runner.invoke(app, ["run", "--config", str(file)])
+    assert result.exit_code == 1
+    assert "roster.json" in result.output
+    assert "smartshelf pki init" in result.output

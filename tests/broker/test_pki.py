@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import stat
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -16,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from shelf_broker.pki.certificates import RequestRefused
+from shelf_broker.pki.certificates import RequestRefused, request_key
 from shelf_broker.pki.office import TOKEN_LIFE, Issued, PkiProblem, Refused, RegistryOffice
 from shelf_broker.pki.roster import CRL_FILE, ROSTER_FILE, SERVER_FILE, Roster
 from shelf_contracts.files import read_model
@@ -295,6 +296,28 @@ def test_a_token_can_be_read_back_and_names_the_authority(office: RegistryOffice
     for wrong in ["", "se1.a.b@h:1", str(token).replace("se1", "se2"), str(token) + "0", str(token)[:-4] + "99999"]:
         with pytest.raises(ValueError, match="no enrolment token"):
             parse_token(wrong)
+
+
+VALID_REQUEST = """\
+-----BEGIN CERTIFICATE REQUEST-----
+MIG6MGICAQAwADBZMBMGByqGSM49AgEGCCqGSM49AwEHA0IABJoRzqg60Fe/aOCI
+x2iqteJ1N0j2+Qr3/oGRFtI3Z67e+8cNQ/DxQgddfYManZDdce+CZLXLaTWHAjTK
+DAlLsEOgADAKBggqhkjOPQQDAgNIADBFAiBRNzRPY+AtNV26XQSUaFAVwl3XlKg3
+70P7uyA7ODC3vwIhAIWOhULBzBwj2o4UkJRrWZJvDAR7KluxoNe4ZSSPQvUt
+-----END CERTIFICATE REQUEST-----
+"""
+
+
+@settings(max_examples=200)
+@given(st.one_of(st.text(), st.tuples(st.integers(0, len(VALID_REQUEST) - 1), st.characters(max_codepoint=127))))
+def test_no_request_does_more_than_be_refused(change: str | tuple[int, str]) -> None:
+    """Whatever comes over the network instead of a request, or one with a character exchanged."""
+    if isinstance(change, str):
+        request = change
+    else:
+        request = VALID_REQUEST[: change[0]] + change[1] + VALID_REQUEST[change[0] + 1 :]
+    with contextlib.suppress(RequestRefused):
+        request_key(request)
 
 
 DEVICES = ["n01", "n02", "n03"]

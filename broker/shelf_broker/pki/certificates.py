@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
@@ -83,7 +84,7 @@ def request_key(request_pem: str) -> ec.EllipticCurvePublicKey:
         request = x509.load_pem_x509_csr(request_pem.encode())
         key = request.public_key()
         is_signed = request.is_signature_valid
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
         raise RequestRefused("this is no certificate request in PEM") from error
     if not is_signed:
         raise RequestRefused("the request is not signed with its own key")
