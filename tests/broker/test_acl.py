@@ -38,6 +38,16 @@ def test_a_node_speaks_of_itself_and_its_bays_only() -> None:
     }
 
 
+def test_a_node_reads_nothing_that_is_for_another_node() -> None:
+    for topic_filter in permissions_of(NODE).subscribe:
+        levels = topic_filter.split("/")
+        assert "#" not in levels
+        if "node" in levels:
+            assert levels[levels.index("node") + 1] == "n01", topic_filter
+        if "shelf" in levels:
+            assert levels[levels.index("shelf") + 1] in {"a03", "a04"}, topic_filter
+
+
 def test_a_display_reads_its_own_content_and_says_nothing() -> None:
     permissions = permissions_of(Client("d1", "display", "s1", "d1"))
     assert permissions.publish == ()

@@ -179,8 +179,8 @@ def test_a_port_in_use_is_told(office: RegistryOffice) -> None:
 def test_the_commands_from_init_to_revoke(tmp_path: Path) -> None:
     runner = CliRunner()
 
-    def run(*arguments: str, code: int = 0) -> str:
-        result = runner.invoke(app, list(arguments))
+    def run(*arguments: str, code: int = 0, typed: str = "") -> str:
+        result = runner.invoke(app, list(arguments), input=typed)
         assert result.exit_code == code, result.output
         return result.output
 
@@ -190,9 +190,10 @@ def test_the_commands_from_init_to_revoke(tmp_path: Path) -> None:
     with serving(RegistryOffice(Path(pki))) as server:
         printed = run("token", "n01", "--bays", "a01,a02", "--folder", pki)
         token = next(word for word in printed.split() if word.startswith("se1."))
-        section = run("enrol", token, "--into", identity, "--server", f"127.0.0.1:{server.port}")
+        where = ("--into", identity, "--server", f"127.0.0.1:{server.port}")
+        section = run("enrol", "-", *where, typed=token + "\n")
         assert f'identity = "{identity}"' in section
-        run("enrol", token, "--into", identity, "--server", f"127.0.0.1:{server.port}", code=1)
+        run("enrol", token, *where, code=1)
         run("renew", "--identity", identity)
         run("bays", "n01", "a03", "--folder", pki)
         assert json.loads(run("list", "--folder", pki, "--json"))[0]["bays"] == ["a03"]
@@ -201,6 +202,9 @@ def test_the_commands_from_init_to_revoke(tmp_path: Path) -> None:
     assert "n01" in run("list", "--folder", pki)
     assert "store.crl" in run("crl", "--folder", pki)
     run("enrol", "no token", code=2)
+    for host in ("", "a b", "-x", "läden", "x" * 254):
+        run("init", "--store", "s1", "--host", host, "--folder", str(tmp_path / "other"), code=2)
+    assert not (tmp_path / "other").exists()
     run("token", "N01", "--bays", "a01", "--folder", pki, code=2)
     run("revoke", "n77", "--folder", pki, code=2)
     run("token", "n01", "--folder", str(tmp_path / "nowhere"), code=2)

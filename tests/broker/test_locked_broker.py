@@ -15,6 +15,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -24,6 +25,7 @@ from shelf_broker.launcher import MOSQUITTO_OWN_FILES, RunningBroker, keep_runni
 from shelf_broker.pki.office import RegistryOffice
 from shelf_broker.probe import probe
 from shelf_mqtt.address import DEVICE_FILE, IDENTITY_FILE, BrokerAddress
+from shelf_mqtt.identity import now_utc
 from shelf_mqtt.session import MqttSession, Received, Will
 from shelf_testing.pki import STORE, enrol_here, new_office, serving
 
@@ -114,6 +116,8 @@ def test_who_has_no_certificate_of_the_store_does_not_get_in(
     shop: Shop, open_session: OpenSession, eventually: Eventually, tmp_path: Path
 ) -> None:
     foreign = enrol_here(new_office(tmp_path / "foreign-pki"), tmp_path / "foreign", "n01", bays=["a01"])
+    then = RegistryOffice(shop.office.folder, now=lambda: now_utc() - timedelta(days=91))
+    over = enrol_here(then, tmp_path / "over", "n09", bays=["a01"]) / DEVICE_FILE
     host, port, ca = shop.config.host, shop.config.port, shop.office.public / "store-ca.crt"
     server = shop.office.public / "server.pem"
     strangers = [
@@ -121,6 +125,7 @@ def test_who_has_no_certificate_of_the_store_does_not_get_in(
         BrokerAddress(host, port, tls_ca=ca),  # no certificate
         BrokerAddress(host, port, tls_ca=ca, tls_cert=foreign / DEVICE_FILE, tls_key=foreign / DEVICE_FILE),
         BrokerAddress(host, port, tls_ca=ca, tls_cert=server, tls_key=server),  # signed, but no client's
+        BrokerAddress(host, port, tls_ca=ca, tls_cert=over, tls_key=over),  # over since yesterday
     ]
     for number, address in enumerate(strangers):
         session = open_session(address, f"stranger{number}", wait=False, attempt_timeout_s=1.0)

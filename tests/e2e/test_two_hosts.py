@@ -144,15 +144,14 @@ def _open(network: Network, folder: Path, kind: str) -> Shop:
     eventually(lambda: "enrolment ready" in (folder / "pki.log").read_text())
     eventually(lambda: "broker ready" in (folder / "broker.log").read_text())
 
-    for device, role in [("collector", "collector"), ("eye", "observer")]:
-        shop.enrol("server", device, role)
-    shop.enrol("node", "n01", "node", "a01")
-
+    shop.enrol("server", "eye", "observer")
     network.start("server", "shelf_testing.listener", shop.server, str(PORT), STORE, str(folder / "eye"),
                   str(folder / "seen.jsonl"), log=folder / "eye.log")  # fmt: skip
     network.start("node", "shelf_simulator", "serve", "--bays", "1", "--seed", "7", "--port", "8090", "--fps", "5",
                   "--out", str(folder / "shop"), log=folder / "simulator.log")  # fmt: skip
     eventually(lambda: (folder / "shop" / "planogram-a01.json").exists())
+    shop.enrol("server", "collector", "collector")
+    shop.enrol("node", "n01", "node", "a01")
     broker = f'[broker]\nhost = "{shop.server}"\nport = {PORT}\n'
     (folder / "collector.toml").write_text(
         f'store = "{STORE}"\nstore_name = "Two hosts"\nstate = "collector-state"\n'

@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import logging
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -34,6 +35,7 @@ DeviceArgument = Annotated[str, typer.Argument(help="the device's id in topics: 
 BaysOption = Annotated[str, typer.Option(help="bays a node may speak of, with commas between: a01,a02")]
 
 _FOLDER = Path(".smartshelf/pki")
+_LONGEST_TOKEN = 1000
 _IDENTITY = Path(".smartshelf/identity")
 
 
@@ -103,7 +105,9 @@ def serve(
 
 @app.command()
 def enrol(
-    token_text: Annotated[str, typer.Argument(metavar="TOKEN", help="what smartshelf pki token printed")],
+    typed: Annotated[
+        str, typer.Argument(metavar="TOKEN", help="what smartshelf pki token printed; - reads it from standard input")
+    ],
     into: IdentityOption = _IDENTITY,
     server: Annotated[str | None, typer.Option(help="HOST:PORT instead of the one in the token")] = None,
 ) -> None:
@@ -111,7 +115,7 @@ def enrol(
     from shelf_mqtt.enrolment import enrol as ask
 
     try:
-        made = parse_token(token_text)
+        made = parse_token(sys.stdin.readline(_LONGEST_TOKEN) if typed == "-" else typed)
         if server is not None:
             made = parse_token(f"se1.{made.secret}.{made.ca_fingerprint}@{server}")
     except ValueError as error:

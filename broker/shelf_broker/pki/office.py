@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Annotated
 
 from cryptography import x509
 from pydantic import BaseModel, ConfigDict, Field
@@ -42,6 +43,7 @@ from shelf_mqtt.enrolment import ENROLMENT_PORT, Token, base32, fingerprint
 from shelf_mqtt.identity import key_pem, now_utc, write_private
 
 TOKEN_LIFE = timedelta(minutes=10)
+HostName = Annotated[str, Field(pattern=r"^([A-Za-z0-9][A-Za-z0-9.-]{0,252}|[0-9a-fA-F:]{2,39})$")]
 _SETTINGS_FILE = "authority.json"
 _BACKDATED = timedelta(minutes=5)  # devices whose clock is a little late must not find a certificate of the future
 _SECRET_BYTES = 16
@@ -67,7 +69,7 @@ class AuthoritySettings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     store: StoreId
-    hosts: list[str] = Field(min_length=1)
+    hosts: list[HostName] = Field(min_length=1)
     port: int = Field(default=ENROLMENT_PORT, ge=1, le=65_535)
     device_days: float = Field(default=90, gt=0, le=825)
     server_days: float = Field(default=365, gt=0, le=825)
