@@ -42,7 +42,7 @@ screenshots: $(VENV)/.test-ready
 	$(BIN)/smartshelf demo --screenshots docs/pictures
 
 accuracy: $(VENV)/.test-ready
-	$(BIN)/python scripts/accuracy.py
+	$(BIN)/python scripts/accuracy.py $(ARGS)
 
 docs: $(VENV)/.test-ready
 	$(BIN)/smartshelf broker docs

@@ -20,7 +20,7 @@ from shelf_models.evaluate import Evaluation, PictureMeasure, product_results
 from shelf_models.metrics import precision_recall
 
 _COLOURS = ("#1b6ca8", "#d1495b", "#3a7d44", "#b07d00", "#6a4c93", "#444444")
-_WIDTH, _HEIGHT, _LEFT, _TOP, _SIDE = 560, 360, 48, 16, 296
+_WIDTH, _HEIGHT, _LEFT, _TOP, _SIDE = 660, 360, 48, 16, 296
 _FOUND_BGR, _FALSE_BGR, _MISSED_BGR = (96, 200, 60), (40, 40, 230), (230, 160, 30)
 _CASES = 3
 
@@ -59,10 +59,10 @@ def curves_svg(curves: Sequence[Curve], title: str) -> str:
     parts.append(f'<text transform="translate(12 {middle}) rotate(-90)" text-anchor="middle">precision</text>')
     for index, curve in enumerate(curves):
         colour = _COLOURS[index % len(_COLOURS)]
-        step = max(1, len(curve.recall) // 400)
+        kept = _corners(curve.recall)
         points = " ".join(
             f"{_LEFT + _SIDE * r:.1f},{_TOP + _SIDE * (1 - p):.1f}"
-            for r, p in zip(curve.recall[::step], curve.precision[::step], strict=True)
+            for r, p in zip(curve.recall[kept], curve.precision[kept], strict=True)
         )
         y = _TOP + 20 + 20 * index
         parts += [
@@ -71,6 +71,14 @@ def curves_svg(curves: Sequence[Curve], title: str) -> str:
             f'<text x="{_LEFT + _SIDE + 36}" y="{y + 4}">{_text(curve.name)}</text>',
         ]
     return "\n".join([*parts, "</svg>\n"])
+
+
+def _corners(recall: npt.NDArray[np.float64]) -> npt.NDArray[np.intp]:
+    """The points that a line needs: before and after each rise of recall, 800 of them at most."""
+    rises = np.flatnonzero(np.diff(recall, prepend=-1.0) > 0)
+    points = np.unique(np.concatenate([rises, np.maximum(rises - 1, 0), [max(len(recall) - 1, 0)]]))
+    points = points[points < len(recall)]
+    return points[:: max(1, len(points) // 800)]
 
 
 def _text(text: str) -> str:

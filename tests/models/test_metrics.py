@@ -55,3 +55,33 @@ def test_hundreds_of_boxes_have_no_hidden_cap(found: int, true: int) -> None:
     grid = boxes(*[(20 * i, 0, 20 * i + 10, 10) for i in range(max(found, true))])
     score = score_detections([result(grid[:found], [0.9] * found, grid[:true])], 0.5)
     assert score.recall == pytest.approx(min(found, true) / true)
+
+
+def test_a_cap_of_100_boxes_would_take_more_than_half_of_a_dense_shelf_away() -> None:
+    """The trap of COCO's tools; ours is 300, and more where a picture holds more."""
+    grid = boxes(*[(20 * i, 0, 20 * i + 10, 10) for i in range(225)])
+    dense = [result(grid, [0.9] * 225, grid)]
+    assert score_detections(dense, 0.5, max_dets=100).ap50 == pytest.approx(45 / 101)
+    assert score_detections(dense, 0.5).ap50 == pytest.approx(1.0)
+    assert score_detections(dense, 0.5).max_dets == 300
+
+
+def test_ap_falls_with_looser_boxes_and_ap50_does_not() -> None:
+    true, loose = boxes((0, 0, 100, 100)), boxes((0, 0, 100, 72))
+    score = score_detections([result(loose, [0.9], true)], 0.5)
+    assert (score.ap50, score.ap) == (pytest.approx(1.0), pytest.approx(0.5))
+
+
+def test_recall_at_precision_80_is_the_best_point_of_the_curve() -> None:
+    truth = boxes(*[(20 * i, 0, 20 * i + 10, 10) for i in range(10)])
+    found = np.concatenate([truth[:4], boxes(FAR), truth[4:5], boxes(FAR, FAR)])
+    scores = [0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2]
+    score = score_detections([result(found, scores, truth)], 0.5)
+    assert score.recall_at_precision_80 == pytest.approx(0.5)
+    assert score.score_at_precision_80 == pytest.approx(0.4)
+
+
+def test_what_is_found_in_an_ignored_region_is_neither_right_nor_wrong() -> None:
+    seen = PictureResult(boxes(A, B), np.array([0.9, 0.8], np.float32), boxes(A), boxes((15, 0, 40, 10)))
+    score = score_detections([seen], 0.5)
+    assert (score.precision, score.recall, score.count_mae) == (1.0, 1.0, 0.0)
