@@ -202,7 +202,7 @@ def int8_part(folder: Path) -> list[str]:
             check=True, capture_output=True, text=True, cwd=ROOT,
         )  # fmt: skip
         parts += ["", *(line for line in answer.stdout.splitlines() if line.startswith("|"))]
-    return parts
+    return [*parts, "", f"Load of the machine at the end: {os.getloadavg()[1]:.0f} on {os.cpu_count()} cores."]
 
 
 def kept_parts(path: Path) -> dict[str, list[str]]:
