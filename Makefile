@@ -6,6 +6,9 @@
 # make screenshots   the pictures of the README
 # make accuracy      docs/accuracy.md, measured anew
 # make wheel-check   the wheel in a clean environment
+# make sbom          dist/smartshelf.cdx.json: what a shop runs, with licences (CycloneDX)
+# make known-holes   known holes in the packages installed here, when the database can be reached
+# make fuzz          every parser for a minute, led by coverage
 PYTHON ?= python3
 VENV ?= .venv
 TRAIN_VENV ?= .venv-train
@@ -13,7 +16,7 @@ BIN := $(VENV)/bin
 PIP := -m pip --disable-pip-version-check
 ARGS ?=
 
-.PHONY: demo test test-long check test-train train-env screenshots wheel-check docs accuracy clean
+.PHONY: demo test test-long check test-train train-env screenshots wheel-check sbom known-holes fuzz docs accuracy clean
 
 demo: $(VENV)/.demo-ready
 	@$(BIN)/smartshelf demo $(ARGS)
@@ -49,6 +52,16 @@ docs: $(VENV)/.test-ready
 
 wheel-check: $(VENV)/.test-ready
 	scripts/wheel-check $(BIN)/python
+
+sbom: $(VENV)/.test-ready
+	$(BIN)/python scripts/sbom.py --out dist/smartshelf.cdx.json
+
+known-holes: $(VENV)/.test-ready
+	@$(BIN)/python scripts/known_holes.py
+
+fuzz: $(VENV)/.test-ready
+	$(BIN)/python $(PIP) install -e '.[fuzz]'
+	$(BIN)/python scripts/fuzz.py $(ARGS)
 
 clean:
 	rm -rf $(VENV) $(TRAIN_VENV) build dist runs .smartshelf

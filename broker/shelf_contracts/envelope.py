@@ -14,7 +14,7 @@ from typing import Annotated, Final, Literal, TypeVar
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, WithJsonSchema
 
 from shelf_contracts.errors import MessageProblem, Problem, shown
-from shelf_contracts.files import problems_of, refuse_constant
+from shelf_contracts.files import problems_of, refuse_constant, refuse_depth
 from shelf_contracts.messages import LARGEST_SEQUENCE, NodeEvent, NumberingId, SlotEvent, StockLevel, UtcTime
 
 M = TypeVar("M", bound=BaseModel)
@@ -202,6 +202,7 @@ def _parse_json(topic: str, payload: bytes) -> dict[str, object]:
         raise MessageProblem(topic, [Problem("", found, f"must be at most {LARGEST_PAYLOAD_BYTES} bytes")])
     try:
         content = json.loads(payload, parse_constant=refuse_constant)
+        refuse_depth(content)
     except (ValueError, RecursionError) as error:  # ValueError: no UTF-8, no JSON, NaN, a number of 5000 digits
         raise MessageProblem(topic, [Problem("", "not JSON", str(error) or "nested too deep")]) from error
     if not isinstance(content, dict):

@@ -16,6 +16,7 @@ from shelf_contracts.errors import FileProblems, Problem, shown
 M = TypeVar("M", bound=BaseModel)
 
 LARGEST_FILE_BYTES = 16 * 1024 * 1024
+MOST_DEPTH = 32
 
 
 def read_model(path: Path | str, model: type[M]) -> M:
@@ -24,7 +25,12 @@ def read_model(path: Path | str, model: type[M]) -> M:
     Raises: FileProblems with every problem, each naming key path, value and what is allowed.
     """
     file = Path(path)
-    content = _read_content(file)
+    return parse_model(file, _read_bytes(file), model)
+
+
+def parse_model(file: Path, raw: bytes, model: type[M]) -> M:
+    """Bytes that were read from ``file`` as ``model``. Raises: FileProblems as ``read_model``."""
+    content = _parse(file, raw)
     if not isinstance(content, dict):
         raise FileProblems(file, [Problem("", shown(content), "must be an object with named keys")])
     try:
@@ -45,21 +51,44 @@ def write_json(path: Path | str, model: BaseModel) -> None:
     part.replace(file)
 
 
-def _read_content(file: Path) -> Any:
+def _read_bytes(file: Path) -> bytes:
+    """No more than the largest file holds: a path may lead to something without an end."""
     try:
-        raw = file.read_bytes()
-    except OSError as error:
-        reason = error.strerror or type(error).__name__
+        with file.open("rb") as opened:
+            return opened.read(LARGEST_FILE_BYTES + 1)
+    except (OSError, ValueError) as error:  # ValueError: a zero byte in the name
+        reason = getattr(error, "strerror", None) or type(error).__name__
         raise FileProblems(file, [Problem("", reason, "must be a readable file", "check the path")]) from error
+
+
+def _parse(file: Path, raw: bytes) -> Any:
     if len(raw) > LARGEST_FILE_BYTES:
-        found = f"{len(raw)} bytes"
-        raise FileProblems(file, [Problem("", found, f"must be at most {LARGEST_FILE_BYTES} bytes")])
+        allowed = f"must be at most {LARGEST_FILE_BYTES} bytes"
+        raise FileProblems(file, [Problem("", f"more than {LARGEST_FILE_BYTES} bytes", allowed)])
     try:
         text = raw.decode("utf-8")
-        return tomllib.loads(text) if file.suffix == ".toml" else json.loads(text, parse_constant=refuse_constant)
+        content = tomllib.loads(text) if file.suffix == ".toml" else json.loads(text, parse_constant=refuse_constant)
+        refuse_depth(content)
     except (ValueError, RecursionError) as error:  # ValueError: no UTF-8, no TOML or JSON, a number of 5000 digits
         kind = "TOML" if file.suffix == ".toml" else "JSON"
         raise FileProblems(file, [Problem("", f"not {kind}", str(error) or "nested too deep")]) from error
+    return content
+
+
+def refuse_depth(content: Any) -> None:
+    """Raises: ValueError when lists and objects are nested deeper than 32: nothing of ours is."""
+    level: list[Any] = [content]
+    for _ in range(MOST_DEPTH + 1):
+        below: list[Any] = []
+        for value in level:
+            if isinstance(value, dict):
+                below += value.values()
+            elif isinstance(value, list):
+                below += value
+        if not below:
+            return
+        level = below
+    raise ValueError(f"nested deeper than {MOST_DEPTH} levels")
 
 
 def refuse_constant(name: str) -> float:

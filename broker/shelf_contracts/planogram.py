@@ -106,7 +106,7 @@ class View(_Part):
     """One camera's view of the bay."""
 
     camera: CameraId
-    slots: Annotated[dict[SlotId, SlotView], Field(min_length=1)]
+    slots: Annotated[dict[SlotId, SlotView], Field(min_length=1, max_length=1000)]
 
 
 class Planogram(_Part):
@@ -122,10 +122,10 @@ class Planogram(_Part):
     unit: Literal["mm"] = "mm"
     width: Size
     height: Size
-    products: Annotated[list[PlannedProduct], Field(min_length=1)]
-    fixtures: Annotated[list[Fixture], Field(min_length=1)]
-    positions: Annotated[list[Position], Field(min_length=1)]
-    views: list[View] = []
+    products: Annotated[list[PlannedProduct], Field(min_length=1, max_length=1000)]
+    fixtures: Annotated[list[Fixture], Field(min_length=1, max_length=100)]
+    positions: Annotated[list[Position], Field(min_length=1, max_length=1000)]
+    views: Annotated[list[View], Field(max_length=32)] = []
 
     @model_validator(mode="after")
     def _check_whole(self) -> Planogram:

@@ -9,7 +9,7 @@ import threading
 import uuid
 from collections import Counter
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TypeVar
 
 from shelf_collector.core.inbox import (
@@ -124,16 +124,17 @@ class Keeper:
         return self._queue.qsize()
 
     def _run(self) -> None:
-        pruned_at = self._clock.now()
+        pruned_at: datetime | None = None  # at once: a collector that is restarted every night must forget too
         while True:
             batch = self._take()
             if not batch and self._stopping.is_set():
                 return
             try:
                 self.work(batch)
-                if self._clock.now() - pruned_at > _PRUNE_EVERY:
-                    pruned_at = self._clock.now()
-                    self._history.prune(pruned_at)
+                now = self._clock.now()
+                if pruned_at is None or abs(now - pruned_at) > _PRUNE_EVERY:
+                    pruned_at = now
+                    self._history.prune(now)
             except _Stopped:
                 log.error("stopped while the database did not answer; %d messages stay with the broker", len(batch))
                 return

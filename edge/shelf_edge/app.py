@@ -18,6 +18,7 @@ from shelf_contracts.messages import CameraInfo, NodeHealth, NodeInfo
 from shelf_edge.adapters.clock import SystemClock
 from shelf_edge.adapters.detector_onnx import OnnxDetector, load_detector
 from shelf_edge.adapters.model_fetch import fetch_model
+from shelf_edge.adapters.model_folder import people_in
 from shelf_edge.adapters.model_store import ModelStore
 from shelf_edge.adapters.mqtt_publisher import MqttPublisher
 from shelf_edge.adapters.outbox_sqlite import OutboxLimits, SqliteOutbox, only_one
@@ -52,14 +53,18 @@ def _run(checked: CheckedConfig, stop: threading.Event) -> int:
     began_s = clock.monotonic_s()
     section = config.model
 
+    people: dict[str, frozenset[int]] = {}  # by the model's hash: models change while we run
+
     def load(path: Path) -> OnnxDetector:
-        return load_detector(
+        loaded = load_detector(
             path,
             threads=section.threads,
             score_threshold=section.score_threshold,
             execution=section.execution,
             trust=section.trust,
         )
+        people[loaded.info.sha256] = people_in(path, section.trust)
+        return loaded
 
     def self_test(path: Path) -> None:
         load(path)
@@ -82,7 +87,11 @@ def _run(checked: CheckedConfig, stop: threading.Event) -> int:
         for camera in checked.cameras
     ]
     address = config.broker.address(checked.folder)
-    preview = Preview(config.preview.port) if config.preview is not None else None
+    preview = (
+        Preview(config.preview.port, lambda: people.get(detector.info.sha256, frozenset()))
+        if config.preview is not None
+        else None
+    )
 
     def birth() -> None:
         info = NodeInfo(

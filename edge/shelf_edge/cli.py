@@ -38,6 +38,21 @@ def _escaped(text: str) -> str:
     return text.replace("[", r"\[")
 
 
+def _people_to_cover(model: Path, draw: Path | None, nobody_in_it: bool) -> frozenset[int] | None:
+    """The kinds to cover in what is drawn; None when nothing needs to be covered. Raises: FileProblems."""
+    from shelf_contracts.errors import FileProblems, Problem
+    from shelf_edge.adapters.model_folder import people_in
+
+    if draw is None or nobody_in_it:
+        return None
+    people = people_in(model)
+    if not people:
+        remedy = "take a model with a label person, or say --nobody-in-it when that is so"
+        found = f"with {model}, which knows no people"
+        raise FileProblems(draw, [Problem("--draw", found, "must cover people in every picture it writes", remedy)])
+    return people
+
+
 @app.command()
 def run(config: Annotated[Path, typer.Option(help="The node's TOML file.")]) -> None:
     """Run a node until Ctrl-C or SIGTERM."""
@@ -76,6 +91,7 @@ def replay(
     camera: Annotated[str | None, typer.Option(help="Which view of the planogram; default: its first.")] = None,
     stock: Annotated[bool, typer.Option(help="Write stock levels too.")] = False,
     draw: Annotated[Path | None, typer.Option(help="Written: a video (.avi, .mp4) with what was seen.")] = None,
+    nobody_in_it: Annotated[bool, typer.Option("--nobody-in-it", help="Draw without covering people.")] = False,
     score_threshold: Annotated[float | None, typer.Option(min=0.01, max=0.99, help="Overrides the model's.")] = None,
     threads: Annotated[int, typer.Option(min=1, max=64, help="For one inference.")] = 2,
 ) -> None:
@@ -84,12 +100,14 @@ def replay(
         from shelf_contracts.shipped import model_folder
         from shelf_edge.adapters.camera_files import open_recording
         from shelf_edge.adapters.detector_onnx import load_detector
+        from shelf_edge.core.masking import PeopleMask
         from shelf_edge.replay import replay as run_replay
 
         recording = open_recording(source)
         total = recording.frames
         recording.close()
         detector = load_detector(model or model_folder(), threads=threads, score_threshold=score_threshold)
+        people = _people_to_cover(model or model_folder(), draw, nobody_in_it)
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
         with Progress(*columns, console=_errors, disable=not sys.stderr.isatty()) as progress:
             task = progress.add_task("frames", total=total or None)
@@ -101,6 +119,7 @@ def replay(
                 camera=camera,
                 stock=stock,
                 drawing=draw,
+                mask=None if people is None else PeopleMask(people),
                 on_frame=lambda number: progress.update(task, completed=number + 1),
             )
     happened = ", ".join(f"{count} {action}" for action, count in summary.events.items()) or "no event"
@@ -114,6 +133,7 @@ def count(
     model: Annotated[Path | None, typer.Option(help="A model folder or .onnx file; default: the shipped one.")] = None,
     score_threshold: Annotated[float | None, typer.Option(min=0.01, max=0.99, help="Overrides the model's.")] = None,
     draw: Annotated[Path | None, typer.Option(help="Folder for the pictures with boxes drawn.")] = None,
+    nobody_in_it: Annotated[bool, typer.Option("--nobody-in-it", help="Draw without covering people.")] = False,
     tiles: Annotated[str, typer.Option(help="auto: where products would be too small; never; always.")] = "auto",
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object on the last line.")] = False,
 ) -> None:
@@ -127,7 +147,8 @@ def count(
         from shelf_edge.counting import count_pictures
 
         detector = load_detector(model or model_folder(), threads=2, score_threshold=score_threshold)
-        counts = count_pictures(source, detector, draw, tiling=tiles)  # type: ignore[arg-type]
+        people = _people_to_cover(model or model_folder(), draw, nobody_in_it)
+        counts = count_pictures(source, detector, draw, tiling=tiles, people=people)  # type: ignore[arg-type]
     if as_json:
         report = {
             "model": detector.info.name,

@@ -12,6 +12,7 @@ from shelf_edge.adapters.camera_files import PictureFolder
 from shelf_edge.adapters.pictures import read_picture
 from shelf_edge.core.detections import Kind
 from shelf_edge.core.drawing import draw_boxes
+from shelf_edge.core.masking import PeopleMask
 from shelf_edge.ports import LookingDetector
 from shelf_edge.tiled import Tiling, detect_tiled
 
@@ -33,13 +34,19 @@ class PictureCount:
 
 
 def count_pictures(
-    source: Path, detector: LookingDetector, drawings: Path | None = None, *, tiling: Tiling = "auto"
+    source: Path,
+    detector: LookingDetector,
+    drawings: Path | None = None,
+    *,
+    tiling: Tiling = "auto",
+    people: frozenset[int] | None = None,
 ) -> list[PictureCount]:
     """Products found in each picture, in the order of the file names.
 
     Args:
         source: a picture or a folder of pictures.
         drawings: a folder for copies with the boxes drawn.
+        people: the kinds to cover in the copies; None only when nobody is in the pictures.
     Raises: FileProblems.
     """
     folder = PictureFolder(source)
@@ -53,5 +60,7 @@ def count_pictures(
         counts.append(PictureCount(file.name, len(look.found.of(Kind.PRODUCT)), look.looks, ms, look.reason))
         if drawings is not None:
             drawings.mkdir(parents=True, exist_ok=True)
-            cv2.imwrite(str(drawings / f"{file.stem}.jpg"), draw_boxes(image, look.found))
+            covered = image if people is None else PeopleMask(people).masked(image, look.found, 0.0)
+            if covered is not None:
+                cv2.imwrite(str(drawings / f"{file.stem}.jpg"), draw_boxes(covered, look.found))
     return counts

@@ -17,7 +17,8 @@ from shelf_edge.core.bay import Bay
 from shelf_edge.core.detections import Detections
 from shelf_edge.core.drawing import draw_look
 from shelf_edge.core.facts import Fact, SlotFact
-from shelf_edge.core.frame import Frame
+from shelf_edge.core.frame import Frame, Picture
+from shelf_edge.core.masking import PeopleMask
 from shelf_edge.core.reporting import moment, slot_event, stock_level
 from shelf_edge.ports import Detector, SourceEnded
 
@@ -84,6 +85,7 @@ def replay(
     camera: str | None = None,
     stock: bool = False,
     drawing: Path | None = None,
+    mask: PeopleMask | None = None,
     on_frame: Callable[[int], None] = lambda number: None,
 ) -> ReplaySummary:
     """Write the recording's events; the file appears whole at the end, or not at all.
@@ -96,6 +98,7 @@ def replay(
         camera: which view; by default the planogram's first.
         stock: write stock levels too.
         drawing: a video of the frames with what was seen drawn on them.
+        mask: covers people in the drawing; None only when nobody is in the recording.
         on_frame: called with the frame's number, for a progress bar.
     Raises: FileProblems.
     """
@@ -105,6 +108,7 @@ def replay(
     part = events_path.with_name(events_path.name + ".part")
     writer: cv2.VideoWriter | None = None
     bay_id, sequence = planogram.bay, 0
+    drawn: Picture | None = None
     try:
         with part.open("wb") as out:
             for step in steps(source, planogram, camera_id, detector):
@@ -122,7 +126,13 @@ def replay(
                         out.write(encode(message) + b"\n")
                 if drawing is not None:
                     writer = writer or _video_writer(drawing, step.frame)
-                    writer.write(draw_look(step.frame.image, step.detections, planogram, camera_id, step.facts))
+                    image = step.frame.image
+                    covered = mask.masked(image, step.detections, step.frame.captured_s) if mask else image
+                    if covered is not None:
+                        drawn = draw_look(covered, step.detections, planogram, camera_id, step.facts)
+                    # A frame that was not looked at is like the one before, which is drawn once more.
+                    if drawn is not None:
+                        writer.write(drawn)
                 on_frame(step.frame.number)
         part.replace(events_path)
     finally:

@@ -229,6 +229,72 @@ def test_the_overview_is_live(live: LiveShop, open_page: Callable[..., Page]) ->
 
 
 @pytest.fixture
+def with_login(shop_folder: Path) -> None:
+    """Before ``live``: a shop with a login, as every real one."""
+    config = shop_folder / "collector.toml"
+    config.write_text(config.read_text().replace("demo.open_to_this_computer = true\n", ""))
+
+
+def test_the_way_in_by_keyboard_and_on_a_phone(
+    with_login: None, live: LiveShop, open_page: Callable[..., Page]
+) -> None:
+    """The first admin comes in by the printed link, invites somebody, leaves, and comes back by name and password."""
+    said: list[str] = []
+    page = open_page(f"/welcome/{live.shop.site.doorkeeper.make_setup_link()}?lang=en", 390, 844)
+    page.on("console", lambda message: said.append(message.text))
+    page.keyboard.type("Anna")
+    page.keyboard.press("Tab")
+    page.keyboard.type("a long walk in the dunes")
+    page.keyboard.press("Enter")
+    page.wait_for_url(f"{live.url}/")
+    page.wait_for_selector('#connection[data-state="connected"]')
+    for path in ("/account", "/people", "/tokens", "/log", "/staff", "/"):
+        page.goto(f"{live.url}{path}?lang=nl" if path != "/" else live.url)
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), f"{path} sticks out on a phone"
+        assert page.locator("h1").count() == 1, path
+        unnamed = page.locator("input:not([type=hidden]):not([aria-hidden]), select, button").evaluate_all(
+            "all => all.filter((one) => !(one.labels?.length || one.textContent.trim())).map((one) => one.outerHTML)"
+        )
+        assert unnamed == [], path
+        assert page.locator("main").count() == 1, path
+    page.goto(f"{live.url}/people?lang=en")
+    page.get_by_label("Name").fill("Ben")
+    page.get_by_role("radio", name="Staff").press("Enter")
+    page.get_by_role("heading", name="Link for Ben").wait_for()
+    assert "/welcome/" in page.locator("output").inner_text()
+    page.goto(f"{live.url}/account?lang=en")
+    page.get_by_role("button", name="Log out").press("Enter")
+    page.wait_for_url("**/login")
+    page.goto(f"{live.url}/staff?lang=en")
+    assert page.url == f"{live.url}/login?next=%2Fstaff%3Flang%3Den"
+    page.get_by_label("Name").fill("anna")
+    page.get_by_label("Password").fill("wrong")
+    page.keyboard.press("Enter")
+    page.get_by_role("alert").wait_for()
+    page.get_by_label("Wachtwoord").or_(page.get_by_label("Password")).fill("a long walk in the dunes")
+    page.keyboard.press("Enter")
+    page.wait_for_url(f"{live.url}/staff?lang=en")
+    assert not [text for text in said if "Content Security Policy" in text]
+
+
+def test_an_open_page_leads_to_the_login_when_the_session_ends(
+    with_login: None, live: LiveShop, open_page: Callable[..., Page], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from shelf_collector.adapters import hub
+    from shelf_collector.adapters.web import pages
+
+    monkeypatch.setattr(pages, "_LOOK_AT_SESSION_S", 0.1)
+    monkeypatch.setattr(hub, "PING_S", 0.2)
+    page = open_page(f"/welcome/{live.shop.site.doorkeeper.make_setup_link()}?lang=en")
+    page.get_by_label("Name").fill("Anna")
+    page.get_by_label("New password").fill("a long walk in the dunes")
+    page.keyboard.press("Enter")
+    page.wait_for_selector('#connection[data-state="connected"]')
+    live.shop.clock.advance(13 * 3600)
+    page.wait_for_url("**/login?next=*", timeout=15_000)
+
+
+@pytest.fixture
 def demo_products(shop_folder: Path) -> list[str]:
     """Put all forty demo products into the shop, and a few with very long texts; returns their slots."""
     shipped = demo_shop_folder() / "products.json"

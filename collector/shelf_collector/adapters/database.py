@@ -101,13 +101,14 @@ class Database:
                 self._store_set_aside(connection, set_aside)
 
     def prune(self, now: datetime) -> int:
-        """Forget messages and alert changes older than ``history_days``. Returns how many messages went."""
+        """Forget messages, dead letters and alert changes older than ``history_days``; how many messages went."""
         before = iso_time(now - timedelta(days=self._history_days))
         table = tables.messages
         with self._errors_named(), self._engine.begin() as connection:
             gone = connection.execute(sa.delete(table).where(table.c.received_at < before)).rowcount
             connection.execute(sa.delete(tables.alerts).where(tables.alerts.c.at < before))
             connection.execute(sa.delete(tables.audit_periods).where(tables.audit_periods.c.begin < before))
+            connection.execute(sa.delete(tables.set_aside).where(tables.set_aside.c.at < before))
         return gone
 
     def load_state(self, now: datetime) -> StoreState:

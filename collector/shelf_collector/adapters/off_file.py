@@ -6,7 +6,7 @@ import csv
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TextIO
 
 from shelf_collector.core.off import Import, Row, read_rows
 from shelf_contracts.errors import FileProblems, Problem
@@ -14,6 +14,7 @@ from shelf_contracts.errors import FileProblems, Problem
 Layout = Literal["smartshelf", "off-tsv", "off-csv"]
 
 _LARGEST_FIELD = 1_000_000
+_LONGEST_LINE = 4_000_000
 
 
 def layout_of(source: Path) -> Layout:
@@ -42,12 +43,21 @@ def _rows(source: Path, layout: Literal["off-tsv", "off-csv"]) -> Iterator[tuple
     # The export quotes nothing: a quotation mark in a name is only that.
     csv.field_size_limit(_LARGEST_FIELD)
     with source.open(encoding="utf-8", newline="") as file:
+        lines = _bounded_lines(file)
         if layout == "off-tsv":
-            reader = csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE)
+            reader = csv.DictReader(lines, delimiter="\t", quoting=csv.QUOTE_NONE)
         else:
-            reader = csv.DictReader(file)
+            reader = csv.DictReader(lines)
         for row in reader:
             yield reader.line_num, {key: value for key, value in row.items() if isinstance(key, str)}
+
+
+def _bounded_lines(file: TextIO) -> Iterator[str]:
+    """Lines; one without an end is refused before it fills the memory. Raises: csv.Error."""
+    while line := file.readline(_LONGEST_LINE + 1):
+        if len(line) > _LONGEST_LINE:
+            raise csv.Error(f"a line is longer than {_LONGEST_LINE} characters")
+        yield line
 
 
 def _first_line(source: Path) -> str:

@@ -131,6 +131,8 @@ class Claim:
 
 def claim_of(payload: bytes) -> Claim | None:
     """What can be told of a message that cannot be used."""
+    if len(payload) > envelope.LARGEST_PAYLOAD_BYTES:
+        return None
     try:
         content = json.loads(payload)
     except (ValueError, RecursionError):

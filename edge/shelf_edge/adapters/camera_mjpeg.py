@@ -12,8 +12,9 @@ import time
 import urllib.parse
 from typing import Final
 
-from shelf_edge.adapters.pictures import LARGEST_FILE_BYTES, decode_picture
+from shelf_edge.adapters.pictures import LARGEST_FILE_BYTES, LARGEST_PIXELS, decode_picture
 from shelf_edge.core.frame import Frame
+from shelf_edge.core.picture_header import read_header
 from shelf_edge.ports import SourceProblem
 
 _LONGEST_HEADER_BYTES: Final = 16_384
@@ -54,7 +55,11 @@ class MjpegCamera:
             raw, captured_s = self._next_part() if self._boundary else self._next_single()
         except (OSError, http.client.HTTPException, ValueError) as error:
             raise SourceProblem(f"{self.name}: {type(error).__name__}: {error}") from error
-        image = decode_picture(raw)
+        header = read_header(raw)
+        if header is not None and header.width_px * header.height_px > LARGEST_PIXELS:
+            size = f"{header.width_px}x{header.height_px} px"
+            raise SourceProblem(f"{self.name}: sent a picture of {size}: at most {LARGEST_PIXELS} pixels are decoded")
+        image = decode_picture(raw) if header is not None else None
         if image is None:
             raise SourceProblem(f"{self.name}: sent {len(raw)} bytes that are no picture")
         self._number += 1

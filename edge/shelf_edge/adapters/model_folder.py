@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import ast
 import hashlib
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,10 +13,14 @@ from shelf_contracts.manifest import Kind, Manifest, Preprocessing
 from shelf_edge.adapters.runtime import open_session
 from shelf_edge.adapters.signatures import Trust, check_signature
 from shelf_edge.core.coco import COCO_LABELS, coco_kinds
+from shelf_edge.core.masking import kinds_of_people
 from shelf_edge.core.postprocess import YOLOX_STRIDES
 
 MANIFEST_NAME = "manifest.json"
 _HASH_BLOCK_BYTES = 1 << 20
+_LONGEST_NAMES = 100_000
+_NAME = re.compile(r"""(\d{1,6}): (?:'([^'\\]{0,100})'|"([^"\\]{0,100})")""")
+_NAMES = re.compile(r"""\{(?:\d{1,6}: (?:'[^'\\]{0,100}'|"[^"\\]{0,100}")(?:, )?)*\}""")
 
 
 @dataclass(frozen=True)
@@ -80,6 +84,14 @@ def _with_manifest(manifest_path: Path, trust: Trust) -> ModelFiles:
     return ModelFiles(onnx, manifest, is_brought=False, signed_by=signed_by)
 
 
+def people_in(path: Path, trust: Trust = Trust()) -> frozenset[int]:  # noqa: B008 - frozen
+    """The kinds (values of ``Kind``) under which the model at a path tells people; empty when it knows none.
+
+    Raises: FileProblems as ``locate_model``.
+    """
+    return frozenset(int(kind) for kind in kinds_of_people(locate_model(path, trust).manifest.kinds))
+
+
 def sha256_of(path: Path) -> str:
     """Hex SHA-256 of a file."""
     digest = hashlib.sha256()
@@ -135,12 +147,14 @@ _ADVICE = "write a manifest.json beside the model (models/README.md shows one), 
 
 
 def _labels_in(names: str) -> list[str]:
-    """Labels from ultralytics' metadata, a Python dict in text; empty when there are none."""
-    try:
-        parsed = ast.literal_eval(names) if names else {}
-    except (ValueError, SyntaxError):
+    """Labels from ultralytics' metadata, a Python dict in text such as ``{0: 'person', 1: "lay's"}``; else none.
+
+    It is read by a pattern and never evaluated: the text comes with a file that somebody brought.
+    """
+    if len(names) > _LONGEST_NAMES or not _NAMES.fullmatch(names):
         return []
-    return [str(parsed[key]) for key in sorted(parsed)] if isinstance(parsed, dict) else []
+    found = {int(key): single or double for key, single, double in _NAME.findall(names)}
+    return [found[key] for key in sorted(found)]
 
 
 def _default_labels(classes: int) -> list[str]:

@@ -1,7 +1,7 @@
 """The demo's live view: pictures with boxes drawn, on this computer's loopback only.
 
 No picture leaves a node. This view binds 127.0.0.1, is off unless the configuration asks for it, and draws only while
-somebody looks.
+somebody looks. People are covered; with a detector that knows no people there is no picture.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import http.server
 import logging
 import threading
 import time
+from collections.abc import Callable
 
 import cv2
 
@@ -17,6 +18,7 @@ from shelf_edge.core.detections import Detections
 from shelf_edge.core.drawing import draw_look
 from shelf_edge.core.facts import Fact, SlotFact
 from shelf_edge.core.frame import Frame
+from shelf_edge.core.masking import PeopleMask
 from shelf_edge.node import CameraWork
 
 log = logging.getLogger(__name__)
@@ -28,14 +30,19 @@ _BOUNDARY = "frame"
 
 
 class Preview:
-    """Serves ``/{bay}.mjpg``; ``show`` is called by the pipeline with each processed frame."""
+    """Serves ``/{bay}.mjpg``; ``show`` is called by the pipeline with each processed frame.
 
-    def __init__(self, port: int) -> None:
+    Args:
+        people: tells the kinds under which the present detector tells people; empty: no picture is served.
+    """
+
+    def __init__(self, port: int, people: Callable[[], frozenset[int]]) -> None:
+        self._people = people
+        self._masks: dict[str, PeopleMask] = {}
         self._fresh = threading.Condition()
         self._pictures: dict[str, tuple[int, bytes]] = {}
         self._asked_s: dict[str, float] = {}
         self._drawn_s: dict[str, float] = {}
-        self._boxes: dict[str, Detections] = {}
         self._recent: dict[str, list[tuple[float, SlotFact]]] = {}
         self._stopping = False
         preview = self
@@ -69,18 +76,22 @@ class Preview:
 
     def show(self, camera: CameraWork, frame: Frame, detections: Detections | None, facts: list[Fact]) -> None:
         bay, now_s = camera.planogram.bay, time.monotonic()
-        if detections is not None:
-            self._boxes[bay] = detections
         recent = [(when, fact) for when, fact in self._recent.get(bay, []) if now_s - when < _MESSAGE_STAYS_S]
         recent += [(now_s, fact) for fact in facts if isinstance(fact, SlotFact)]
         self._recent[bay] = recent[-6:]
+        # Only a frame that was looked at is shown: of any other nobody knows where people are.
+        mask = self._masks.setdefault(bay, PeopleMask(()))
+        mask.detector_knows(self._people())
+        masked = mask.masked(frame.image, detections, now_s)
+        if masked is None:
+            return
         is_watched = now_s - self._asked_s.get(bay, float("-inf")) < _WATCHED_S
         if not is_watched or now_s - self._drawn_s.get(bay, 0.0) < _SHORTEST_GAP_S:
             return
         self._drawn_s[bay] = now_s
         counts = {slot: "?" if level.count is None else str(level.count) for slot, level in camera.stock.items()}
         shown = [fact for _, fact in self._recent[bay]]
-        canvas = draw_look(frame.image, self._boxes.get(bay), camera.planogram, camera.view, shown, counts)
+        canvas = draw_look(masked, detections, camera.planogram, camera.view, shown, counts)
         written, jpeg = cv2.imencode(".jpg", canvas, [cv2.IMWRITE_JPEG_QUALITY, 80])
         if written:
             with self._fresh:
@@ -92,6 +103,9 @@ class Preview:
         bay = request.path.removeprefix("/").removesuffix(".mjpg")
         if not request.path.endswith(".mjpg") or bay not in self._recent:
             request.send_error(404, "no such bay")
+            return
+        if not self._people():
+            request.send_error(403, "the detector knows no people: nobody could be covered, so there is no picture")
             return
         request.send_response(200)
         request.send_header("Content-Type", f"multipart/x-mixed-replace; boundary={_BOUNDARY}")
