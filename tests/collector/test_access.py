@@ -363,7 +363,7 @@ def test_logging_out_a_new_password_and_removal_end_sessions(locked: Shop) -> No
 def test_a_login_leads_back_to_where_one_was_going_but_never_elsewhere(locked: Shop) -> None:
     add_person(locked, "Anna", Role.ADMIN)
     visitor = Visitor(locked)
-    assert visitor.get("/people?lang=nl").headers["location"] == "/login?next=%2Fpeople%3Flang%3Dnl"
+    assert visitor.get("/people?lang=nl").headers["location"] == "/login?next=%2Fpeople%3Flang%3Dnl&lang=nl"
     for wish, led_to in (
         ("/people?lang=nl", "/people?lang=nl"), ("//evil.example/x", "/"), ("https://evil.example", "/"),
         ("/\\evil.example", "/"), ("javascript:alert(1)", "/"), ("/a\r\nSet-Cookie: x=y", "/"), ("", "/"),

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import re
 from dataclasses import dataclass, field
 from typing import Any
 
 import httpx
+from fastapi import FastAPI
 
 from shelf_collector.adapters.web.server import create_app
 from shelf_collector.core.access import Principal, Role
@@ -30,11 +32,16 @@ class Visitor:
     headers: dict[str, str] = field(default_factory=dict)
     cookies: dict[str, str] = field(default_factory=dict)
 
+    @functools.cached_property
+    def application(self) -> FastAPI:
+        """Made once: a visit is a request, not a start."""
+        return create_app(self.shop.site)
+
     def ask(self, method: str, path: str, **options: Any) -> httpx.Response:
         return asyncio.run(self._ask(method, path, options))
 
     async def _ask(self, method: str, path: str, options: dict[str, Any]) -> httpx.Response:
-        transport = httpx.ASGITransport(create_app(self.shop.site), client=(self.address, 4711))
+        transport = httpx.ASGITransport(self.application, client=(self.address, 4711))
         kept = {"Cookie": "; ".join(f"{name}={value}" for name, value in self.cookies.items())} if self.cookies else {}
         options["headers"] = {**kept, **self.headers, **options.get("headers", {})}
         async with httpx.AsyncClient(transport=transport, base_url=self.base) as client:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import ipaddress
+import re
 import secrets
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -29,6 +30,7 @@ SECURE_SESSION_COOKIE = "__Host-smartshelf_session"
 LARGEST_BODY_BYTES = 64 * 1024
 _LONGEST_SECRET = 200
 _FORM_KEY_BYTES = 32
+_LANGUAGE = re.compile(r"&lang=[a-z]{2}\b")
 _FORWARDED = ("x-forwarded-for", "x-forwarded-proto", "x-forwarded-host", "forwarded", "via", "x-real-ip")
 
 
@@ -234,9 +236,10 @@ class Gate:
                 return RedirectResponse("/account?refused=" + rule.role.word, 303)
             return _error(403, "forbidden", f"this needs {need}")
         if rule.is_page and scope["method"] in {"GET", "HEAD"}:
-            query = scope.get("query_string", b"").decode("latin-1")
-            there = scope["path"] + (f"?{query}" if query else "")
-            return RedirectResponse("/login?next=" + quote(there, safe=""), 303)
+            query = "&" + scope.get("query_string", b"").decode("latin-1") if scope.get("query_string") else ""
+            there = scope["path"] + (f"?{query[1:]}" if query else "")
+            language = _LANGUAGE.search(query)
+            return RedirectResponse(f"/login?next={quote(there, safe='')}{language[0] if language else ''}", 303)
         text = "log in, or send a token: Authorization: Bearer ..."
         if not visit.is_private:
             text += " (over HTTPS: this connection can be read by others)"
