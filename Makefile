@@ -5,6 +5,7 @@
 # make test-train    the training tool chain for a minute, in .venv-train
 # make screenshots   the pictures of the README
 # make accuracy      docs/accuracy.md, measured anew
+# make reliability   docs/reliability.md, measured anew: an hour and a half
 # make wheel-check   the wheel in a clean environment
 # make sbom          dist/smartshelf.cdx.json: what a shop runs, with licences (CycloneDX)
 # make known-holes   known holes in the packages installed here, when the database can be reached
@@ -16,7 +17,7 @@ BIN := $(VENV)/bin
 PIP := -m pip --disable-pip-version-check
 ARGS ?=
 
-.PHONY: demo test test-long check test-train train-env screenshots wheel-check sbom known-holes fuzz docs accuracy clean
+.PHONY: demo test test-long check test-train train-env screenshots wheel-check sbom known-holes fuzz docs accuracy reliability clean
 
 demo: $(VENV)/.demo-ready
 	@$(BIN)/smartshelf demo $(ARGS)
@@ -46,6 +47,9 @@ screenshots: $(VENV)/.test-ready
 
 accuracy: $(VENV)/.test-ready
 	$(BIN)/python scripts/accuracy.py $(ARGS)
+
+reliability: $(VENV)/.test-ready
+	$(BIN)/python scripts/reliability.py $(ARGS)
 
 docs: $(VENV)/.test-ready
 	$(BIN)/smartshelf broker docs

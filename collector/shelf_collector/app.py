@@ -94,7 +94,7 @@ def build(setup: CollectorSetup, clock: Clock | None = None) -> Collector:
         log.info("collecting for store %s from %s", config.store, address)
 
     def stop() -> None:
-        # First no more messages, then what is queued, then goodbye: 9 s at most.
+        # First no more messages, then what is queued, then goodbye: 6 s at most.
         if rollouts is not None:
             rollouts.stop()
         keeper.stop()

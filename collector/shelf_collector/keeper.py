@@ -44,6 +44,7 @@ _PAYLOAD_KEPT_BYTES = 500
 _PRUNE_EVERY = timedelta(hours=6)
 ACKNOWLEDGE_EVERY_S = 0.5
 _ABANDON_EVERY_S = 60.0
+_MOST_QUEUED_TO_ASK = 20
 _COMMAND_LIFE = timedelta(seconds=60)
 
 
@@ -84,6 +85,7 @@ class Keeper:
         self._resends = ResendPlan()
         self._queue: queue.Queue[Delivery] = queue.Queue(QUEUE_SIZE)
         self._stopping = threading.Event()
+        self._stop_by_s = 0.0
         self._thread = threading.Thread(target=self._run, name="keeper", daemon=True)
 
     def deliver(self, delivery: Delivery) -> None:
@@ -107,8 +109,9 @@ class Keeper:
         self._acknowledge_nodes()
         self._thread.start()
 
-    def stop(self, timeout_s: float = 4.0) -> None:
-        """Finish what is queued, then end."""
+    def stop(self, timeout_s: float = 3.0) -> None:
+        """Finish what is queued, for half of the time at most, then end: the rest stays with broker and nodes."""
+        self._stop_by_s = self._clock.monotonic_s() + timeout_s / 2
         self._stopping.set()
         if self._thread.ident is not None:
             self._thread.join(timeout_s)
@@ -127,7 +130,7 @@ class Keeper:
         pruned_at: datetime | None = None  # at once: a collector that is restarted every night must forget too
         while True:
             batch = self._take()
-            if not batch and self._stopping.is_set():
+            if self._stopping.is_set() and (not batch or self._clock.monotonic_s() > self._stop_by_s):
                 return
             try:
                 self.work(batch)
@@ -217,6 +220,9 @@ class Keeper:
         self._unacknowledged.clear()
 
     def _ask_for_missing(self) -> None:
+        if self._queue.qsize() > _MOST_QUEUED_TO_ASK:
+            return  # what is missing may be on its way; asking would only add to the queue
+
         def is_present(source: str) -> bool:
             node = self.memory.state.nodes.get(node_of(source, self._store) or "")
             return node is None or node.state != "offline"

@@ -62,7 +62,7 @@ class MqttBus:
     def start(self) -> None:
         self._session.start()
 
-    def stop(self, timeout_s: float = 4.0) -> None:
+    def stop(self, timeout_s: float = 2.5) -> None:
         """Say goodbye and disconnect."""
         self._session.publish(self._status_topic, self._status("offline", self._clock.now()), retain=True)
         self._session.flush(timeout_s / 2)

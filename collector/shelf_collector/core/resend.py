@@ -35,7 +35,7 @@ class _Wait:
 
 
 class ResendPlan:
-    """Asks for each source's gaps: after a second, then after 2, 4, ... 60 s; anew when some of it came."""
+    """Asks for each source's gaps: after a second, then after 2, 4, ... 60 s; not while some of it is coming."""
 
     def __init__(self) -> None:
         self._waits: dict[tuple[str, str], _Wait] = {}
@@ -57,8 +57,9 @@ class ResendPlan:
             if wait is None:
                 self._waits[key] = _Wait(audit.missing, now_s + GRACE_S)
                 continue
-            if audit.missing < wait.missing:
-                wait.wait_s = _FIRST_WAIT_S
+            if audit.missing < wait.missing:  # it is coming: give it time
+                wait.next_s = max(wait.next_s, now_s + wait.wait_s)
+                wait.wait_s = max(_FIRST_WAIT_S, wait.wait_s / 2)
             wait.missing = audit.missing
             if now_s < wait.next_s or not is_present(audit.source):
                 continue

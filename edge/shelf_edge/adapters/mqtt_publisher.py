@@ -30,6 +30,8 @@ _IDLE_S = 0.5
 _FLUSH_S = 4.0
 _SHORTEST_SILENCE_S = 3.0
 _LONGEST_SILENCE_S = 60.0
+_USUAL_TIMES = 4.0
+_SMOOTHING = 0.25
 _MOST_ASKED = 500
 _ANSWERED_FOR_S = 30.0
 
@@ -53,8 +55,8 @@ class MqttPublisher:
 
     A broker's acknowledgement only makes room for the next message. An entry leaves the outbox when the collector has
     acknowledged its number (``node_ack``); until then it is sent again after each reconnect, when the collector asks
-    for it (``node_resend``), and when a collector that is online does not acknowledge anything for 3 s (doubling up to
-    60 s while nothing comes).
+    for it (``node_resend``), and when a collector that is online acknowledges nothing for four times as long as it
+    lately took (3 to 60 s, doubling while nothing comes): a slow collector is not given more work than it has.
 
     Args:
         address, store, node: where to, and who says it.
@@ -94,8 +96,11 @@ class MqttPublisher:
         self._answered: dict[tuple[str, NumberRange], float] = {}
         self._collector = ""
         self._cursor = 0
+        self._farthest = 0
         self._progress_s = clock.monotonic_s()
         self._silence_s = _SHORTEST_SILENCE_S
+        self._usual_s = 0.0
+        self._timed: tuple[int, float] | None = None
         self.counters = PublisherCounters()
         self._thread = threading.Thread(target=self._run, name="publish", daemon=True)
         self._topics = {
@@ -214,7 +219,7 @@ class MqttPublisher:
         if message.state == "offline" and message.session != self._collector:
             return  # a late will of an old session
         if session and session != self._collector:
-            self._silence_s = _SHORTEST_SILENCE_S
+            self._silence_s = max(_SHORTEST_SILENCE_S, min(_LONGEST_SILENCE_S, _USUAL_TIMES * self._usual_s))
             self._progress_s = self._clock.monotonic_s()
         self._collector = session
 
@@ -239,6 +244,7 @@ class MqttPublisher:
 
     def _from_the_beginning(self) -> None:
         self._cursor = 0
+        self._timed = None
         self._progress_s = self._clock.monotonic_s()
 
     def _forget_acknowledged(self) -> None:
@@ -246,13 +252,30 @@ class MqttPublisher:
             came, self._came = list(self._came.values()), {}
         for message in came:
             before = self._outbox.numbering
-            gone = self._outbox.acknowledge(message.numbering, message.first, message.through)
+            try:
+                gone = self._outbox.acknowledge(message.numbering, message.first, message.through)
+            except OutboxFull as full:
+                log.error("%s", full)
+                with self._lock:
+                    self._came.setdefault((message.numbering, message.first), message)
+                continue
+            if message.numbering == before:
+                # Also when it moved nothing: the collector hears us, and asks for what it misses before that.
+                self._progress_s = self._clock.monotonic_s()
             if gone:
                 self._count(acknowledged=gone)
-                self._progress_s = self._clock.monotonic_s()
-                self._silence_s = _SHORTEST_SILENCE_S
+                self._learn_delay(message.through)
             if self._outbox.numbering != before:
                 self._from_the_beginning()
+
+    def _learn_delay(self, through: int) -> None:
+        """Time one message at a time, from sending to acknowledgement; one that was sent twice says nothing."""
+        if self._timed is None or self._timed[0] > through:
+            return
+        took_s = self._clock.monotonic_s() - self._timed[1]
+        self._timed = None
+        self._usual_s = took_s if not self._usual_s else self._usual_s + _SMOOTHING * (took_s - self._usual_s)
+        self._silence_s = min(_LONGEST_SILENCE_S, max(_SHORTEST_SILENCE_S, _USUAL_TIMES * self._usual_s))
 
     def _answer(self) -> None:
         """Send again what the collector misses, and say what is gone."""
@@ -309,7 +332,10 @@ class MqttPublisher:
             for entry in entries:
                 if not self._send(entry):
                     return
+                if self._timed is None and entry.sequence > self._farthest:
+                    self._timed = entry.sequence, self._clock.monotonic_s()
                 self._cursor = entry.sequence
+                self._farthest = max(self._farthest, entry.sequence)
             if len(entries) < _BATCH:
                 return
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 import secrets
 import sqlite3
 import threading
@@ -39,6 +40,9 @@ CREATE TABLE name (name TEXT PRIMARY KEY, value TEXT NOT NULL);
 ALTER TABLE outbox ADD COLUMN made_s REAL NOT NULL DEFAULT 0;
 CREATE INDEX outbox_topic ON outbox (topic, sequence) WHERE retain;
 """
+_LOG_PAGES = 100
+_DELETED_AT_ONCE = 20
+_LENT_ABOVE_PAGES = 16
 _FREED_SHARE = 0.1
 _HEALTH_KEPT_S = 120.0
 _MOST_HEALTH = 60
@@ -49,10 +53,15 @@ _RANGES_PER_NOTICE = 200
 
 @dataclass(frozen=True)
 class OutboxLimits:
-    """How much may wait: payload and topic bytes, and seconds since a message was made."""
+    """How much may wait: payload and topic bytes, and seconds since a message was made.
+
+    ``reserve_bytes`` lie beside the outbox in a file that is given up when the disk is full: without some room SQLite
+    cannot even delete. The log takes about 400 KiB.
+    """
 
     bytes: int = 256 * 1024 * 1024
     age_s: float = 7 * 86_400.0
+    reserve_bytes: int = 1024 * 1024
 
 
 @contextmanager
@@ -114,6 +123,7 @@ class SqliteOutbox:
             self._db.execute("PRAGMA journal_mode=WAL")
             # Without it a power cut could take back a number that the collector has seen.
             self._db.execute("PRAGMA synchronous=FULL")
+            self._db.execute(f"PRAGMA wal_autocheckpoint={_LOG_PAGES}")
             self._bring_up_to_date()
             self._sequence = self._read_counter("sequence", first_sequence - 1)
             self._lost = self._read_counter("lost", 0)
@@ -127,6 +137,8 @@ class SqliteOutbox:
         except FileProblems:
             self._db.close()
             raise
+        self._reserve = path.with_name(path.name + ".reserve")
+        self._has_reserve = self._take_reserve()
         self._wall_ahead_s = clock.now_s() - clock.monotonic_s()
         self._age_checked_s = clock.monotonic_s() - _AGE_CHECK_EVERY_S
 
@@ -167,19 +179,32 @@ class SqliteOutbox:
 
     def append(self, make: Callable[[int], OutboxEntry]) -> OutboxEntry:
         with self._lock:
-            for attempt in (1, 2):
-                try:
-                    with self._transaction():
-                        self._give_up_old()
-                        entry = self._insert(make)
-                        if self._bytes > self._limits.bytes:
-                            self._give_up_for_room()
-                    return entry
-                except sqlite3.OperationalError as error:
-                    if attempt == 1 and self._clear_away():
-                        continue
-                    raise OutboxFull(f"the outbox takes no more: {error}; free space on its disk") from error
-            raise AssertionError("unreachable")
+            if not self._has_reserve and not self._take_reserve():
+                raise OutboxFull("the outbox takes no more: its disk is full; free space on it")
+            try:
+                return self._append(make)
+            except sqlite3.OperationalError:
+                self._make_room_on_disk()
+                # The reserve is for deletions, so that there is always a way back; for a message it is lent only when
+                # the file has room inside, so that it need not grow.
+                if self._free_pages() < _LENT_ABOVE_PAGES:
+                    self._take_reserve()
+            try:
+                return self._append(make)
+            except sqlite3.OperationalError as error:
+                raise OutboxFull(f"the outbox takes no more: {error}; free space on its disk") from error
+            finally:
+                if not self._has_reserve:
+                    self._fold_log()
+                    self._take_reserve()
+
+    def _append(self, make: Callable[[int], OutboxEntry]) -> OutboxEntry:
+        with self._transaction():
+            self._give_up_old()
+            entry = self._insert(make)
+            if self._bytes > self._limits.bytes:
+                self._give_up_for_room()
+        return entry
 
     def append_notice(self, action: Literal["overflow", "gone"], given_up: GivenUp, numbering: str, text: str) -> None:
         for entry in self._notices(action, given_up, numbering, text):
@@ -232,15 +257,39 @@ class SqliteOutbox:
             if through > self._sequence:
                 self._start_new_numbering(through)
                 return 0
-            where = "sequence BETWEEN ? AND ?"
-            with self._transaction():
-                size = self._db.execute(f"SELECT total({_SIZE}) FROM outbox WHERE {where}", (first, through))
-                freed = int(size.fetchone()[0])
-                gone = self._db.execute(f"DELETE FROM outbox WHERE {where}", (first, through)).rowcount
-                self._db.execute("DELETE FROM given_up WHERE last <= ?", (through,))
-                self._depth -= gone
-                self._bytes -= freed
-            return gone
+            try:
+                return self._forget(first, through)
+            except sqlite3.OperationalError:
+                self._make_room_on_disk()
+            try:
+                return self._forget_by_parts(first, through)
+            except sqlite3.OperationalError as error:
+                raise OutboxFull(f"the outbox cannot be changed: {error}; free space on its disk") from error
+            finally:
+                self._fold_log()
+                self._take_reserve()
+
+    def _forget_by_parts(self, first: int, through: int) -> int:
+        """As ``_forget``, with a log that never grows beyond what the reserve has room for."""
+        gone = 0
+        while True:
+            query = "SELECT max(sequence) FROM (SELECT sequence FROM outbox WHERE sequence BETWEEN ? AND ? LIMIT ?)"
+            last = self._db.execute(query, (first, through, _DELETED_AT_ONCE)).fetchone()[0]
+            if last is None:
+                return gone + self._forget(first, through)
+            gone += self._forget(first, int(last))
+            self._fold_log()
+
+    def _forget(self, first: int, through: int) -> int:
+        where = "sequence BETWEEN ? AND ?"
+        with self._transaction():
+            size = self._db.execute(f"SELECT total({_SIZE}) FROM outbox WHERE {where}", (first, through))
+            freed = int(size.fetchone()[0])
+            gone = self._db.execute(f"DELETE FROM outbox WHERE {where}", (first, through)).rowcount
+            self._db.execute("DELETE FROM given_up WHERE last <= ?", (through,))
+            self._depth -= gone
+            self._bytes -= freed
+        return gone
 
     def close(self) -> None:
         with self._lock:
@@ -337,18 +386,41 @@ class SqliteOutbox:
                 notice = Notice(action, part, numbering, text)
                 yield lambda sequence, notice=notice: make(sequence, self._numbering, notice)  # type: ignore[misc]
 
-    def _clear_away(self) -> bool:
-        """The disk is full: let go of what costs nothing. Says whether anything went."""
+    def _make_room_on_disk(self) -> None:
+        """The disk is full: fold the log into the file, for which the reserve makes room, and let go of what costs
+        nothing. Whether that was enough the next attempt shows."""
+        self._reserve.unlink(missing_ok=True)
+        self._has_reserve = False
+        self._fold_log()
+        with contextlib.suppress(sqlite3.Error), self._transaction():
+            health = self._db.execute("DELETE FROM health").rowcount
+            self._tell([], self._delete(_SUPERSEDED), health, "the disk is full")
+        self._fold_log()
+
+    def _free_pages(self) -> int:
+        return int(self._db.execute("PRAGMA freelist_count").fetchone()[0])
+
+    def _fold_log(self) -> None:
         with contextlib.suppress(sqlite3.Error):
             self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+    def _take_reserve(self) -> bool:
+        """Have the reserve on disk; False when there is no room for it."""
+        size = self._limits.reserve_bytes
         try:
-            with self._transaction():
-                health = self._db.execute("DELETE FROM health").rowcount
-                superseded = self._delete(_SUPERSEDED)
-                self._tell([], superseded, health, "the disk is full")
-        except sqlite3.Error:
-            return False
-        return health > 0 or bool(superseded)
+            if not (self._reserve.exists() and self._reserve.stat().st_size >= size):
+                with self._reserve.open("wb") as file:
+                    if hasattr(os, "posix_fallocate") and size:
+                        os.posix_fallocate(file.fileno(), 0, size)
+                    else:
+                        file.write(bytes(size))
+        except OSError:
+            with contextlib.suppress(OSError):
+                self._reserve.unlink(missing_ok=True)
+            self._has_reserve = False
+        else:
+            self._has_reserve = True
+        return self._has_reserve
 
     def _start_new_numbering(self, through: int) -> None:
         """The collector has numbers we never gave: this disk was put back from an image. Nothing is thrown away."""

@@ -150,6 +150,11 @@ class Children:
         """Peak resident memory of each process so far."""
         return {child.spec.name: round(child.peak_rss_mb, 1) for child in self._children}
 
+    @property
+    def all(self) -> tuple[Child, ...]:
+        """Every process that was started, in order."""
+        return tuple(self._children)
+
     def check(self) -> None:
         """Raises: ChildProblem when one ended by itself."""
         for child in self._children:

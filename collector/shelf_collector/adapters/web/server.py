@@ -20,7 +20,7 @@ from shelf_collector.adapters.web.errors import install_errors
 from shelf_collector.adapters.web.gate import BodyLimit, Gate
 from shelf_collector.adapters.web.site import Site
 
-_GRACEFUL_STOP_S = 2
+_GRACEFUL_STOP_S = 1
 _LONGEST_HEAD_BYTES = 32 * 1024
 _SAFETY_HEADERS = {
     # Scripts and sheets from our own files only; attributes may carry sizes (style="--key: 132px"), which run nothing.

@@ -1,0 +1,1 @@
+"""A whole shop for a long time: does anything grow that should not?"""
