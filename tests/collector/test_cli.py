@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -91,3 +92,18 @@ def test_dead_letters_are_shown_with_the_reason(shop_folder: Path) -> None:
     database.close()
     shown = CliRunner().invoke(app, ["dead-letters", "--config", str(shop_folder / "collector.toml"), "--json"])
     assert json.loads(shown.stdout)["problem"] == "why it was set aside"
+
+
+def test_invite_prints_links_for_the_first_admin_and_for_people(shop_folder: Path) -> None:
+    config = ["invite", "--config", str(shop_folder / "collector.toml")]
+    first = runner.invoke(app, config)
+    assert first.exit_code == 0
+    assert re.search(r"^http://127\.0\.0\.1:8080/welcome/[\w-]{43}$", first.output, re.MULTILINE)
+    assert "15 minutes" in first.output
+    named = runner.invoke(app, [*config, "--name", "Anna", "--role", "admin"])
+    assert "24 hours" in named.output
+    assert runner.invoke(app, [*config, "--name", "ANNA"]).exit_code == 0, "a new link for the same person"
+    for wrong in (["--name", "Ben", "--role", "owner"], ["--name", " Ben"]):
+        result = runner.invoke(app, [*config, *wrong])
+        assert result.exit_code == 2, wrong
+        assert "Ben" in result.output
