@@ -185,7 +185,7 @@ def _open_ports(host: str, ports: range) -> list[int]:
             waiting[port] = channel
         else:
             channel.close()
-    deadline_s = time.monotonic() + 2
+    deadline_s = time.monotonic() + 15
     while waiting and time.monotonic() < deadline_s:
         for key, _ in selector.select(0.1):
             channel = waiting.pop(key.data)
