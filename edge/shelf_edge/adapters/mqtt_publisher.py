@@ -27,7 +27,7 @@ READ = ("node_ack", "node_resend", "node_update", "collector_status")
 
 _BATCH = 100
 _IDLE_S = 0.5
-_FLUSH_S = 4.0
+_FLUSH_S = 2.5
 _SHORTEST_SILENCE_S = 3.0
 _LONGEST_SILENCE_S = 60.0
 _USUAL_TIMES = 4.0
@@ -148,7 +148,7 @@ class MqttPublisher:
             self._outbox.append_health(topics.build("node_health", store=self._store, node=self._node), encode(message))
 
     def stop(self) -> None:
-        """Hand what waits to the broker for a few seconds, say offline, disconnect; returns within 8 s.
+        """Hand what waits to the broker for a moment, say offline, disconnect; returns within 7 s.
 
         What the collector has not acknowledged by then is on disk, and is sent again at the next start.
         """
