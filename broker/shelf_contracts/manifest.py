@@ -20,7 +20,9 @@ class _Part(BaseModel):
 class Preprocessing(_Part):
     """How a picture becomes the input tensor (1, 3, height, width), float32.
 
-    ``scale`` multiplies the 0..255 values; ``padding`` is the grey value around the letterboxed picture.
+    ``scale`` multiplies the 0..255 values; ``padding`` is the grey value around the letterboxed picture. With ``fit``
+    "picture" the graph takes any size in multiples of 32, and each picture gets an input of its own shape with about
+    width x height pixels: an upright photo is not squeezed into an input made for a wide one.
     """
 
     width: Annotated[int, Field(ge=32, le=4096, multiple_of=32)]
@@ -29,6 +31,7 @@ class Preprocessing(_Part):
     scale: Annotated[float, Field(gt=0.0, le=1.0)] = 1 / 255
     padding: Annotated[int, Field(ge=0, le=255)] = 114
     anchor: Literal["centre", "top-left"] = "centre"
+    fit: Literal["fixed", "picture"] = "fixed"
 
 
 class GoldenBox(_Part):

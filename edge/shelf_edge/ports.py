@@ -44,9 +44,8 @@ class Detector(Protocol):
 class LookingDetector(Detector, Protocol):
     """A detector that says what size its input is and from which score it tells."""
 
-    @property
-    def input_size_px(self) -> tuple[int, int]:
-        """Width and height."""
+    def input_size_px(self, width_px: int, height_px: int) -> tuple[int, int]:
+        """Width and height, for a picture of that size."""
 
     @property
     def score_threshold(self) -> float:

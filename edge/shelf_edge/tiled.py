@@ -44,7 +44,7 @@ def detect_tiled(
     if tiling == "never":
         return TiledLook(_from(whole, threshold), 1, "tiles are switched off")
     height, width = image.shape[:2]
-    size, input_size = (width, height), detector.input_size_px
+    size, input_size = (width, height), detector.input_size_px(width, height)
     found, looks, reasons, scale = whole, 1, list[str](), whole_scale(size, input_size)
     for _ in range(_MOST_LEVELS):
         seen_px = small_product_px(_from(found, detector.score_threshold))

@@ -200,9 +200,8 @@ class _Remembering:
     def info(self) -> ModelInfo:
         return self._detector.info
 
-    @property
-    def input_size_px(self) -> tuple[int, int]:
-        return self._detector.input_size_px
+    def input_size_px(self, width_px: int, height_px: int) -> tuple[int, int]:
+        return self._detector.input_size_px(width_px, height_px)
 
     @property
     def score_threshold(self) -> float:

@@ -1,6 +1,6 @@
-"""Train a preset: simulated pictures, ultralytics, ONNX, figures by the edge's own code, manifest, golden picture.
+"""Train a detector through ultralytics, from nothing but simulated pictures.
 
-The only module that imports torch and ultralytics. Nothing is half-written: the model folder appears when it is whole.
+The only module that imports ultralytics. Nothing is half-written: the model folder appears when it is whole.
 """
 
 from __future__ import annotations
@@ -8,35 +8,21 @@ from __future__ import annotations
 import json
 import logging
 import os
-import shutil
-import subprocess
-import sys
-import tempfile
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 
-import numpy as np
-
-from shelf_contracts.files import write_json
-from shelf_contracts.manifest import Golden, GoldenBox, Manifest, Preprocessing, Training
-from shelf_edge.adapters.detector_onnx import OnnxDetector
-from shelf_edge.adapters.model_folder import MANIFEST_NAME, ModelFiles, locate_model, sha256_of
-from shelf_edge.adapters.pictures import read_picture
-from shelf_edge.core.detections import KIND_BY_NAME, Boxes, Detections, Kind
-from shelf_models.metrics import DetectionScore, PictureResult, score_detections
+from shelf_contracts.manifest import Manifest, Preprocessing, Training
+from shelf_edge.adapters.model_folder import sha256_of
+from shelf_models.describe import KINDS, LABELS, with_figures, write_model_folder
+from shelf_models.drawn_pictures import draw_pictures
 from shelf_models.presets import Preset, Stage
 from shelf_models.torchvision_shim import ensure_torchvision
 
 log = logging.getLogger(__name__)
 
-LABELS = ["product", "arm-or-hand", "person"]
-KINDS = {"product": "product", "arm-or-hand": "hand", "person": "person"}
 LICENCE = "AGPL-3.0-only"
 """Of weights that were trained through ultralytics."""
-
-_LOWEST_SCORE = 0.01
-_GOLDEN_SCORE = 0.6
 
 
 def train(preset: Preset, out: Path, work: Path, dataset: Path | None = None) -> Manifest:
@@ -51,33 +37,12 @@ def train(preset: Preset, out: Path, work: Path, dataset: Path | None = None) ->
     work.mkdir(parents=True, exist_ok=True)
     weights, pictures = preset.architecture, dataset
     for number, stage in enumerate(preset.stages, start=1):
-        pictures = dataset or _make_pictures(stage, work / f"pictures-{number}")
+        pictures = dataset or draw_pictures(work / f"pictures-{number}", stage.pictures, stage.seed)
         log.info("stage %d of %d: %d epochs", number, len(preset.stages), stage.epochs)
         weights = str(_fit(preset, stage, weights, pictures, work, f"stage-{number}"))
     assert pictures is not None
     onnx = _export(preset, Path(weights))
-    with tempfile.TemporaryDirectory(dir=work) as folder:
-        built = Path(folder) / "model"
-        built.mkdir()
-        shutil.copyfile(onnx, built / "model.onnx")
-        manifest = _describe(preset, built, pictures)
-        write_json(built / MANIFEST_NAME, manifest)
-        OnnxDetector(locate_model(built))  # what is written must pass its own self-test
-        if out.exists():
-            shutil.rmtree(out)
-        out.parent.mkdir(parents=True, exist_ok=True)
-        shutil.move(built, out)
-    return manifest
-
-
-def _make_pictures(stage: Stage, folder: Path) -> Path:
-    """Pictures from the simulator, which is a component of its own: started, not imported."""
-    command = [
-        sys.executable, "-m", "shelf_simulator", "dataset", "--out", str(folder), "--pictures", str(stage.pictures),
-        "--seed", str(stage.seed), "--workers", str(os.cpu_count() or 1),
-    ]  # fmt: skip
-    subprocess.run(command, check=True)
-    return folder
+    return write_model_folder(out, work, onnx, lambda folder: _describe(preset, folder, pictures))
 
 
 def _fit(preset: Preset, stage: Stage, weights: str, pictures: Path, work: Path, name: str) -> Path:
@@ -168,25 +133,7 @@ def _describe(preset: Preset, folder: Path, pictures: Path) -> Manifest:
             "made_on": datetime.now(UTC).date(),
         }
     )
-    kept_apart = sorted((pictures / "images" / "val").iterdir())
-    figures = {label: evaluate(bare, onnx, kept_apart, label) for label in LABELS}
-    metrics = {
-        f"{label}.{name}": round(value, 4)
-        for label, score in figures.items()
-        if score is not None
-        for name, value in (("ap50", score.ap50), ("recall", score.recall), ("precision", score.precision))
-    }
-    golden = _golden(bare, onnx, kept_apart, folder)
-    protocol = (
-        f"{len(kept_apart)} simulated pictures kept apart, the edge's own pre- and post-processing; ap50 with scores "
-        f"from {_LOWEST_SCORE}, recall and precision at {preset.score_threshold}, IoU 0.5"
-    )
-    # A model too weak for its threshold (the minute preset) still has to find its own golden box.
-    weakest = min(box.score for box in golden.boxes)
-    threshold = preset.score_threshold if weakest > preset.score_threshold else weakest / 2
-    return bare.model_copy(
-        update={"metrics": metrics, "metrics_protocol": protocol, "golden": golden, "score_threshold": threshold}
-    )
+    return with_figures(bare, folder, sorted((pictures / "images" / "val").iterdir()))
 
 
 def _software() -> str:
@@ -194,72 +141,3 @@ def _software() -> str:
     import ultralytics
 
     return f"ultralytics {ultralytics.__version__}, torch {torch.__version__}"
-
-
-def evaluate(manifest: Manifest, onnx: Path, pictures: list[Path], label: str) -> DetectionScore | None:
-    """Score one class on pictures with label files; None when none of them holds it."""
-    detector = OnnxDetector(ModelFiles(onnx, manifest, is_brought=False), threads=2, score_threshold=_LOWEST_SCORE)
-    index, kind = LABELS.index(label), KIND_BY_NAME[KINDS[label]]
-    results = []
-    for path in pictures:
-        image = read_picture(path)
-        found = detector.detect(image).of(kind)
-        results.append(PictureResult(found.boxes_px, found.scores, true_boxes(path, index, image.shape[1::-1])))
-    if not any(len(result.truth) for result in results):
-        return None
-    return score_detections(results, manifest.score_threshold)
-
-
-def true_boxes(picture: Path, label: int, size_px: tuple[int, ...]) -> Boxes:
-    """Boxes of one class from the label file that belongs to a picture in an images/labels tree; (n, 4) pixels."""
-    file = picture.parents[2] / "labels" / picture.parent.name / f"{picture.stem}.txt"
-    rows = [line.split() for line in file.read_text().splitlines()] if file.is_file() else []
-    shares = np.array([row[1:5] for row in rows if int(row[0]) == label], float).reshape(-1, 4)
-    centres, sides = shares[:, :2] * size_px, shares[:, 2:] * size_px
-    return np.concatenate([centres - sides / 2, centres + sides / 2], axis=1).astype(np.float32)
-
-
-def _golden(manifest: Manifest, onnx: Path, pictures: list[Path], folder: Path) -> Golden:
-    """The picture with the most confident boxes of the most kinds becomes the self-test."""
-    detector = OnnxDetector(ModelFiles(onnx, manifest, is_brought=False), threads=2)
-    best: tuple[tuple[int, int], Path, list[GoldenBox]] | None = None
-    for path in pictures[:40]:
-        image = read_picture(path)
-        height, width = image.shape[:2]
-        found = detector.detect(image)
-        boxes = [
-            _golden_box(found, row, width, height) for row in range(len(found)) if found.scores[row] >= _GOLDEN_SCORE
-        ]
-        rank = (len({box.label for box in boxes}), len(boxes))
-        if boxes and (best is None or rank > best[0]):
-            best = (rank, path, boxes)
-    if best is None:
-        # A run of a minute learns nothing sure: the best box of the first picture is still a fingerprint.
-        return _weak_golden(manifest, onnx, pictures[0], folder)
-    _, path, boxes = best
-    target = folder / f"golden{path.suffix}"
-    shutil.copyfile(path, target)
-    return Golden(picture=target.name, sha256=sha256_of(target), boxes=boxes[:60])
-
-
-def _weak_golden(manifest: Manifest, onnx: Path, path: Path, folder: Path) -> Golden:
-    detector = OnnxDetector(ModelFiles(onnx, manifest, is_brought=False), threads=2, score_threshold=1e-4)
-    image = read_picture(path)
-    height, width = image.shape[:2]
-    found = detector.detect(image)
-    if not len(found):
-        raise RuntimeError("the trained model finds nothing at all; train longer")
-    target = folder / f"golden{path.suffix}"
-    shutil.copyfile(path, target)
-    return Golden(picture=target.name, sha256=sha256_of(target), boxes=[_golden_box(found, 0, width, height)])
-
-
-def _golden_box(found: Detections, row: int, width: int, height: int) -> GoldenBox:
-    """One detection as an expected box, in shares of the picture."""
-    label_of = {KIND_BY_NAME[kind]: label for label, kind in KINDS.items()}
-    x1, y1, x2, y2 = (float(value) for value in found.boxes_px[row])
-    return GoldenBox(
-        label=label_of[Kind(found.kinds[row])],
-        box=(x1 / width, y1 / height, x2 / width, y2 / height),
-        score=float(found.scores[row]),
-    )

@@ -20,7 +20,7 @@ from shelf_simulator import app as parts
 from shelf_simulator.adapters.dataset import contact_sheet, sample, write_dataset
 from shelf_simulator.adapters.live_view import LiveView
 from shelf_simulator.adapters.recording import record as write_recording
-from shelf_simulator.adapters.scenes import invent_packs
+from shelf_simulator.adapters.scenes import CLOSE_SHARE, invent_packs
 from shelf_simulator.core.design import build_planogram
 from shelf_simulator.core.world import World
 
@@ -40,16 +40,23 @@ def dataset(
     pictures: Annotated[int, typer.Option("--pictures", min=1, help="How many.")] = 1000,
     seed: Seed = 1,
     workers: Annotated[int, typer.Option("--workers", min=1, max=64)] = 2,
+    close_share: Annotated[
+        float, typer.Option("--close-share", min=0, max=1, help="How many show a few packs large.")
+    ] = CLOSE_SHARE,
     preview: Annotated[Path | None, typer.Option("--preview", help="Also write a contact sheet with boxes.")] = None,
 ) -> None:
-    """Write training pictures with boxes of products, hands and people (ultralytics layout)."""
+    """Write training pictures with boxes of products, hands, people, price labels and gaps (ultralytics layout)."""
     shop = parts.demo_packs()
     if preview is not None:
         others = invent_packs(160, seed * 1000)
-        cv2.imwrite(str(preview), contact_sheet([sample(i, seed, shop, others) for i in range(min(pictures, 16))]))
+        cv2.imwrite(
+            str(preview), contact_sheet([sample(i, seed, shop, others, close_share) for i in range(min(pictures, 16))])
+        )
     with Progress(console=console) as progress:
         task = progress.add_task("pictures", total=pictures)
-        for done in write_dataset(out, pictures=pictures, seed=seed, shop=shop, workers=workers):
+        for done in write_dataset(
+            out, pictures=pictures, seed=seed, shop=shop, workers=workers, close_share=close_share
+        ):
             progress.update(task, completed=done)
     console.print(f"{pictures} pictures in {out}")
 

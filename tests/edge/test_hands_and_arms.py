@@ -55,7 +55,7 @@ def with_arm(end: tuple[int, int]) -> np.ndarray:
 def test_the_end_of_an_arm_is_found_where_it_reaches() -> None:
     finder = ArmFinder(ArmRules(), WIDTH)
     finder.find(shelf(), NOBODY, 0.0)
-    ends = finder.find(with_arm((330, 130)), BODY, 0.1)
+    ends = finder.find(with_arm((330, 130)), BODY, 0.1).ends_px
     assert len(ends) == 1
     middle = (ends[0, :2] + ends[0, 2:]) / 2
     assert middle == pytest.approx([330, 130], abs=25)
@@ -66,12 +66,28 @@ def test_a_hanging_arm_and_an_item_that_changed_far_away_are_no_arms() -> None:
     finder.find(shelf(), NOBODY, 0.0)
     picture = with_arm((208, 200))
     cv2.rectangle(picture, (500, 100), (540, 160), (0, 0, 200), -1)
-    assert len(finder.find(picture, BODY, 0.1)) == 0
+    assert len(finder.find(picture, BODY, 0.1).ends_px) == 0
 
 
-def test_what_rests_becomes_background() -> None:
+def test_an_arm_hides_what_is_behind_it_and_a_changed_item_hides_nothing() -> None:
     finder = ArmFinder(ArmRules(), WIDTH)
     finder.find(shelf(), NOBODY, 0.0)
-    found = [len(finder.find(with_arm((330, 130)), BODY, 0.1 + 0.2 * i)) for i in range(10)]
-    assert found[0] == 1
+    picture = with_arm((330, 130))
+    cv2.rectangle(picture, (500, 100), (540, 160), (0, 0, 200), -1)
+    arms = finder.find(picture, BODY, 0.1)
+    points = np.array([[260, 140], [320, 131], [260, 220], [520, 130]], float)
+    assert arms.cover(points).tolist() == [True, True, False, False]
+
+
+def test_points_outside_the_picture_are_taken_to_its_edge() -> None:
+    finder = ArmFinder(ArmRules(), WIDTH)
+    arms = finder.find(shelf(), NOBODY, 0.0)
+    assert not arms.cover(np.array([[-50.0, 900.0], [9999.0, -3.0]])).any()
+
+
+def test_an_arm_may_rest_for_a_while_and_an_item_becomes_background_sooner() -> None:
+    finder = ArmFinder(ArmRules(), WIDTH)
+    finder.find(shelf(), NOBODY, 0.0)
+    found = [len(finder.find(with_arm((330, 130)), BODY, 0.1 + 0.2 * i).ends_px) for i in range(30)]
+    assert found[: round(ArmRules().rest_s / 0.2)] == [1] * round(ArmRules().rest_s / 0.2)
     assert found[-1] == 0

@@ -7,7 +7,7 @@ from shelf_edge.core.detections import Kind
 from shelf_edge.core.postprocess import Decoder
 from shelf_edge.core.preprocess import Placement
 
-PLACEMENT = Placement(scale=0.5, pad_x_px=0, pad_y_px=16, width_px=128, height_px=64)
+PLACEMENT = Placement(0.5, 0, 16, width_px=128, height_px=64, input_width_px=64, input_height_px=64)
 KINDS = [Kind.PRODUCT, Kind.HAND, Kind.IGNORE]
 
 
@@ -17,7 +17,7 @@ def yolo_output(*rows: tuple[float, ...]) -> np.ndarray:
 
 
 def decoder(head: str = "yolo") -> Decoder:
-    return Decoder(head, KINDS, (64, 64), 0.3, 0.5)  # type: ignore[arg-type]
+    return Decoder(head, KINDS, 0.3, 0.5)  # type: ignore[arg-type]
 
 
 def test_yolo_boxes_are_mapped_back_to_the_picture() -> None:
@@ -42,7 +42,7 @@ def test_nms_keeps_the_better_of_two_and_never_mixes_kinds() -> None:
 
 def test_a_dense_shelf_of_700_products_loses_none() -> None:
     rows = [(4 + 8 * (i % 30), 4 + 8 * (i // 30), 6.0, 6.0, 0.9, 0.0, 0.0) for i in range(700)]
-    wide = Placement(scale=1.0, pad_x_px=0, pad_y_px=0, width_px=400, height_px=400)
+    wide = Placement(1.0, 0, 0, width_px=400, height_px=400, input_width_px=400, input_height_px=400)
     assert len(decoder()(yolo_output(*rows), wide)) == 700
 
 
@@ -60,7 +60,7 @@ def test_yolox_grid_and_strides_are_decoded() -> None:
     output = np.zeros((1, cells, 8), np.float32)
     second_map = 64 + 1 * 4 + 2  # row 1, column 2 of the stride 16 map
     output[0, second_map] = (0.5, 0.5, np.log(2), np.log(1), 0.9, 1.0, 0.0, 0.0)
-    found = decoder("yolox")(output, Placement(1.0, 0, 0, 64, 64))
+    found = decoder("yolox")(output, Placement(1.0, 0, 0, 64, 64, 64, 64))
     assert found.boxes_px == pytest.approx(np.array([[24, 16, 56, 32]]))
     assert found.scores == pytest.approx([0.9])
 

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shelf_contracts.manifest import Preprocessing
-from shelf_edge.core.preprocess import Letterbox
+from shelf_edge.core.preprocess import Letterbox, input_size
 
 
 @settings(max_examples=40, deadline=None)
@@ -43,3 +43,23 @@ def test_a_camera_that_changes_its_size_leaves_no_trace_of_the_old_one() -> None
 def test_what_is_no_picture_is_refused_with_its_shape(shape: tuple[int, ...]) -> None:
     with pytest.raises(ValueError, match="a picture must"):
         Letterbox(Preprocessing(width=512, height=288))(np.zeros(shape, np.uint8))
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(16, 4000), st.integers(16, 4000))
+def test_an_input_of_the_pictures_own_shape_costs_about_the_same_and_wastes_little(width: int, height: int) -> None:
+    spec = Preprocessing(width=512, height=288, fit="picture")
+    input_width, input_height = input_size(spec, width, height)
+    assert input_width % 32 == input_height % 32 == 0
+    if 1 / 3 < width / height < 3:
+        assert 0.75 < input_width * input_height / (512 * 288) < 1.3
+        used = min(input_width / width, input_height / height) ** 2 * width * height
+        assert used > 0.8 * input_width * input_height
+
+
+@pytest.mark.parametrize(("picture", "wanted"), [((1280, 720), (512, 288)), ((1000, 1333), (320, 448))])
+def test_wide_and_upright_pictures_get_their_own_inputs(picture: tuple[int, int], wanted: tuple[int, int]) -> None:
+    spec = Preprocessing(width=512, height=288, fit="picture")
+    tensor, placement = Letterbox(spec)(np.zeros((picture[1], picture[0], 3), np.uint8))
+    assert tensor.shape[:1:-1] == wanted
+    assert (placement.input_width_px, placement.input_height_px) == wanted

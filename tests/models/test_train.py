@@ -25,7 +25,7 @@ def test_the_minute_preset_makes_a_model_that_a_node_accepts(tmp_path: Path) -> 
     command = [sys.executable, str(ROOT / "smartshelf.py"), "models", "train", "--preset", "minute"]
     subprocess.run([*command, "--work", str(tmp_path), "--out", str(tmp_path / "model")], check=True, timeout=900)
     manifest = read_model(tmp_path / "model" / "manifest.json", Manifest)
-    assert manifest.labels == ["product", "arm-or-hand", "person"]
+    assert manifest.labels == ["product", "arm-or-hand", "person", "price-label", "gap"]
     assert manifest.golden is not None
     assert (tmp_path / "model" / "model.onnx").stat().st_size < 12_000_000
     assert load_detector(tmp_path / "model").info.sha256 == manifest.sha256

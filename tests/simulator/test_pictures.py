@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -12,6 +13,7 @@ from shelf_simulator.adapters.dataset import (
     CLASSES,
     LEAST_VISIBLE,
     SIZE_PX,
+    fixture_labels_of,
     labels_of,
     render,
     sample,
@@ -119,7 +121,7 @@ def test_the_dataset_is_laid_out_for_ultralytics(tmp_path: Path) -> None:
     done = list(write_dataset(tmp_path, pictures=5, seed=3, shop=demo_packs(), workers=1, val_share=0.2))
     assert done[-1] == 5
     text = (tmp_path / "data.yaml").read_text()
-    assert [f"{i}: {name}" in text for i, name in enumerate(CLASSES)] == [True] * 3
+    assert [f"{i}: {name}" in text for i, name in enumerate(CLASSES)] == [True] * 5
     images = sorted(path.stem for path in (tmp_path / "images").rglob("*.jpg"))
     labels = sorted(path.stem for path in (tmp_path / "labels").rglob("*.txt"))
     assert images == labels
@@ -127,7 +129,7 @@ def test_the_dataset_is_laid_out_for_ultralytics(tmp_path: Path) -> None:
     for path in (tmp_path / "labels").rglob("*.txt"):
         for line in path.read_text().splitlines():
             kind, *numbers = line.split()
-            assert kind in {"0", "1", "2"}
+            assert int(kind) in range(len(CLASSES))
             assert all(0 <= float(number) <= 1 for number in numbers)
     picture = cv2.imread(str(next((tmp_path / "images" / "train").iterdir())))
     assert picture is not None
@@ -153,3 +155,25 @@ def test_a_person_changes_the_picture_and_the_shelf_stays() -> None:
         world.step(1 / 12)
     busy = view.capture()
     assert np.abs(busy.astype(int) - empty).max() > 60
+
+
+def test_gaps_are_where_a_column_is_empty_and_labels_where_the_strip_has_them() -> None:
+    rng = np.random.default_rng(5)
+    scene = invent_scene(rng, demo_packs(), [], close_share=0.0)
+    bare = replace(scene, figures=[])
+    labels = fixture_labels_of(render(bare), bare)
+    columns = sum(slot.columns for slot in scene.design.slots)
+    filled = len({(item.shelf, round(item.column_x_mm)) for item in scene.items})
+    assert 0 < sum(label.kind == 3 for label in labels) <= len(scene.design.slots)
+    assert 0 < sum(label.kind == 4 for label in labels) <= columns - filled
+    emptied = replace(bare, items=[])
+    assert sum(label.kind == 4 for label in fixture_labels_of(render(emptied), emptied)) > sum(
+        label.kind == 4 for label in labels
+    )
+
+
+def test_close_looks_come_as_often_as_asked_for() -> None:
+    packs = demo_packs()
+    for share, wanted in ((0.0, 0), (1.0, 8)):
+        scenes = [invent_scene(np.random.default_rng(seed), packs, [], share) for seed in range(8)]
+        assert sum(scene.design.bay == "x02" for scene in scenes) == wanted

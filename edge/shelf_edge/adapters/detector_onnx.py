@@ -19,7 +19,7 @@ from shelf_edge.core.detections import KIND_BY_NAME, Detections
 from shelf_edge.core.frame import Picture
 from shelf_edge.core.geometry import box_iou
 from shelf_edge.core.postprocess import Decoder
-from shelf_edge.core.preprocess import Letterbox, Placement
+from shelf_edge.core.preprocess import Letterbox, Placement, input_size
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,6 @@ class OnnxDetector:
         return Decoder(
             manifest.head,
             [KIND_BY_NAME[manifest.kinds.get(label, "ignore")] for label in manifest.labels],
-            (manifest.preprocessing.height, manifest.preprocessing.width),
             score_threshold,
             manifest.iou_threshold,
         )
@@ -88,10 +87,9 @@ class OnnxDetector:
     def info(self) -> ModelInfo:
         return self._info
 
-    @property
-    def input_size_px(self) -> tuple[int, int]:
-        """Width and height of the model's input."""
-        return self._manifest.preprocessing.width, self._manifest.preprocessing.height
+    def input_size_px(self, width_px: int, height_px: int) -> tuple[int, int]:
+        """Width and height of the model's input for a picture of that size."""
+        return input_size(self._manifest.preprocessing, width_px, height_px)
 
     @property
     def score_threshold(self) -> float:

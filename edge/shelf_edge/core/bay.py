@@ -7,12 +7,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from shelf_contracts.planogram import Planogram
-from shelf_edge.core.arms import ArmFinder, ArmRules
+from shelf_edge.core.arms import ArmFinder, ArmRules, Arms
 from shelf_edge.core.change import Change, ChangeGate
 from shelf_edge.core.detections import Boxes, Detections, Kind
 from shelf_edge.core.facts import Fact, Observation, StockFact
 from shelf_edge.core.frame import Frame
-from shelf_edge.core.geometry import share_covered
+from shelf_edge.core.geometry import Points, are_covered, share_covered
 from shelf_edge.core.hands import BodyMemory, Hand, HandRules, HandTracker
 from shelf_edge.core.slot import Slot, SlotLook, SlotRules
 from shelf_edge.core.slot_view import SlotGeometry, bay_geometry, view_slot
@@ -27,14 +27,35 @@ class BayRules:
         keep_looking_s: go on looking this long after the last change.
         recheck_s: look at least this often.
         body_memory_s: a body that the detector misses is taken to be there for this long.
+        handled_share: a hand that hides more than this share of a column may be at it.
         arm_share: how far beside a body its arms may hang, as a share of the body's width.
     """
 
     changed_share: float = 0.0006
     keep_looking_s: float = 1.2
     recheck_s: float = 2.0
+    handled_share: float = 0.3
     arm_share: float = 0.3
     body_memory_s: float = 0.5
+
+
+@dataclass(frozen=True, eq=False)
+class PeopleCover:
+    """What people hide in one look: under boxes of hands and bodies, float32 (m, 4), and under their arms."""
+
+    boxes_px: Boxes
+    arms: Arms | None
+
+    @staticmethod
+    def none() -> PeopleCover:
+        return PeopleCover(np.zeros((0, 4), np.float32), None)
+
+    def share_of(self, points: Points) -> float:
+        """Share of (n, 2) points, in picture pixels, that are hidden; 0 to 1."""
+        hidden = are_covered(points, self.boxes_px)
+        if self.arms is not None:
+            hidden |= self.arms.cover(points)
+        return float(hidden.mean()) if len(points) else 0.0
 
 
 class Bay:
@@ -94,7 +115,8 @@ class Bay:
         now_s = frame.captured_s
         hand_in: set[int] = set()
         products = Detections.none()
-        cover = near = np.zeros((0, 4), np.float32)
+        cover, near = PeopleCover.none(), np.zeros((0, 4), np.float32)
+        steady = near
         if detections is not None:
             assert self._gate is not None
             assert self._hands is not None
@@ -103,22 +125,25 @@ class Bay:
             self._looked_s = now_s
             products = detections.of(Kind.PRODUCT)
             bodies = self._bodies.follow(detections.of(Kind.PERSON).boxes_px, now_s)
-            hand_boxes = _without_doubles(
-                detections.of(Kind.HAND).boxes_px, self._arms.find(frame.image, bodies, now_s)
-            )
+            arms = self._arms.find(frame.image, bodies, now_s)
+            hand_boxes = _without_doubles(detections.of(Kind.HAND).boxes_px, arms.ends_px)
             hands = self._hands.follow(hand_boxes, now_s)
             hand_in = {self._slot_under(hand) for hand in hands if hand.is_steady} - {-1}
+            steady = hand_boxes[[hand.is_steady for hand in hands]] if hands else hand_boxes
             near = _widened(bodies, self._rules.arm_share)
-            cover = np.concatenate([hand_boxes, bodies])
+            cover = PeopleCover(np.concatenate([hand_boxes, bodies]), arms)
         facts: list[Fact] = []
         for index, (geometry, slot) in enumerate(self._slots):
             look = SlotLook(
                 captured_s=now_s,
                 columns=view_slot(geometry, products, cover) if detections is not None else None,
                 hand=index in hand_in,
-                covered=share_covered(geometry.samples, cover),
+                covered=cover.share_of(geometry.samples),
                 moving=float(self._change.slot_shares[index]),
                 crowded=share_covered(geometry.samples, near) > 0,
+                handled=any(
+                    share_covered(points, steady) > self._rules.handled_share for points in geometry.column_samples
+                ),
             )
             facts += slot.step(look)
         return facts

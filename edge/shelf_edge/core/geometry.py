@@ -56,11 +56,14 @@ def interior_points(polygon: Points, across: int = 12) -> Points:
 
 def share_covered(points: Points, boxes: npt.NDArray[np.float32]) -> float:
     """Share of (n, 2) points that lie in any of (m, 4) boxes, 0 to 1."""
-    if not len(boxes) or not len(points):
-        return 0.0
+    return float(are_covered(points, boxes).mean()) if len(points) else 0.0
+
+
+def are_covered(points: Points, boxes: npt.NDArray[np.float32]) -> npt.NDArray[np.bool_]:
+    """Which of the (n, 2) points lie in any of (m, 4) boxes."""
     x, y = points[:, 0][:, None], points[:, 1][:, None]
     within = (x >= boxes[:, 0]) & (x <= boxes[:, 2]) & (y >= boxes[:, 1]) & (y <= boxes[:, 3])
-    return float(within.any(axis=1).mean())
+    return np.asarray(within.any(axis=1), np.bool_)
 
 
 def unit_square_from(quad: Points) -> Matrix:

@@ -26,7 +26,6 @@ class Decoder:
         head: "yolo" (1, 4 + classes, n) of YOLOv8 and 11, "yolo-end2end" (1, n, 6) of YOLO26 and v10,
             "yolox" (1, n, 5 + classes) before the decoding of its grid.
         kinds: what each label means, in the order of the labels; ignored labels are dropped before NMS.
-        input_size: (height, width) of the model's input.
         score_threshold, iou_threshold: 0 to 1. There is no cap on the number of boxes.
     """
 
@@ -34,19 +33,17 @@ class Decoder:
         self,
         head: Head,
         kinds: Sequence[int],
-        input_size: tuple[int, int],
         score_threshold: float,
         iou_threshold: float,
     ) -> None:
         self._head = head
         self._kinds = np.array(kinds, np.uint8)
-        self._input_size = input_size
         self._score_threshold = score_threshold
         self._iou_threshold = iou_threshold
 
     def __call__(self, output: Output, placement: Placement) -> Detections:
         """Detections in picture pixels, best first. Raises: ValueError when the output does not fit the head."""
-        boxes, scores, labels = self._candidates(output)
+        boxes, scores, labels = self._candidates(output, placement)
         wanted = (scores >= self._score_threshold) & (self._kinds[labels] > 0) & np.isfinite(boxes).all(axis=1)
         boxes, scores = boxes[wanted], scores[wanted]
         kinds: Kinds = self._kinds[labels[wanted]]
@@ -56,7 +53,7 @@ class Decoder:
             keep = suppress(boxes, scores, kinds, self._iou_threshold)
         return Detections(placement.undo(boxes[keep]), scores[keep], kinds[keep])
 
-    def _candidates(self, output: Output) -> tuple[Boxes, Scores, npt.NDArray[np.intp]]:
+    def _candidates(self, output: Output, placement: Placement) -> tuple[Boxes, Scores, npt.NDArray[np.intp]]:
         classes = len(self._kinds)
         rows = output[0]
         if self._head == "yolo-end2end":
@@ -70,8 +67,9 @@ class Decoder:
         _expect(rows.ndim == 2 and rows.shape[1] == 5 + classes, output, f"(1, n, {5 + classes})")
         labels = rows[:, 5:].argmax(axis=1)
         scores = rows[:, 4] * rows[np.arange(len(rows)), 5 + labels]
-        grid, stride = _yolox_grid(*self._input_size)
-        _expect(len(grid) == len(rows), output, f"(1, {len(grid)}, {5 + classes}) for an input of {self._input_size}")
+        grid, stride = _yolox_grid(placement.input_height_px, placement.input_width_px)
+        size = f"{placement.input_width_px} x {placement.input_height_px}"
+        _expect(len(grid) == len(rows), output, f"(1, {len(grid)}, {5 + classes}) for an input of {size}")
         centres = np.column_stack([(rows[:, :2] + grid) * stride, np.exp(np.clip(rows[:, 2:4], None, 20)) * stride])
         return _from_centres(centres), scores, labels
 

@@ -19,13 +19,20 @@ from shelf_edge.core.frame import Picture, check_picture
 
 @dataclass(frozen=True)
 class Placement:
-    """Where the picture lies in the input: ``input = picture * scale + pad``."""
+    """Where the picture lies in the input: ``input = picture * scale + pad``.
+
+    Attributes:
+        width_px, height_px: of the picture.
+        input_width_px, input_height_px: of the input.
+    """
 
     scale: float
     pad_x_px: float
     pad_y_px: float
     width_px: int
     height_px: int
+    input_width_px: int
+    input_height_px: int
 
     def undo(self, boxes_px: Boxes) -> Boxes:
         """Map float32 (n, 4) boxes from input pixels to picture pixels, clipped to the picture."""
@@ -34,13 +41,26 @@ class Placement:
         return np.asarray(np.clip((boxes_px - pad) / np.float32(self.scale), 0, limit), np.float32)
 
 
+_INPUT_STEP_PX = 32
+
+
+def input_size(spec: Preprocessing, width_px: int, height_px: int) -> tuple[int, int]:
+    """Width and height of the input for a picture of that size."""
+    if spec.fit == "fixed":
+        return spec.width, spec.height
+    scale = (spec.width * spec.height / (width_px * height_px)) ** 0.5
+    steps = (max(1, round(side * scale / _INPUT_STEP_PX)) for side in (width_px, height_px))
+    width, height = (step * _INPUT_STEP_PX for step in steps)
+    return width, height
+
+
 class Letterbox:
     """Resizes with the aspect kept, pads, orders colours and scales; one instance serves one camera size at a time."""
 
     def __init__(self, spec: Preprocessing) -> None:
         self._spec = spec
         self._picture_shape: tuple[int, int] = (0, 0)
-        self._tensor = np.empty((1, 3, spec.height, spec.width), np.float32)
+        self._tensor = np.empty((1, 3, 0, 0), np.float32)
 
     def __call__(self, image: Picture) -> tuple[npt.NDArray[np.float32], Placement]:
         """The tensor (1, 3, height, width) float32, valid until the next call, and where the picture lies in it."""
@@ -60,17 +80,21 @@ class Letterbox:
 
     def _prepare(self, height: int, width: int) -> None:
         spec = self._spec
-        scale = min(spec.width / width, spec.height / height)
-        new_width, new_height = max(1, round(width * scale)), max(1, round(height * scale))
+        input_width, input_height = input_size(spec, width, height)
+        scale = min(input_width / width, input_height / height)
+        new_width = min(input_width, max(1, round(width * scale)))
+        new_height = min(input_height, max(1, round(height * scale)))
         centred = spec.anchor == "centre"
-        left = (spec.width - new_width) // 2 if centred else 0
-        top = (spec.height - new_height) // 2 if centred else 0
+        left = (input_width - new_width) // 2 if centred else 0
+        top = (input_height - new_height) // 2 if centred else 0
         self._picture_shape = (height, width)
-        self._placement = Placement(scale, left, top, width, height)
+        self._placement = Placement(scale, left, top, width, height, input_width, input_height)
         # Linear resampling aliases when it shrinks more than twice; area averaging does not.
         self._how = cv2.INTER_AREA if scale < 0.5 else cv2.INTER_LINEAR
         self._resized = np.empty((new_height, new_width, 3), np.uint8)
         self._planes = [np.empty((new_height, new_width), np.uint8) for _ in range(3)]
+        if self._tensor.shape[2:] != (input_height, input_width):
+            self._tensor = np.empty((1, 3, input_height, input_width), np.float32)
         self._tensor.fill(spec.padding * spec.scale)
         order = (2, 1, 0) if spec.colour_order == "RGB" else (0, 1, 2)
         views = [self._tensor[0, channel, top : top + new_height, left : left + new_width] for channel in order]

@@ -34,11 +34,13 @@ class SlotRules:
         settle_frames, settle_s: so many looks, over so long, must agree on an item that is seen whole.
         depth_tolerance_rows: how far off its row an item may seem to stand while somebody is in the way.
         doubt_s: the patience for an item half hidden, or a column that seems empty.
-        touched_doubt_s: the same right after a hand was in the slot.
+        touched_doubt_s: the same for this long (fresh_s) after a hand was in the slot.
         handful: the most items that one hand takes from a column at once.
         put_patience_s: a rise is told only this long after the hand left, so that one visit is one event.
         rise_patience_s: a restock waits at most this long for columns that are not certain.
         unseen_hand_s: the patience for a change at which a body but no hand was seen.
+        handled_s, handled_doubt_s: as settle_s and doubt_s where somebody is still near, but a hand that had stopped
+            covered a column, so that a change is to be expected.
         drift_s: the patience for a change that nobody was near to.
         restock_quantity: a rise of this many items or more is a restock, below it a put.
         frozen_s: a slot covered for this long says so in its stock level.
@@ -52,12 +54,15 @@ class SlotRules:
     settle_frames: int = 3
     settle_s: float = 0.25
     depth_tolerance_rows: float = 0.25
-    doubt_s: float = 0.9
+    doubt_s: float = 0.6
     touched_doubt_s: float = 0.25
+    fresh_s: float = 1.2
     handful: int = 2
-    put_patience_s: float = 0.9
+    put_patience_s: float = 0.8
     rise_patience_s: float = 4.0
-    unseen_hand_s: float = 0.8
+    unseen_hand_s: float = 0.2
+    handled_s: float = 0.2
+    handled_doubt_s: float = 0.4
     drift_s: float = 5.0
     restock_quantity: int = 3
     frozen_s: float = 2.0
@@ -75,6 +80,7 @@ class SlotLook:
         covered: share of the slot under hands and bodies.
         moving: share of its pixels that changed.
         crowded: somebody is so near that an arm may hide a part of the slot.
+        handled: a hand that has stopped hides a good part of a column.
     """
 
     captured_s: float
@@ -83,6 +89,7 @@ class SlotLook:
     covered: float
     moving: float
     crowded: bool = False
+    handled: bool = False
 
 
 @dataclass(frozen=True)
@@ -129,6 +136,7 @@ class Slot:
         self._last_hand_s = -math.inf
         self._covered_since_s: float | None = None
         self._was_covered = False
+        self._handled = 0
         self._differs_since_s: float | None = None
         self._said: tuple[Observation, float] | None = None
 
@@ -183,6 +191,7 @@ class Slot:
                     self._covered_since_s = look.captured_s
             else:
                 self._covered_since_s = None
+        self._handled += look.handled
         if look.hand or look.moving > self._rules.moving_share:
             self._window.clear()
             return False
@@ -201,17 +210,25 @@ class Slot:
         if len(window) < rules.settle_frames or span_s < rules.settle_s:
             return None
         touched = self._touched_since_s is not None
-        patience_s = rules.touched_doubt_s if touched else rules.doubt_s
-        may_doubt = span_s >= patience_s and (touched or not look.crowded)
+        fresh = look.captured_s - self._last_hand_s <= rules.fresh_s
+        patience_s = rules.touched_doubt_s if touched and fresh else rules.doubt_s
+        handled = self._handled >= rules.reach_frames
+        if handled and not touched:
+            patience_s = min(patience_s, rules.handled_doubt_s)
+        may_doubt = span_s >= patience_s and (touched or handled or not look.crowded)
         is_calm = span_s >= rules.doubt_s and not look.crowded
         beliefs = []
         for index in range(len(look.columns)):
             recent = [columns[index] for when_s, columns in window if now_s - when_s <= 2 * rules.settle_s]
             longer = [columns[index] for when_s, columns in window if now_s - when_s <= patience_s]
-            beliefs.append(self._believe_column(recent, longer if may_doubt else [], index, is_calm))
+            beliefs.append(
+                self._believe_column(recent, longer if may_doubt else [], index, is_calm, touched or not look.crowded)
+            )
         return beliefs
 
-    def _believe_column(self, recent: list[ColumnView], longer: list[ColumnView], index: int, is_calm: bool) -> _Belief:
+    def _believe_column(
+        self, recent: list[ColumnView], longer: list[ColumnView], index: int, is_calm: bool, see_through: bool
+    ) -> _Belief:
         """What the looks of the last moments say.
 
         Args:
@@ -226,7 +243,7 @@ class Slot:
         if 2 * len(whole) >= len(recent):
             column = self._column_at(whole[len(whole) // 2], index)
             is_steady = whole[-1] - whole[0] < self._rules.depth_tolerance_rows
-            if is_free or (is_steady and self._may_be_seen_through(column, index)):
+            if is_free or (see_through and is_steady and self._may_be_seen_through(column, index)):
                 return _Belief(column, len(whole) / len(recent))
             return _Belief(None, 0.5)
         if not longer or not self._is_free(longer):
@@ -313,7 +330,7 @@ class Slot:
         if self._touched_since_s is not None:
             return 0.0
         if look.crowded:
-            return math.inf
+            return self._rules.handled_s if self._handled >= self._rules.reach_frames else math.inf
         return self._rules.unseen_hand_s if self._was_covered else self._rules.drift_s
 
     def _may_rise(self, rise: int, is_certain: bool, waited_s: float, now_s: float) -> bool:
@@ -331,6 +348,7 @@ class Slot:
         if now_s - self._last_hand_s > self._rules.put_patience_s and self._visit is None:
             self._touched_since_s = None
             self._was_covered = False
+            self._handled = 0
 
     def _settle(self, columns: list[_Column], beliefs: list[_Belief], rise: int | None) -> None:
         """Take these columns as true. ``rise`` is None for the first count."""
@@ -340,6 +358,7 @@ class Slot:
         self._agreement = min(belief.agreement for belief in beliefs)
         self._touched_since_s = None
         self._was_covered = False
+        self._handled = 0
         self._differs_since_s = None
 
     def _visible_in(self, columns: Sequence[_Column]) -> int:

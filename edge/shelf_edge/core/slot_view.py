@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from shelf_contracts.planogram import Planogram, Position, SlotView, View
-from shelf_edge.core.detections import Boxes, Detections
-from shelf_edge.core.geometry import Points, contains, interior_points, project, share_covered, unit_square_from
+from shelf_edge.core.detections import Detections
+from shelf_edge.core.geometry import Points, contains, interior_points, project, unit_square_from
 
 # A base may be found this far outside the board: boxes are a pixel or two off. What is further in front is held, not
 # standing.
@@ -167,20 +168,27 @@ class ColumnView:
     covered: float = 0.0
 
 
-def view_slot(geometry: SlotGeometry, products: Detections, cover_px: Boxes) -> tuple[ColumnView, ...]:
+class Cover(Protocol):
+    """What hides the shelf in one look."""
+
+    def share_of(self, points: Points) -> float:
+        """Share of (n, 2) points, in picture pixels, that are hidden; 0 to 1."""
+
+
+def view_slot(geometry: SlotGeometry, products: Detections, cover: Cover) -> tuple[ColumnView, ...]:
     """The slot's columns, left to right, as one frame shows them.
 
     Args:
         geometry: the slot.
         products: detections of kind product, in picture pixels.
-        cover_px: float32 (m, 4), boxes of hands and bodies.
+        cover: hands, arms and bodies.
     Returns: one ColumnView per column; a slot without a board has a single column whose ``visible`` is its count.
     """
     boxes = products.boxes_px.astype(float)
     bases = np.column_stack([(boxes[:, 0] + boxes[:, 2]) / 2, boxes[:, 3]]) if len(boxes) else np.zeros((0, 2))
     if geometry.to_board is None:
         standing = int(_stands_in(geometry.front, bases).sum())
-        covered = share_covered(geometry.samples, cover_px)
+        covered = cover.share_of(geometry.samples)
         return (ColumnView(standing, 0.0 if standing else math.nan, covered=covered),)
     on_board = project(geometry.to_board, bases)
     u, v = on_board[:, 0], on_board[:, 1]
@@ -192,7 +200,7 @@ def view_slot(geometry: SlotGeometry, products: Detections, cover_px: Boxes) -> 
     views = []
     for column in range(geometry.columns):
         members = np.flatnonzero(here & (columns == column))
-        covered = share_covered(geometry.column_samples[column], cover_px)
+        covered = cover.share_of(geometry.column_samples[column])
         if not len(members):
             views.append(ColumnView(0, math.nan, covered=covered))
             continue

@@ -10,25 +10,27 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from shelf_simulator.adapters.fixture_art import LIP_MM, price_label_mm
 from shelf_simulator.adapters.optics import decoded, encoded, lit, noisy
 from shelf_simulator.adapters.people_painter import paint_people
 from shelf_simulator.adapters.pictures import Picture, resized
-from shelf_simulator.adapters.scenes import Scene, invent_packs, invent_scene
+from shelf_simulator.adapters.scenes import CLOSE_SHARE, Scene, invent_packs, invent_scene
 from shelf_simulator.adapters.shelf_painter import Canvas, ShelfPainter, paint_item
 from shelf_simulator.core.design import Pack
 from shelf_simulator.core.geometry import Camera
 
-CLASSES = ("product", "arm-or-hand", "person")
+CLASSES = ("product", "arm-or-hand", "person", "price-label", "gap")
 SIZE_PX = (512, 288)
 LEAST_VISIBLE = 0.35
 _LEAST_SIDE_PX = 5.0
+_LEAST_SEEN_OF_FIXTURE = 0.6
 _PACKS_KEPT = 160
 _PACKS_FRESH_EVERY = 250
 
 
 @dataclass(frozen=True)
 class Label:
-    """A box in shares of the picture: class 0 product, 1 arm-or-hand, 2 person; middle and size."""
+    """A box in shares of the picture: its class as an index of CLASSES, middle and size."""
 
     kind: int
     x: float
@@ -88,6 +90,40 @@ def labels_of(rendered: Rendered, camera: Camera) -> list[Label]:
     return labels
 
 
+def fixture_labels_of(rendered: Rendered, scene: Scene) -> list[Label]:
+    """Boxes of price labels, and of gaps: the front places of columns that hold nothing at all."""
+    camera, canvas = scene.camera, rendered.canvas
+    filled = {(item.shelf, round(item.column_x_mm)) for item in scene.items}
+    labels: list[Label] = []
+    for slot in scene.design.slots:
+        left, width = price_label_mm(slot, scene.look)
+        y = slot.shelf.board_y_mm
+        _append_plane(labels, 3, canvas, camera, (left, left + width, y + 5, y + LIP_MM - 5))
+        shelf = scene.design.shelves.index(slot.shelf)
+        for column in range(slot.columns):
+            x, half = slot.column_x_mm(column), slot.pack.width_mm / 2
+            if (shelf, round(x)) not in filled:
+                _append_plane(labels, 4, canvas, camera, (x - half, x + half, y - slot.pack.height_mm, y))
+    return labels
+
+
+def _append_plane(
+    labels: list[Label], kind: int, canvas: Canvas, camera: Camera, sides_mm: tuple[float, float, float, float]
+) -> None:
+    """A rectangle (left, right, top, bottom) in the plane of the fixture's front, when most of it is seen."""
+    left, right, top, bottom = sides_mm
+    corners = camera.project([(left, top, 0.0), (right, top, 0.0), (right, bottom, 0.0), (left, bottom, 0.0)])
+    low, high = corners.min(axis=0), corners.max(axis=0)
+    height, width = canvas.ids.shape
+    x0, y0 = np.floor(np.clip(low, 0, [width, height])).astype(int)
+    x1, y1 = np.ceil(np.clip(high, 0, [width, height])).astype(int)
+    seen = canvas.ids[y0:y1, x0:x1] == 0
+    whole = float(np.prod(high - low))
+    if min(x1 - x0, y1 - y0) < _LEAST_SIDE_PX * width / SIZE_PX[0] or seen.sum() < _LEAST_SEEN_OF_FIXTURE * whole:
+        return
+    labels.append(Label(kind, (x0 + x1) / 2 / width, (y0 + y1) / 2 / height, (x1 - x0) / width, (y1 - y0) / height))
+
+
 def _append_box(
     labels: list[Label], kind: int, mask: np.ndarray[tuple[int, int], np.dtype[np.uint8]], smallest: float
 ) -> None:
@@ -104,17 +140,21 @@ def photograph(rendered: Rendered, scene: Scene, rng: np.random.Generator) -> Pi
     return resized(picture, *SIZE_PX)
 
 
-def sample(index: int, seed: int, shop: Sequence[Pack], others: Sequence[Pack]) -> tuple[Picture, list[Label]]:
-    """Picture ``index`` of the set that ``seed`` stands for."""
+def sample(
+    index: int, seed: int, shop: Sequence[Pack], others: Sequence[Pack], close_share: float = CLOSE_SHARE
+) -> tuple[Picture, list[Label]]:
+    """Picture ``index`` of the set that ``seed`` stands for; ``close_share`` of them look closely at a few packs."""
     rng = np.random.default_rng([seed, index])
-    scene = invent_scene(rng, shop, others)
+    scene = invent_scene(rng, shop, others, close_share)
     rendered = render(scene)
-    return photograph(rendered, scene, rng), labels_of(rendered, scene.camera)
+    labels = labels_of(rendered, scene.camera) + fixture_labels_of(rendered, scene)
+    return photograph(rendered, scene, rng), labels
 
 
 def write_dataset(
-    out: Path, *, pictures: int, seed: int, shop: Sequence[Pack], workers: int = 2, val_share: float = 0.1
-) -> Iterator[int]:
+    out: Path, *, pictures: int, seed: int, shop: Sequence[Pack], workers: int = 2, val_share: float = 0.1,
+    close_share: float = CLOSE_SHARE,
+) -> Iterator[int]:  # fmt: skip
     """Write pictures and labels; yields how many are done, from 1 to ``pictures``.
 
     The same seed gives the same pictures whatever the number of workers.
@@ -129,7 +169,8 @@ def write_dataset(
     every = max(2, round(1 / val_share)) if val_share > 0 else 0
     block = 50
     jobs = [
-        _Job(out, seed, start, min(pictures, start + block), tuple(shop), every) for start in range(0, pictures, block)
+        _Job(out, seed, start, min(pictures, start + block), tuple(shop), every, close_share)
+        for start in range(0, pictures, block)
     ]
     done = 0
     if workers <= 1:
@@ -152,6 +193,7 @@ class _Job:
     end: int
     shop: tuple[Pack, ...]
     val_every: int
+    close_share: float
 
 
 def _single_thread() -> None:
@@ -161,7 +203,7 @@ def _single_thread() -> None:
 def _write_block(job: _Job) -> int:
     for index in range(job.start, job.end):
         others = _others(job.seed, index // _PACKS_FRESH_EVERY)
-        picture, labels = sample(index, job.seed, job.shop, others)
+        picture, labels = sample(index, job.seed, job.shop, others, job.close_share)
         part = "val" if job.val_every and index % job.val_every == job.val_every - 1 else "train"
         name = f"{job.seed:04d}-{index:06d}"
         (job.out / "images" / part / f"{name}.jpg").write_bytes(encoded(picture, 92))
@@ -183,8 +225,8 @@ def _others(seed: int, era: int) -> list[Pack]:
 
 
 def contact_sheet(samples: Sequence[tuple[Picture, list[Label]]], columns: int = 4) -> Picture:
-    """Pictures side by side with their boxes drawn: products yellow, hands red, people blue."""
-    colours = ((0, 230, 255), (40, 40, 255), (255, 120, 40))
+    """Pictures side by side with boxes: products yellow, hands red, people blue, labels green, gaps pink."""
+    colours = ((0, 230, 255), (40, 40, 255), (255, 120, 40), (60, 220, 60), (220, 60, 240))
     tiles = []
     for picture, labels in samples:
         tile = picture.copy()

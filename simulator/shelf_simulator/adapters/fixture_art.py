@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from shelf_simulator.adapters.pictures import Colour, Picture, mixed, write_fitting
-from shelf_simulator.core.design import BOARD_THICKNESS_MM, BayDesign
+from shelf_simulator.core.design import BOARD_THICKNESS_MM, BayDesign, SlotDesign
 from shelf_simulator.core.geometry import Camera
 
 LIP_MM = BOARD_THICKNESS_MM + 12
@@ -101,6 +101,13 @@ def back_surface(look: Look, width_mm: float, height_mm: float, light: float, rn
     return texture
 
 
+def price_label_mm(slot: SlotDesign, look: Look) -> tuple[int, int]:
+    """Left edge and width of a slot's price label; it is as high as the price strip less 5 mm at both edges."""
+    width = 62 if look.label_style % 2 == 0 else 74
+    middle = slot.x_mm + (slot.width_mm / 2 if look.label_style < 2 else width)
+    return round(middle - width / 2), width
+
+
 def lip_surface(design: BayDesign, look: Look, index: int, light: float, rng: np.random.Generator) -> Picture:
     per_mm = 1.0
     w, h = round(design.width_mm * per_mm), round(LIP_MM * per_mm)
@@ -110,9 +117,8 @@ def lip_surface(design: BayDesign, look: Look, index: int, light: float, rng: np
     paper = ((245, 248, 250), (120, 235, 250), (240, 240, 240), (200, 225, 240))[look.label_style % 4]
     shelf_slots = [slot for slot in design.slots if slot.shelf == design.shelves[index]]
     for slot in shelf_slots:
-        label_w, label_h = 62 if look.label_style % 2 == 0 else 74, h - 10
-        middle = slot.x_mm + (slot.width_mm / 2 if look.label_style < 2 else label_w)
-        left = round(middle - label_w / 2)
+        left, label_w = price_label_mm(slot, look)
+        label_h = h - 10
         cv2.rectangle(texture, (left, 5), (left + label_w, 5 + label_h), paper, -1)
         price = f"{slot.price_cents / 100:.2f}"
         write_fitting(

@@ -32,28 +32,35 @@ class Scene:
     optics: Optics
 
 
-def invent_scene(rng: np.random.Generator, shop: Sequence[Pack], others: Sequence[Pack]) -> Scene:
+CLOSE_SHARE = 0.14
+"""Share of scenes that show a few packs large, when nothing else is asked for."""
+
+
+def invent_scene(
+    rng: np.random.Generator, shop: Sequence[Pack], others: Sequence[Pack], close_share: float = CLOSE_SHARE
+) -> Scene:
     """A scene by chance: a demo bay, a strange bay, or a close look at a few packs on a plain shelf.
 
     Args:
         shop: the demo shop's packs; others: packs that no shop sells.
+        close_share: 0 to 1, how often it is a close look; of the other scenes half are demo bays.
     """
     kind = rng.random()
-    if kind < 0.45:
+    close = kind >= 1 - close_share
+    if kind < 0.52 * (1 - close_share):
         design = design_bay(f"a{int(rng.integers(1, 60)):02d}", shop, int(rng.integers(1 << 30)))
         camera = _jittered(design.camera, rng, 0.6)
-    elif kind < 0.86:
+    elif not close:
         design = _strange_bay(rng, shop, others)
         camera = _jittered(design.camera, rng, 1.3)
     else:
         design, camera = _close_shelf(rng, shop, others)
     if rng.random() < 0.4:
         camera = camera.resized(1024, 576)
-    close = kind >= 0.86
-    look = _look(rng, len(design.shelves), plain=kind < 0.15)
+    look = _look(rng, len(design.shelves), plain=not close and kind < 0.15)
     items = stock(rng, design, close=close)
     figures = _people(rng, design, camera, items, close=close)
-    return Scene(design, camera, look, items, figures, invent_optics(rng, plain=kind < 0.12))
+    return Scene(design, camera, look, items, figures, invent_optics(rng, plain=not close and kind < 0.12))
 
 
 def _some_packs(
