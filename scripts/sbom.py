@@ -34,6 +34,16 @@ def canonical(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
+def installed(name: str) -> Distribution:
+    """The distribution of that name, or the build that scripts/opencv-libraries takes in its place."""
+    try:
+        return distribution(name)
+    except PackageNotFoundError:
+        if name != "opencv-python":
+            raise
+        return distribution("opencv-python-headless")
+
+
 def needs(found: Distribution, extras: tuple[str, ...]) -> list[tuple[str, tuple[str, ...]]]:
     """What a package needs here, with these extras: names, and extras of those."""
     wanted = []
@@ -58,7 +68,8 @@ def closure() -> dict[str, tuple[Distribution, set[str]]]:
         if (name, extras) in seen:
             continue
         seen.add((name, extras))
-        one, below = distribution(name), needs(distribution(name), extras)
+        one = installed(name)
+        below = needs(one, extras)
         known = found.setdefault(name, (one, set()))[1]
         known.update(other for other, _ in below if other != name)
         waiting += below

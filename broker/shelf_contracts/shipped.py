@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib.util import find_spec
 from pathlib import Path
 
-DEFAULT_MODEL = "shelf-demo"
+DEFAULT_MODEL = "shelf-nano"
 
 
 def model_folder(name: str = DEFAULT_MODEL) -> Path:

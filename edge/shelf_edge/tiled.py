@@ -14,6 +14,7 @@ from shelf_edge.ports import LookingDetector
 
 Tiling = Literal["auto", "never", "always"]
 
+_A_DENSE_SHELF = 12
 _MOST_LEVELS = 3
 """Tiles of tiles: what is found in coarse ones may still be too small."""
 
@@ -46,7 +47,7 @@ def detect_tiled(
     height, width = image.shape[:2]
     size, input_size = (width, height), detector.input_size_px(width, height)
     found, looks, reasons, scale = whole, 1, list[str](), whole_scale(size, input_size)
-    for _ in range(_MOST_LEVELS):
+    for level in range(_MOST_LEVELS):
         seen_px = small_product_px(_from(found, detector.score_threshold))
         always = tiling == "always" and looks == 1
         plan = plan_tiles(size, input_size, seen_px, looked_scale=scale, always=always)
@@ -58,8 +59,13 @@ def detect_tiled(
             cutout = np.ascontiguousarray(image[tile.y : tile.y + tile.height, tile.x : tile.x + tile.width])
             parts.append((tile, detector.detect_from(cutout, lowest)))
         fine_px = 0.4 * min(plan.tiles[0].width, plan.tiles[0].height)
-        found = merge_tiles(size, whole, parts, fine_px)
+        finer = merge_tiles(size, whole, parts, fine_px)
         looks += len(plan.tiles)
+        if level == 0 and seen_px is None and len(_from(finer, detector.score_threshold)) < _A_DENSE_SHELF:
+            # Products too small for the first look come by the dozen; a few in enlarged wood grain are none.
+            reasons.append(f"{plan.reason}; next to nothing in tiles either")
+            break
+        found = finer
         scale = plan.scale
         reasons.append(plan.reason)
     return TiledLook(_from(found, threshold), looks, "; ".join(reasons))

@@ -71,13 +71,13 @@ class ShelfPreset:
     seed: int = 201
     width_px: int = 512
     height_px: int = 288
-    score_threshold: float = 0.35
+    score_threshold: float = 0.3
     iou_threshold: float = 0.6
     threads: int = 2
 
 
 SHELF_PRESETS = {
-    "demo": ShelfPreset("shelf-nano", shelf_pictures=2600, close_pictures=1600, collages=4000, steps=2600),
+    "demo": ShelfPreset("shelf-nano", shelf_pictures=2600, close_pictures=1600, collages=4000, steps=4200),
     "gpu": ShelfPreset("shelf-nano", shelf_pictures=20_000, close_pictures=12_000, collages=30_000, steps=30_000),
     "minute": ShelfPreset("shelf-minute", shelf_pictures=30, close_pictures=12, collages=40, steps=8, batch=8),
 }

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import cv2
 import numpy as np
@@ -14,6 +15,13 @@ from shelf_edge.adapters.pictures import read_picture
 from shelf_models.augment import Boxes, Labelled, Picture
 from shelf_models.collage import collage
 from shelf_models.invented_objects import CutOut, invent_object
+
+
+class PictureSource(Protocol):
+    """Where training pictures come from."""
+
+    def draw(self, rng: np.random.Generator) -> Labelled:
+        """One picture by chance."""
 
 
 class FolderSource:
@@ -62,6 +70,64 @@ class MemorySource:
         """One of them."""
         chosen = self.pictures[int(rng.integers(len(self.pictures)))]
         return turned(chosen, int(rng.integers(4))) if self.turns else chosen
+
+
+@dataclass(frozen=True, eq=False)
+class PosterSource:
+    """A part of a photo around its hand, small and in quarter turns, somewhere on another picture.
+
+    The photos show hands before the lens; a shelf camera sees them smaller. Around the pasted part the picture is
+    known, so there the network is told what is no hand.
+
+    Attributes:
+        photos: each with a box of class 1.
+        grounds: what they are put on.
+    """
+
+    photos: Sequence[Labelled]
+    grounds: PictureSource
+
+    def draw(self, rng: np.random.Generator) -> Labelled:
+        """A new picture; the photo alone when it does not fit on the ground."""
+        photo = turned(self.photos[int(rng.integers(len(self.photos)))], int(rng.integers(4)))
+        ground = self.grounds.draw(rng)
+        hand = photo.boxes[photo.classes == 1][0]
+        margin = float(rng.uniform(0.1, 0.6)) * float((hand[2:] - hand[:2]).max())
+        x1, y1 = (int(max(0.0, value - margin)) for value in hand[:2])
+        x2, y2 = int(hand[2] + margin), int(hand[3] + margin)
+        part = photo.picture[y1:y2, x1:x2]
+        height, width = ground.picture.shape[:2]
+        scale = float(rng.uniform(0.15, 0.5)) * width / max(part.shape[:2])
+        small = cv2.resize(part, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+        high, wide = small.shape[:2]
+        if high >= height or wide >= width:
+            return photo
+        left, top = int(rng.integers(width - wide)), int(rng.integers(height - high))
+        picture = ground.picture.copy()
+        picture[top : top + high, left : left + wide] = small
+        boxes = (photo.boxes - np.array([x1, y1, x1, y1], np.float32)) * np.float32(scale)
+        boxes = np.clip(boxes, 0, np.array([wide, high, wide, high], np.float32))
+        seen = ((boxes[:, 2:] - boxes[:, :2]) > _LEAST_PASTED_PX).all(axis=1)
+        free = _hidden_share(ground.boxes, (left, top, left + wide, top + high)) < _MOST_HIDDEN
+        placed = boxes[seen] + np.array([left, top, left, top], np.float32)
+        return Labelled(
+            picture,
+            np.concatenate([ground.boxes[free], placed]).astype(np.float32),
+            np.concatenate([ground.classes[free], photo.classes[seen]]),
+        )
+
+
+_LEAST_PASTED_PX = 3.0
+_MOST_HIDDEN = 0.4
+
+
+def _hidden_share(boxes: Boxes, part: tuple[int, int, int, int]) -> npt.NDArray[np.float32]:
+    """Share of each box (n, 4) that lies in ``part``, (n,)."""
+    across = np.minimum(boxes[:, 2], part[2]) - np.maximum(boxes[:, 0], part[0])
+    down = np.minimum(boxes[:, 3], part[3]) - np.maximum(boxes[:, 1], part[1])
+    areas = (boxes[:, 2:] - boxes[:, :2]).prod(axis=1)
+    shares: npt.NDArray[np.float32] = np.clip(across, 0, None) * np.clip(down, 0, None) / np.maximum(areas, 1e-6)
+    return shares
 
 
 def turned(one: Labelled, quarters: int) -> Labelled:

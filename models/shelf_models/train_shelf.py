@@ -26,7 +26,7 @@ from shelf_models.drawn_pictures import draw_pictures
 from shelf_models.export_yolox import export, manifest_of
 from shelf_models.invented_objects import CutOut
 from shelf_models.presets import ShelfPreset
-from shelf_models.sources import CollageSource, FolderSource, MemorySource, StoredSource
+from shelf_models.sources import CollageSource, FolderSource, MemorySource, PosterSource, StoredSource
 from shelf_models.teacher import blurred_backgrounds, label
 from shelf_models.yolox_fit import FitPlan, Share, fit
 from shelf_models.yolox_network import YoloxNano, start_from_onnx
@@ -75,14 +75,15 @@ def train_shelf(
     close = draw_pictures(work / "close", preset.close_pictures, preset.seed + 1, close_share=0.92)
     collages = _collages(preset, taught)
     shares = [
-        Share(FolderSource(shelves), 0.32),
-        Share(FolderSource(close), 0.16),
-        Share(collages, 0.32),
+        Share(FolderSource(shelves), 0.34),
+        Share(FolderSource(close), 0.12),
+        Share(collages, 0.28),
     ]
     if taught.hands:
-        shares.append(Share(MemorySource(taught.hands, turns=True), 0.12))
+        shares.append(Share(MemorySource(taught.hands, turns=True), 0.09))
+        shares.append(Share(PosterSource(taught.hands, collages), 0.1))
     if taught.things:
-        shares.append(Share(MemorySource(taught.things), 0.08))
+        shares.append(Share(MemorySource(taught.things), 0.07))
     torch.set_num_threads(preset.threads)
     network = fit(_beginner(start_from), shares, _plan(preset), on_step)
     torch.save(network.state_dict(), work / "network.pt")

@@ -10,12 +10,12 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 import torch
 
 from shelf_models.augment import Labelled, mosaic, placed, relit
+from shelf_models.sources import PictureSource
 from shelf_models.yolox_loss import TrueBoxes, yolox_loss
 from shelf_models.yolox_network import YoloxNano
 
@@ -30,13 +30,6 @@ _GRADIENT_LIMIT = 10.0
 _LAST_RATE_SHARE = 0.03
 _AVERAGE = 0.9993
 _WAIT_S = 60.0
-
-
-class PictureSource(Protocol):
-    """Where training pictures come from."""
-
-    def draw(self, rng: np.random.Generator) -> Labelled:
-        """One picture by chance."""
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from shelf_models.augment import Labelled, mosaic, placed, relit
 from shelf_models.collage import collage
 from shelf_models.invented_objects import invent_object
-from shelf_models.sources import CollageSource, MemorySource, StoredSource, read_pair, turned
+from shelf_models.sources import CollageSource, MemorySource, PosterSource, StoredSource, read_pair, turned
 
 MARK = (20, 40, 250)
 
@@ -124,3 +124,26 @@ def test_a_pair_is_read_and_an_unsure_region_stays_one(tmp_path) -> None:
     pair = read_pair(picture)
     assert pair.boxes.tolist() == [[80, 30, 120, 70], [0, 0, 200, 100]]
     assert pair.classes.tolist() == [1, -1]
+
+
+def test_a_hand_on_another_picture_keeps_its_box_and_hides_what_is_behind() -> None:
+    photo = marked(300, 300, (100, 120, 200, 220))
+    hand = Labelled(
+        photo.picture, np.concatenate([photo.boxes, [[0, 0, 300, 300]]]).astype(np.float32), np.array([1, -1])
+    )
+    ground = Labelled(
+        np.full((360, 480, 3), 140, np.uint8),
+        np.array([[0, 0, 480, 360], [5, 5, 25, 25]], np.float32),
+        np.zeros(2, np.int64),
+    )
+    source = PosterSource([hand], MemorySource([ground]))
+    for seed in range(12):
+        made = source.draw(np.random.default_rng(seed))
+        assert made.picture.shape == ground.picture.shape
+        box = made.boxes[made.classes == 1]
+        assert len(box) == 1
+        assert box[0] == pytest.approx(red_box(made.picture), abs=2.5)
+        around = made.boxes[made.classes == -1][0]
+        assert (around[:2] <= box[0, :2] + 1e-3).all()
+        assert (around[2:] >= box[0, 2:] - 1e-3).all()
+        assert (around[2:] - around[:2] < (480, 360)).all(), "around the photo everything is known"

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
 
 from shelf_simulator.core.score import FoundEvent, score_events
-from shelf_simulator.core.truth import EventKind, TruthEvent
+from shelf_simulator.core.truth import CountChanged, EventKind, TruthEvent
 from shelf_simulator.demo.report import KindFigures, event_figures, with_reaches
 
 
@@ -17,8 +19,10 @@ def told(kind: str, at_s: float, quantity: int = 1) -> FoundEvent:
     return FoundEvent(kind, "a01", "s1", quantity, at_s, at_s)
 
 
-def figures(truth: list[TruthEvent], found: list[FoundEvent]) -> dict[str, KindFigures]:
-    return event_figures(score_events(with_reaches(truth), found), from_s=10, to_s=100)
+def figures(
+    truth: list[TruthEvent], found: list[FoundEvent], counts: Sequence[CountChanged] = ()
+) -> dict[str, KindFigures]:
+    return event_figures(score_events(with_reaches(truth), found), counts, from_s=10, to_s=100)
 
 
 def test_a_told_pick_is_a_hit_and_a_stray_one_is_false() -> None:
@@ -57,3 +61,13 @@ def test_an_event_at_the_edge_of_the_span_is_neither_miss_nor_false(begin_s: flo
 def test_nothing_at_all_has_no_shares() -> None:
     pick = figures([], [])["pick"]
     assert (pick.recall, pick.precision) == (None, None)
+
+
+def test_a_pick_whose_slot_is_still_hidden_at_the_end_is_not_false() -> None:
+    counts = [CountChanged("a01", "s1", 0.0, 4), CountChanged("a01", "s1", 94.0, 3)]
+    assert figures([], [told("pick", 95.0)], counts)["pick"].found == 0
+    assert figures([], [told("put", 95.0)], counts)["put"].found == 1, "the other way"
+    assert figures([], [told("pick", 93.0)], counts)["pick"].found == 1, "before it happened"
+    assert figures([], [told("pick", 99.9), told("pick", 20.0)], counts)["pick"].found == 1
+    told_late = figures([true("pick", 93, 95)], [told("pick", 99.0)], counts)["pick"]
+    assert (told_late.truth, told_late.found, told_late.recall) == (1, 1, 0.0), "the truth has told it"

@@ -30,6 +30,7 @@ class SlotRules:
         reach_frames: a hand must be in the slot in this many looks in a row.
         visit_gap_s: a hand gone for this long has left.
         covered_share: a column (or the slot) is covered when more than this share of it lies under a hand or a body.
+        see_through_share: a column that lies under people by more than this is not looked at between them.
         moving_share: the slot is moving when more than this share of its pixels changed since the frame before.
         settle_frames, settle_s: so many looks, over so long, must agree on an item that is seen whole.
         depth_tolerance_rows: how far off its row an item may seem to stand while somebody is in the way.
@@ -39,8 +40,8 @@ class SlotRules:
         put_patience_s: a rise is told only this long after the hand left, so that one visit is one event.
         rise_patience_s: a restock waits at most this long for columns that are not certain.
         unseen_hand_s: the patience for a change at which a body but no hand was seen.
-        handled_s, handled_doubt_s: as settle_s and doubt_s where somebody is still near, but a hand that had stopped
-            covered a column, so that a change is to be expected.
+        handled_doubt_s: the same where a hand that had stopped covered a column, so that a change is to be expected,
+            also while somebody is still near.
         drift_s: the patience for a change that nobody was near to.
         restock_quantity: a rise of this many items or more is a restock, below it a put.
         frozen_s: a slot covered for this long says so in its stock level.
@@ -50,6 +51,7 @@ class SlotRules:
     reach_frames: int = 2
     visit_gap_s: float = 0.6
     covered_share: float = 0.06
+    see_through_share: float = 0.7
     moving_share: float = 0.04
     settle_frames: int = 3
     settle_s: float = 0.25
@@ -58,10 +60,9 @@ class SlotRules:
     touched_doubt_s: float = 0.25
     fresh_s: float = 1.2
     handful: int = 2
-    put_patience_s: float = 0.8
+    put_patience_s: float = 0.7
     rise_patience_s: float = 4.0
     unseen_hand_s: float = 0.2
-    handled_s: float = 0.2
     handled_doubt_s: float = 0.4
     drift_s: float = 5.0
     restock_quantity: int = 3
@@ -138,6 +139,7 @@ class Slot:
         self._was_covered = False
         self._handled = 0
         self._differs_since_s: float | None = None
+        self._unseen_at_restock: set[int] = set()
         self._said: tuple[Observation, float] | None = None
 
     @property
@@ -242,8 +244,16 @@ class Slot:
         whole = sorted(view.depth for view in recent if view.visible and view.is_whole)
         if 2 * len(whole) >= len(recent):
             column = self._column_at(whole[len(whole) // 2], index)
+            most = max(view.covered for view in recent)
+            is_full = all(view.is_full for view in recent if view.visible and view.is_whole)
             is_steady = whole[-1] - whole[0] < self._rules.depth_tolerance_rows
-            if is_free or (see_through and is_steady and self._may_be_seen_through(column, index)):
+            if is_free or (
+                see_through
+                and is_full
+                and is_steady
+                and most <= self._rules.see_through_share
+                and self._may_be_seen_through(column, index)
+            ):
                 return _Belief(column, len(whole) / len(recent))
             return _Belief(None, 0.5)
         if not longer or not self._is_free(longer):
@@ -314,8 +324,12 @@ class Slot:
             return None
         touched = self._touched_since_s is not None
         started_s = self._touched_since_s if self._touched_since_s is not None else self._differs_since_s
-        is_event = (touched or self._was_covered) and rise != 0
+        risen = {index for index, change in enumerate(changes) if change > 0}
+        is_rest_of_restock = rise > 0 and risen <= self._unseen_at_restock
+        is_event = (touched or self._was_covered) and rise != 0 and not is_rest_of_restock
         before = sum(column.count for column in self._settled)
+        if rise >= self._rules.restock_quantity:
+            self._unseen_at_restock = {index for index, belief in enumerate(beliefs) if belief.column is None}
         self._settle(columns, beliefs, rise)
         if not is_event:
             return None
@@ -330,7 +344,7 @@ class Slot:
         if self._touched_since_s is not None:
             return 0.0
         if look.crowded:
-            return self._rules.handled_s if self._handled >= self._rules.reach_frames else math.inf
+            return 0.0 if self._handled >= self._rules.reach_frames else math.inf
         return self._rules.unseen_hand_s if self._was_covered else self._rules.drift_s
 
     def _may_rise(self, rise: int, is_certain: bool, waited_s: float, now_s: float) -> bool:
@@ -345,6 +359,7 @@ class Slot:
         if not is_certain:
             return
         self._agreement = min(belief.agreement for belief in beliefs)
+        self._unseen_at_restock = set()
         if now_s - self._last_hand_s > self._rules.put_patience_s and self._visit is None:
             self._touched_since_s = None
             self._was_covered = False

@@ -159,13 +159,15 @@ class ColumnView:
         depth: how deep the nearest one's base lies, in rows (0 the front edge, ``rows`` the back); nan when none is
             seen.
         is_whole: nothing hides that one, so that its depth can be believed.
-        covered: share of the column that lies under the boxes of hands and bodies.
+        covered: share of the column that lies under hands, arms and bodies.
+        is_full: its full height is seen; an item may be whole without, when the board above hides its top.
     """
 
     visible: int
     depth: float
     is_whole: bool = True
     covered: float = 0.0
+    is_full: bool = True
 
 
 class Cover(Protocol):
@@ -196,7 +198,7 @@ def view_slot(geometry: SlotGeometry, products: Detections, cover: Cover) -> tup
     depths = v * geometry.rows
     here &= (depths > -_FRONT_MARGIN_ROWS) & (depths < geometry.rows + _REAR_MARGIN_ROWS) & np.isfinite(v)
     columns = np.clip((u * geometry.columns).astype(int), 0, geometry.columns - 1)
-    whole = _are_whole(geometry, boxes, on_board)
+    sizes = _sizes(geometry, boxes, on_board)
     views = []
     for column in range(geometry.columns):
         members = np.flatnonzero(here & (columns == column))
@@ -205,14 +207,26 @@ def view_slot(geometry: SlotGeometry, products: Detections, cover: Cover) -> tup
             views.append(ColumnView(0, math.nan, covered=covered))
             continue
         nearest = members[depths[members].argmin()]
-        views.append(ColumnView(len(members), float(depths[nearest]), bool(whole[nearest]), covered))
+        views.append(
+            ColumnView(
+                len(members), float(depths[nearest]), bool(sizes.whole[nearest]), covered, bool(sizes.full[nearest])
+            )
+        )
     return tuple(views)
 
 
-def _are_whole(geometry: SlotGeometry, boxes: Points, on_board: Points) -> npt.NDArray[np.bool_]:
-    """Which boxes (n, 4) are as large as an item that stands at its place on the board (n, 2) should look."""
+@dataclass(frozen=True, eq=False)
+class _Sizes:
+    """Which boxes (n,) are as large as an item at their place should look, and which show it in its full height."""
+
+    whole: npt.NDArray[np.bool_]
+    full: npt.NDArray[np.bool_]
+
+
+def _sizes(geometry: SlotGeometry, boxes: Points, on_board: Points) -> _Sizes:
+    """Compare boxes (n, 4) with an item that stands at their places on the board (n, 2)."""
     if not len(boxes) or geometry.to_board is None:
-        return np.ones(len(boxes), bool)
+        return _Sizes(np.ones(len(boxes), bool), np.ones(len(boxes), bool))
     to_picture: Points = np.asarray(np.linalg.inv(geometry.to_board), np.float64)
     left: Points = on_board - np.array([geometry.item_width / 2, 0.0])
     right: Points = on_board + np.array([geometry.item_width / 2, 0.0])
@@ -222,11 +236,11 @@ def _are_whole(geometry: SlotGeometry, boxes: Points, on_board: Points) -> npt.N
     least, most = _WHOLE_SHARES
     ratios = sides / np.column_stack([expected, geometry.item_aspect * expected])
     small, large = ratios < least, ratios > most
+    full: npt.NDArray[np.bool_] = ~(small | large).any(axis=1)
     # The board above hides the tops of what stands at the rear, and the picture ends somewhere: bases are seen all the
     # same.
     small[:, 1] &= boxes[:, 1] > geometry.ceiling_px + _CEILING_SHARE * expected
-    result: npt.NDArray[np.bool_] = ~(small | large).any(axis=1)
-    return result
+    return _Sizes(~(small | large).any(axis=1), full)
 
 
 def _stands_in(front: Points, bases: Points) -> npt.NDArray[np.bool_]:

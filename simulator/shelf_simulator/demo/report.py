@@ -6,6 +6,7 @@ import json
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
+from itertools import pairwise
 
 import httpx
 import numpy as np
@@ -24,7 +25,7 @@ from shelf_simulator.core.score import (
     score_counts,
     score_events,
 )
-from shelf_simulator.core.truth import KINDS, TruthEvent
+from shelf_simulator.core.truth import KINDS, CountChanged, TruthEvent
 from shelf_simulator.demo.children import Children
 from shelf_simulator.demo.observer import HeardAlert, HeardMessage, Observer
 from shelf_simulator.demo.screens import HeadlessDisplay, Shown
@@ -158,7 +159,7 @@ def measure(
         seed=shop.seed,
         bays=len(shop.bays),
         broker=shop.broker,
-        events=event_figures(scored, from_s, to_s),
+        events=event_figures(scored, truth.counts, from_s, to_s),
         quantity_exact=_rounded(scored.quantity_exact),
         counts=CountFigures(
             exact=_rounded(counts.exact),
@@ -213,11 +214,14 @@ def found_counts(messages: Iterable[HeardMessage]) -> list[FoundCount]:
     ]
 
 
-def event_figures(scored: EventScore, from_s: float, to_s: float) -> dict[str, KindFigures]:
+def event_figures(
+    scored: EventScore, counts: Sequence[CountChanged], from_s: float, to_s: float
+) -> dict[str, KindFigures]:
     """Figures by kind, and of picks and puts together, for the events that could be told within the span.
 
     Everything was matched; counted is a true event whose whole window lies in the span, and a false one told in it. So
-    an event at the edge of the span is neither a miss nor a false alarm.
+    an event at the edge of the span is neither a miss nor a false alarm. The same holds for what is told of a touch
+    that the truth has not told by the end, because people still stand before the slot.
     """
     hits: dict[str, int] = dict.fromkeys(KINDS, 0)
     misses, extras = dict(hits), dict(hits)
@@ -226,7 +230,8 @@ def event_figures(scored: EventScore, from_s: float, to_s: float) -> dict[str, K
     for missed in scored.missed:
         misses[missed.kind] += from_s <= missed.begin_s and missed.clear_s + LATE_S <= to_s
     for told in scored.extra:
-        if from_s <= told.at_s <= to_s and not _is_same_visit(told, scored) and not _is_misplaced(told, scored):
+        excused = _is_same_visit(told, scored) or _is_misplaced(told, scored) or _is_unfinished(told, scored, counts)
+        if from_s <= told.at_s <= to_s and not excused:
             extras[told.kind] += 1
     groups = {kind: [kind] for kind in KINDS} | {"pick+put": ["pick", "put"]}
     figures = {}
@@ -256,6 +261,25 @@ def _is_misplaced(told: FoundEvent, scored: EventScore) -> bool:
         and missed.begin_s <= told.at_s <= missed.clear_s + LATE_S
         for missed in scored.missed
     )
+
+
+_UNFINISHED_WITHIN_S = 10.0
+
+
+def _is_unfinished(told: FoundEvent, scored: EventScore, counts: Sequence[CountChanged]) -> bool:
+    """The slot's count did change that way shortly before, by a touch that no true event stands for yet."""
+    if told.kind not in {"pick", "put", "restock"}:
+        return False
+    here = [change for change in counts if (change.bay, change.slot) == (told.bay, told.slot)]
+    truth = [*(match.truth for match in scored.matches), *scored.missed]
+    known = [event for event in truth if (event.bay, event.slot) == (told.bay, told.slot)]
+    for before, after in pairwise(sorted(here, key=lambda change: change.t_s)):
+        is_that_way = after.count < before.count if told.kind == "pick" else after.count > before.count
+        is_recent = told.at_s - _UNFINISHED_WITHIN_S <= after.t_s <= told.at_s
+        is_told = any(event.begin_s <= after.t_s <= event.clear_s for event in known)
+        if is_that_way and is_recent and not is_told:
+            return True
+    return False
 
 
 def _is_same_visit(told: FoundEvent, scored: EventScore) -> bool:

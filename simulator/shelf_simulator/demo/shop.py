@@ -26,6 +26,9 @@ class Ports:
     web: int
 
 
+_SCORE_THRESHOLD = 0.25
+
+
 @dataclass(frozen=True)
 class Shop:
     """One demo run.
@@ -127,6 +130,10 @@ state = "edge"
 [broker]
 host = "{HOST}"
 port = {self.ports.broker}
+
+[model]
+# What stands in no slot is left out, so that a shelf camera may listen to less certain boxes than a photo may.
+score_threshold = {_SCORE_THRESHOLD}
 
 [preview]
 port = {self.ports.preview}
