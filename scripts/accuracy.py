@@ -29,7 +29,9 @@ DATA = Path(os.environ.get("SMARTSHELF_DATA") or ROOT.parent / "shared" / "data"
 MODEL = model_folder()
 YOLOX = DATA / "baselines" / "yolox_nano.onnx"
 PLOTS = ROOT / "docs" / "pictures"
-RUNS = ((7, "demo"), (11, "demo"), (23, "demo"), (7, "busy"))
+RUNS = ((7, "demo"), (31, "demo"), (33, "demo"))
+TUNED_ON = (7, 11, 23)
+"""Seeds of the demo scenario that the node's patience was tuned on; the others it never saw."""
 
 
 def smartshelf(*arguments: str) -> None:
@@ -54,8 +56,9 @@ def demo_table(seconds: int, folder: Path) -> list[str]:
         )  # fmt: skip
         report: dict[str, Any] = json.loads(out.read_text())
         both, late = report["events"]["pick+put"], report["latency_ms"]
+        mark = " (tuned on)" if scenario == "demo" and seed in TUNED_ON else ""
         cells = [
-            f"{seed}, {scenario}", both["truth"], share(both["recall"]), share(both["precision"]),
+            f"{seed}, {scenario}{mark}", both["truth"], share(both["recall"]), share(both["precision"]),
             share(report["quantity_exact"]), share(report["events"]["reach"]["recall"]),
             share(report["events"]["restock"]["recall"]), share(report["counts"]["exact"]),
             share(report["counts"]["within_one"]), f"{report['alerts']['raised']} / {report['alerts']['false']}",
@@ -277,13 +280,13 @@ def demo_part(seconds: int, folder: Path) -> list[str]:
         "processes on one machine. An event counts as told when its frame lies from 0.3 s before the hand came to "
         "1.5 s after the slot was free again. Counts are weighed by slot-time that is not occluded, settled for "
         "1.5 s. A `put` of a strange item is no false put while there is no recogniser; the misplaced item is a "
-        "miss. `busy` is twice as busy as `demo`.",
+        "miss. What is told of a touch that people still hide at the end of the run is neither right nor wrong.",
         "",
         *demo_table(seconds, folder),
         "",
-        "The goal for pick+put, 0.9 of each, is missed. Nearly all events are told, many too late: the detector "
-        "finds few hands (next table), and a change beside a person whose hand was not seen waits until the person "
-        "has gone.",
+        "The goal for pick+put is 0.9 of each. A run of 90 s holds a dozen events, so that one more or less moves a "
+        "share by 0.08. What is missed is mostly told too late: people who stand before the slot again within half a "
+        "second.",
     ]
 
 

@@ -26,7 +26,7 @@ class Ports:
     web: int
 
 
-_SCORE_THRESHOLD = 0.25
+_SCORE_THRESHOLD = 0.3
 
 
 @dataclass(frozen=True)
