@@ -47,7 +47,7 @@ def detect_tiled(
     height, width = image.shape[:2]
     size, input_size = (width, height), detector.input_size_px(width, height)
     found, looks, reasons, scale = whole, 1, list[str](), whole_scale(size, input_size)
-    for level in range(_MOST_LEVELS):
+    for _ in range(_MOST_LEVELS):
         seen_px = small_product_px(_from(found, detector.score_threshold))
         always = tiling == "always" and looks == 1
         plan = plan_tiles(size, input_size, seen_px, looked_scale=scale, always=always)
@@ -59,15 +59,14 @@ def detect_tiled(
             cutout = np.ascontiguousarray(image[tile.y : tile.y + tile.height, tile.x : tile.x + tile.width])
             parts.append((tile, detector.detect_from(cutout, lowest)))
         fine_px = 0.4 * min(plan.tiles[0].width, plan.tiles[0].height)
-        finer = merge_tiles(size, whole, parts, fine_px)
+        found = merge_tiles(size, whole, parts, fine_px)
         looks += len(plan.tiles)
-        if level == 0 and seen_px is None and len(_from(finer, detector.score_threshold)) < _A_DENSE_SHELF:
-            # Products too small for the first look come by the dozen; a few in enlarged wood grain are none.
-            reasons.append(f"{plan.reason}; next to nothing in tiles either")
-            break
-        found = finer
         scale = plan.scale
         reasons.append(plan.reason)
+    is_bare = small_product_px(_from(whole, detector.score_threshold)) is None
+    if is_bare and len(_from(found, detector.score_threshold)) < _A_DENSE_SHELF:
+        # Products too small for the first look come by the dozen; a few in enlarged wood grain are none.
+        found = whole
     return TiledLook(_from(found, threshold), looks, "; ".join(reasons))
 
 

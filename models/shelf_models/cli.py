@@ -17,6 +17,8 @@ from shelf_models.console import bad_input, output, progress, refuse
 
 app = typer.Typer(help="From pictures to a checked .onnx.", no_args_is_help=True)
 app.add_typer(cli_evaluate.app, name="evaluate")
+app.command()(cli_evaluate.compare)
+app.command()(cli_evaluate.quantise)
 cli_registry.add_to(app)
 
 _NEEDED = ("torch", "onnx")

@@ -50,6 +50,7 @@ class Story:
         moving: float = 0.0,
         crowded: bool = False,
         is_whole: bool = True,
+        handled: bool = False,
     ) -> Story:
         views = None
         if columns is not None:
@@ -58,7 +59,7 @@ class Story:
                 for depth in columns
             )
         for _ in range(round(seconds / STEP_S)):
-            self.facts += self.slot.step(SlotLook(self.now_s, views, hand, covered, moving, crowded))
+            self.facts += self.slot.step(SlotLook(self.now_s, views, hand, covered, moving, crowded, handled))
             self.now_s += STEP_S
         return self
 
@@ -99,7 +100,7 @@ def test_a_column_that_becomes_empty_is_taken_to_the_last() -> None:
 
 
 def test_a_put_back_is_told_after_the_hand_has_left() -> None:
-    story = Story().clear(1.0, 0.0).hand(1.0, 0.0).clear(0.0, 0.0, seconds=0.7)
+    story = Story().clear(1.0, 0.0).hand(1.0, 0.0).clear(0.0, 0.0, seconds=0.5)
     assert story.told == [("reach", 0)]
     assert story.clear(0.0, 0.0).told[-1] == ("put", 1)
 
@@ -235,3 +236,40 @@ def test_the_books_always_balance(scenes: list[tuple[str, float | None, float | 
 def test_two_slots_with_the_same_looks_tell_the_same() -> None:
     one, other = (Story().clear(0.0, 1.0).hand(0.0, 1.0).clear(1.0, 1.0) for _ in range(2))
     assert one.facts == other.facts
+
+
+@pytest.mark.parametrize(("handled", "wanted"), [(True, [("pick", 1)]), (False, [])])
+def test_beside_somebody_a_change_is_believed_where_a_hand_had_stopped(
+    handled: bool, wanted: list[tuple[str, int]]
+) -> None:
+    story = Story().clear(0.0, 0.0)._looks(0.5, (0.0, 0.0), covered=0.4, moving=0.2, crowded=True, handled=handled)
+    assert story._looks(1.0, (1.0, 0.0), crowded=True).told == wanted
+
+
+def looks_of(story: Story, seconds: float, *views: ColumnView, hand: bool = False, crowded: bool = False) -> Story:
+    """Columns that are not alike: one may be hidden while the other is free."""
+    for _ in range(round(seconds / STEP_S)):
+        story.facts += story.slot.step(SlotLook(story.now_s, views, hand, 0.5, 0.2 if hand else 0.0, crowded))
+        story.now_s += STEP_S
+    return story
+
+
+def test_the_rest_of_a_restock_seen_later_corrects_the_count_and_is_no_put() -> None:
+    seen, hidden = ColumnView(1, 0.0), ColumnView(0, math.nan, covered=1.0)
+    story = Story().clear(None, None, seconds=1.5)
+    looks_of(story, 0.5, hidden, hidden, hand=True)
+    looks_of(story, 6.0, seen, hidden, crowded=True)
+    assert story.told == [("reach", 0), ("restock", 3)]
+    story.clear(0.0, 0.0, seconds=2.0)
+    assert story.told == [("reach", 0), ("restock", 3)]
+    assert story.count == 6
+
+
+def test_between_people_only_a_column_that_is_not_wholly_hidden_is_looked_at() -> None:
+    for covered, wanted in ((0.5, [("reach", 0), ("pick", 1)]), (0.9, [("reach", 0)])):
+        story = Story().clear(0.0, 0.0).hand(0.0, 0.0)
+        taken, other = ColumnView(1, 1.0, covered=covered), ColumnView(1, 0.0)
+        assert looks_of(story, 1.0, taken, other, crowded=True).told == wanted
+    cut_above = ColumnView(1, 1.0, covered=0.5, is_full=False)
+    story = Story().clear(0.0, 0.0).hand(0.0, 0.0)
+    assert looks_of(story, 1.0, cut_above, ColumnView(1, 0.0), crowded=True).told == [("reach", 0)]

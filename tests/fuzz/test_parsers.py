@@ -206,7 +206,7 @@ def test_a_camera_that_sends_a_bomb_is_a_problem_of_the_camera() -> None:
 
 @pytest.mark.parametrize("name", ["../secret.onnx", "/etc/passwd", "a/b.onnx", "..", "a\\b", "a\x00b", ""])
 def test_a_manifest_names_files_beside_it_only(name: str) -> None:
-    content = json.loads((ROOT / "models/shelf_models/shipped/shelf-demo/manifest.json").read_text())
+    content = json.loads((ROOT / "models/shelf_models/shipped/shelf-nano/manifest.json").read_text())
     for change in ({"file": name}, {"golden": {**content["golden"], "picture": name}}):
         with pytest.raises(FileProblems, match="same folder"):
             parse_model(Path("m.json"), json.dumps({**content, **change}).encode(), Manifest)
