@@ -7,16 +7,15 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
-
 from shelf_contracts.files import write_json
 from shelf_contracts.manifest import Golden, GoldenBox, Manifest
 from shelf_contracts.manifest import Kind as KindName
 from shelf_edge.adapters.detector_onnx import OnnxDetector
 from shelf_edge.adapters.model_folder import MANIFEST_NAME, ModelFiles, locate_model, sha256_of
 from shelf_edge.adapters.pictures import read_picture
-from shelf_edge.core.detections import KIND_BY_NAME, Boxes, Detections, Kind
+from shelf_edge.core.detections import KIND_BY_NAME, Detections, Kind
 from shelf_models.metrics import DetectionScore, PictureResult, score_detections
+from shelf_models.sources import read_pair
 
 LABELS = ["product", "arm-or-hand", "person", "price-label", "gap"]
 KINDS: dict[str, KindName] = {
@@ -78,21 +77,12 @@ def evaluate(manifest: Manifest, onnx: Path, pictures: list[Path], label: str) -
     index, kind = manifest.labels.index(label), KIND_BY_NAME[manifest.kinds[label]]
     results = []
     for path in pictures:
-        image = read_picture(path)
-        found = detector.detect(image).of(kind)
-        results.append(PictureResult(found.boxes_px, found.scores, true_boxes(path, index, image.shape[1::-1])))
+        pair = read_pair(path)
+        found = detector.detect(pair.picture).of(kind)
+        results.append(PictureResult(found.boxes_px, found.scores, pair.boxes[pair.classes == index]))
     if not any(len(result.truth) for result in results):
         return None
     return score_detections(results, manifest.score_threshold)
-
-
-def true_boxes(picture: Path, label: int, size_px: tuple[int, ...]) -> Boxes:
-    """Boxes of one class from the label file that belongs to a picture in an images/labels tree; (n, 4) pixels."""
-    file = picture.parents[2] / "labels" / picture.parent.name / f"{picture.stem}.txt"
-    rows = [line.split() for line in file.read_text().splitlines()] if file.is_file() else []
-    shares = np.array([row[1:5] for row in rows if int(row[0]) == label], float).reshape(-1, 4)
-    centres, sides = shares[:, :2] * size_px, shares[:, 2:] * size_px
-    return np.concatenate([centres - sides / 2, centres + sides / 2], axis=1).astype(np.float32)
 
 
 def golden_of(manifest: Manifest, onnx: Path, pictures: list[Path], folder: Path) -> Golden:

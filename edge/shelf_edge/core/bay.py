@@ -52,9 +52,9 @@ class PeopleCover:
 
     def share_of(self, points: Points) -> float:
         """Share of (n, 2) points, in picture pixels, that are hidden; 0 to 1."""
-        hidden = are_covered(points, self.boxes_px)
-        if self.arms is not None:
-            hidden |= self.arms.cover(points)
+        if self.arms is None:
+            return share_covered(points, self.boxes_px)
+        hidden = are_covered(points, self.boxes_px) | self.arms.cover(points)
         return float(hidden.mean()) if len(points) else 0.0
 
 

@@ -56,7 +56,7 @@ def interior_points(polygon: Points, across: int = 12) -> Points:
 
 def share_covered(points: Points, boxes: npt.NDArray[np.float32]) -> float:
     """Share of (n, 2) points that lie in any of (m, 4) boxes, 0 to 1."""
-    return float(are_covered(points, boxes).mean()) if len(points) else 0.0
+    return float(are_covered(points, boxes).mean()) if len(boxes) and len(points) else 0.0
 
 
 def are_covered(points: Points, boxes: npt.NDArray[np.float32]) -> npt.NDArray[np.bool_]:
