@@ -242,6 +242,7 @@ def test_the_way_in_by_keyboard_and_on_a_phone(
     said: list[str] = []
     page = open_page(f"/welcome/{live.shop.site.doorkeeper.make_setup_link()}?lang=en", 390, 844)
     page.on("console", lambda message: said.append(message.text))
+    page.wait_for_selector("#name:focus")  # a key pressed before the page has put the cursor there would be lost
     page.keyboard.type("Anna")
     page.keyboard.press("Tab")
     page.keyboard.type("a long walk in the dunes")
