@@ -28,6 +28,7 @@ from shelf_contracts.azure import AzureFile, from_azure
 from shelf_contracts.catalog import CATALOG
 from shelf_contracts.errors import FileProblems, MessageProblem, TopicProblem
 from shelf_contracts.files import parse_model
+from shelf_contracts.gallery import Embedder, Gallery, GalleryEntry, Reference, added, decode_gallery, encode_gallery
 from shelf_contracts.manifest import Manifest
 from shelf_contracts.planogram import Planogram
 from shelf_contracts.products import ProductFile
@@ -105,6 +106,14 @@ def _picture(data: bytes) -> None:
         return
     assert found == header
     assert 0 < found.width_px * found.height_px <= LARGEST_PIXELS
+
+
+def _gallery(data: bytes) -> None:
+    try:
+        found = decode_gallery(data, "x.gallery")
+    except FileProblems:
+        return
+    assert encode_gallery(found) == data, "what is read is what would be written"
 
 
 class _Response(io.BytesIO):
@@ -185,6 +194,17 @@ _EVENT = {
 _JPEG = b"\xff\xd8\xff\xe0\x00\x10JFIF\x00\x01\x01\x00\x00\x01\x00\x01\x00\x00\xff\xc0\x00\x11\x08\x00\x40\x00\x40\x03"
 _OFF = b"code\tproduct_name\tbrands\tallergens_tags\n4006381333931\tKoek\tMerk\ten:gluten\n"
 
+_GALLERY = added(
+    Gallery(Embedder(name="tiny", version="1", sha256="a" * 64), 2),
+    [
+        Reference(
+            GalleryEntry(gtin="4006381333931", photo_sha256=f"{photo:064x}", enrolment="e1", at=datetime.now(UTC)),
+            b"\x00\x3c" * 2,
+        )
+        for photo in range(2)
+    ],
+)
+
 TARGETS: dict[str, Target] = {
     "message": Target(
         _message,
@@ -204,6 +224,7 @@ TARGETS: dict[str, Target] = {
     "products": Target(_file("p.json", ProductFile), [(demo_shop_folder() / "products.json").read_bytes()[:4000]]),
     "products-csv": Target(_products_csv, [_OFF, b"barcode_id,name\n4006381333931,x\n"]),
     "manifest": Target(_file("m.json", Manifest), [(model_folder() / "manifest.json").read_bytes()]),
+    "gallery": Target(_gallery, [encode_gallery(_GALLERY)]),
     "picture": Target(
         _picture, [_JPEG, b"\x89PNG\r\n\x1a\n" + b"\x00" * 30, b"RIFF\x00\x00\x00\x00WEBPVP8X" + b"\x00" * 20]
     ),
