@@ -6,10 +6,11 @@ import ipaddress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
+from shelf_collector.core.languages import LANGUAGES
 from shelf_contracts.errors import FileProblems, Problem, shown
 from shelf_contracts.files import read_model
 from shelf_contracts.ids import BayId, DisplayId, StoreId
@@ -20,7 +21,15 @@ from shelf_mqtt.settings import BrokerSection
 
 Port = Annotated[int, Field(ge=1, le=65_535)]
 Dwell = Annotated[float, Field(ge=0.0, le=86_400.0)]
-Language = Literal["nl", "it", "en"]
+
+
+def _must_be_language(code: str) -> str:
+    if code not in LANGUAGES:
+        raise ValueError(f"must be one of {', '.join(LANGUAGES)}: each is a file of core/languages")
+    return code
+
+
+Language = Annotated[str, AfterValidator(_must_be_language)]
 
 
 class _Section(BaseModel):

@@ -18,8 +18,6 @@ from shelf_collector.adapters.web.pages import STATIC
 from shelf_collector.adapters.web.server import create_app
 from shelf_collector.config import SetupProblems, load_setup
 from shelf_collector.core.access import Role, Scope, Throttle, password_fault
-from shelf_collector.core.access_texts import ACCESS_WORDS
-from shelf_collector.core.texts import WORDS
 from shelf_collector.doorkeeper import Refused
 from tests.collector.builders import NOON, Node
 from tests.collector.conftest import Shop
@@ -589,16 +587,6 @@ def test_security_txt_by_configuration(locked: Shop, shop_folder: Path, open_sho
         "Contact: mailto:security@shop.example",
         "Expires: 2027-06-01T00:00:00.000Z",
     ]
-
-
-def test_words_exist_in_all_languages_and_replace_none() -> None:
-    keys = [set(words) for words in ACCESS_WORDS.values()]
-    assert keys[0] == keys[1] == keys[2]
-    assert not keys[0] & set(WORDS["en"])
-    for words in ACCESS_WORDS.values():
-        for key in keys[0]:
-            places = set(re.findall(r"\{\w+\}", words[key]))
-            assert places == set(re.findall(r"\{\w+\}", ACCESS_WORDS["en"][key])), key
 
 
 def test_a_stream_ends_when_its_session_does(locked: Shop, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import datetime
 
-from shelf_collector.core.texts import ALLERGENS, WORDS, money, net_content, number
+from shelf_collector.core.texts import ALLERGENS, WORDS, money, net_content, number, shown_date
 from shelf_contracts.messages import iso_time
 from shelf_contracts.products import Allergens, Nutrition, Product, Text, text_in, unit_price, valid_price
 
@@ -117,16 +117,6 @@ def emphasised(text: str) -> tuple[TextPart, ...]:
     """
     parts = re.split(r"_([^_]+)_", text)
     return tuple(TextPart(part, index % 2 == 1) for index, part in enumerate(parts) if part)
-
-
-def shown_date(day: date, language: str) -> str:
-    """A date in figures.
-
-    >>> shown_date(date(2026, 11, 1), "nl"), shown_date(date(2026, 11, 1), "it")
-    ('1-11-2026', '1/11/2026')
-    """
-    mark = "-" if language == "nl" else "/"
-    return f"{day.day}{mark}{day.month}{mark}{day.year}"
 
 
 def _words(text: Text | None, language: str) -> Words | None:

@@ -21,7 +21,6 @@ from shelf_collector.adapters.web.gate import visit_of
 from shelf_collector.adapters.web.site import Site, site_of
 from shelf_collector.core.access import Role
 from shelf_collector.core.access import Scope as TokenScope
-from shelf_collector.core.access_texts import ACCESS_WORDS
 from shelf_collector.core.cards import ProductCard, product_card
 from shelf_collector.core.drawing import BayDrawing, bay_drawing
 from shelf_collector.core.texts import LANGUAGE_NAMES, WORDS, number
@@ -188,7 +187,7 @@ def page(request: Request, name: str, context: Mapping[str, object], status: int
     language = str(context["lang"])
     common = {
         "store_name": site.store_name,
-        "words": WORDS[language] | ACCESS_WORDS[language],
+        "words": WORDS[language],
         "visit": visit_of(request),
         "language_names": LANGUAGE_NAMES,
         "languages": list(LANGUAGE_NAMES),

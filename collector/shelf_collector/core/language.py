@@ -1,0 +1,29 @@
+"""What a language is to the pages: its words, its fourteen allergens, and how it writes numbers, money and dates."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from shelf_contracts.products import Allergen
+
+
+@dataclass(frozen=True, slots=True)
+class Language:
+    """One language. A file of ``core/languages`` holds one as ``LANGUAGE``; the file's name is its code.
+
+    Attributes:
+        name: what the language calls itself.
+        money: a pattern of ``{sign}`` and ``{amount}``.
+        date: a pattern of ``{day}``, ``{month}`` and ``{year}``.
+        words: by key; places such as ``{n}`` are filled in by the page.
+    """
+
+    code: str
+    name: str
+    decimal_mark: str
+    thousands_mark: str
+    money: str
+    date: str
+    allergens: Mapping[Allergen, str]
+    words: Mapping[str, str]
