@@ -93,6 +93,8 @@ class Manifest(_Part):
     """What each label means to the shelf; a label that is not named here is ignored."""
     score_threshold: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.3
     iou_threshold: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.6
+    part_weight: Annotated[float, Field(gt=0.0, le=1.0)] = 1.0
+    """By how much the score of a product that lies inside another is multiplied; 1: not at all."""
     trained_on: Training | None = None
     metrics: dict[str, float] = {}
     metrics_protocol: str = ""

@@ -51,11 +51,9 @@ def write_model_folder(out: Path, work: Path, onnx: Path, describe: Callable[[Pa
 def with_figures(bare: Manifest, folder: Path, kept_apart: list[Path]) -> Manifest:
     """The manifest with its figures on pictures kept apart, and a golden picture from among them."""
     onnx = folder / bare.file
-    figures = {label: evaluate(bare, onnx, kept_apart, label) for label in bare.labels}
     metrics = {
         f"{label}.{name}": round(value, 4)
-        for label, score in figures.items()
-        if score is not None
+        for label, score in evaluate(bare, onnx, kept_apart).items()
         for name, value in (("ap50", score.ap50), ("recall", score.recall), ("precision", score.precision))
     }
     golden = golden_of(bare, onnx, kept_apart, folder)
@@ -71,18 +69,21 @@ def with_figures(bare: Manifest, folder: Path, kept_apart: list[Path]) -> Manife
     )
 
 
-def evaluate(manifest: Manifest, onnx: Path, pictures: list[Path], label: str) -> DetectionScore | None:
-    """Score one class on pictures with label files; None when none of them holds it."""
+def evaluate(manifest: Manifest, onnx: Path, pictures: list[Path]) -> dict[str, DetectionScore]:
+    """Score on pictures with label files each class that they hold."""
     detector = OnnxDetector(ModelFiles(onnx, manifest, is_brought=False), threads=2, score_threshold=_LOWEST_SCORE)
-    index, kind = manifest.labels.index(label), KIND_BY_NAME[manifest.kinds[label]]
-    results = []
+    results: dict[str, list[PictureResult]] = {label: [] for label in manifest.labels}
     for path in pictures:
         pair = read_pair(path)
-        found = detector.detect(pair.picture).of(kind)
-        results.append(PictureResult(found.boxes_px, found.scores, pair.boxes[pair.classes == index]))
-    if not any(len(result.truth) for result in results):
-        return None
-    return score_detections(results, manifest.score_threshold)
+        found = detector.detect(pair.picture)
+        for index, label in enumerate(manifest.labels):
+            of_kind = found.of(KIND_BY_NAME[manifest.kinds[label]])
+            results[label].append(PictureResult(of_kind.boxes_px, of_kind.scores, pair.boxes[pair.classes == index]))
+    return {
+        label: score_detections(of_label, manifest.score_threshold)
+        for label, of_label in results.items()
+        if any(len(result.truth) for result in of_label)
+    }
 
 
 def golden_of(manifest: Manifest, onnx: Path, pictures: list[Path], folder: Path) -> Golden:

@@ -49,6 +49,7 @@ def manifest_of(preset: ShelfPreset, onnx: Path, training: Training) -> Manifest
             "kinds": KINDS,
             "score_threshold": preset.score_threshold,
             "iou_threshold": preset.iou_threshold,
+            "part_weight": preset.part_weight,
             "trained_on": training,
             "made_on": datetime.now(UTC).date(),
         }

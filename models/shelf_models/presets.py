@@ -58,6 +58,7 @@ class ShelfPreset:
         collages: put together from invented and cut-out things.
         steps, batch, learning_rate: see ``FitPlan``.
         width_px, height_px: the input of a 16:9 picture; other shapes get as many pixels in their own shape.
+        part_weight: for products inside products, see ``weigh_parts`` of the edge.
         threads: of torch, on a CPU.
     """
 
@@ -73,6 +74,7 @@ class ShelfPreset:
     height_px: int = 288
     score_threshold: float = 0.3
     iou_threshold: float = 0.6
+    part_weight: float = 0.4
     threads: int = 2
 
 

@@ -104,8 +104,9 @@ def _describe(base: Manifest, photos: Sequence[LabelledPicture], plan: ShopPlan,
         software=f"torch {torch.__version__}",
     )
     preset = ShelfPreset(
-        f"{base.name}-shop", 0, 0, 0, plan.steps, score_threshold=base.score_threshold, iou_threshold=base.iou_threshold
-    )
+        f"{base.name}-shop", 0, 0, 0, plan.steps, score_threshold=base.score_threshold,
+        iou_threshold=base.iou_threshold, part_weight=base.part_weight,
+    )  # fmt: skip
     bare = manifest_of(preset, folder / "model.onnx", training)
     golden = golden_of(bare, folder / "model.onnx", [photo.path for photo in photos], folder)
     return bare.model_copy(update={"golden": golden})

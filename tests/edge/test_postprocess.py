@@ -75,3 +75,34 @@ def test_numbers_that_are_no_numbers_are_dropped() -> None:
 def test_an_output_that_does_not_fit_says_which_would(head: str, shape: tuple[int, ...]) -> None:
     with pytest.raises(ValueError, match="need"):
         decoder(head)(np.zeros(shape, np.float32), PLACEMENT)
+
+
+def test_a_product_inside_a_larger_one_is_rather_a_part_of_it() -> None:
+    """The bag (0.7) and the crisps printed on it (0.8); beside them one of the same size as the crisps."""
+    weighing = Decoder("yolo", KINDS, 0.3, 0.5, part_weight=0.4)
+    bag, crisps, beside = (20, 32, 20, 20, 0.7, 0, 0), (20, 34, 12, 12, 0.8, 0, 0), (50, 34, 12, 12, 0.75, 0, 0)
+    found = weighing(yolo_output(bag, crisps, beside), PLACEMENT)
+    assert found.scores.tolist() == pytest.approx([0.75, 0.7, 0.32])
+    assert len(decoder()(yolo_output(bag, crisps, beside), PLACEMENT)) == 3
+
+
+@pytest.mark.parametrize(
+    ("larger", "smaller"),
+    [
+        ((20, 32, 20, 20, 0.4, 0, 0), (20, 34, 12, 12, 0.8, 0, 0)),  # the larger is much less sure
+        ((20, 32, 20, 20, 0.7, 0, 0), (28, 34, 12, 12, 0.8, 0, 0)),  # a third of it sticks out
+        ((20, 32, 20, 20, 0, 0.7, 0), (20, 34, 12, 12, 0.8, 0, 0)),  # a product in a hand
+        ((20, 32, 20, 20, 0.7, 0, 0), (20, 32, 20, 20, 0, 0.8, 0)),  # a hand before a product
+    ],
+)
+def test_what_is_no_part_keeps_its_score(larger: tuple[float, ...], smaller: tuple[float, ...]) -> None:
+    output = yolo_output(larger, smaller)
+    weighed = Decoder("yolo", KINDS, 0.3, 0.5, part_weight=0.1)(output, PLACEMENT)
+    assert weighed.scores.tolist() == decoder()(output, PLACEMENT).scores.tolist()
+
+
+def test_a_part_of_a_part_never_takes_its_whole_down() -> None:
+    """Only what itself counts as whole lowers others: the middle box is a part, but the bag has the inner one too."""
+    bag, picture, detail = (32, 32, 40, 40, 0.7, 0, 0), (32, 32, 20, 20, 0.7, 0, 0), (32, 32, 10, 10, 0.7, 0, 0)
+    found = Decoder("yolo", KINDS, 0.1, 0.5, part_weight=0.5)(yolo_output(bag, picture, detail), PLACEMENT)
+    assert found.scores.tolist() == pytest.approx([0.7, 0.35, 0.35])

@@ -81,6 +81,7 @@ class OnnxDetector:
             [KIND_BY_NAME[manifest.kinds.get(label, "ignore")] for label in manifest.labels],
             score_threshold,
             manifest.iou_threshold,
+            manifest.part_weight,
         )
 
     @property
