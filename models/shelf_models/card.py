@@ -45,8 +45,8 @@ def card_text(manifest: Manifest) -> str:
         f"padding {shape.padding} ({shape.anchor}) |",
         f"| head | {_HEADS[manifest.head]} |",
         f"| labels | {labels} |",
-        f"| thresholds | score {manifest.score_threshold:g}, suppression IoU {manifest.iou_threshold:g}, products inside products "
-        f"× {manifest.part_weight:g} |",
+        f"| thresholds | score {manifest.score_threshold:g}, suppression IoU {manifest.iou_threshold:g}, "
+        f"products inside products × {manifest.part_weight:g} |",
         f"| golden pictures | {len(manifest.golden_pictures)} |",
         f"| made on | {manifest.made_on or 'not stated'} |",
         "",
