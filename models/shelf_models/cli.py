@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import sys
 import tempfile
+import time
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated
@@ -46,6 +48,9 @@ def train(
     folds: Annotated[
         int, typer.Option("--cross-validate", min=0, help="With --from-shop: score that often, each without a part.")
     ] = 0,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="With --cross-validate: one JSON object on the last line.")
+    ] = False,
 ) -> None:
     """Train a detector and write a model folder: model.onnx, golden picture, manifest.json.
 
@@ -65,7 +70,7 @@ def train(
         raise refuse(f"{', '.join(missing)} missing: {remedy}")
     with bad_input():
         if from_shop is not None:
-            _fit_shop(from_shop, form, base, out, work, folds)
+            _fit_shop(from_shop, form, base, out, work, folds, as_json)
         elif is_ours:
             _train_shelf(preset, start_from, photos, out, work)
         else:
@@ -98,7 +103,9 @@ def _train_shelf(
     _tell(manifest, out or work / "model")
 
 
-def _fit_shop(folder: Path, form: str, base: Path | None, out: Path | None, work: Path | None, folds: int) -> None:
+def _fit_shop(
+    folder: Path, form: str, base: Path | None, out: Path | None, work: Path | None, folds: int, as_json: bool
+) -> None:
     from shelf_contracts.shipped import model_folder
     from shelf_models.labelled import read_labelled
     from shelf_models.train_shop import ShopPlan, cross_validate, train_shop
@@ -110,10 +117,25 @@ def _fit_shop(folder: Path, form: str, base: Path | None, out: Path | None, work
     if folds:
         if not 2 <= folds <= len(photos):
             raise refuse(f"--cross-validate = {folds}: must be 2 to the number of photos ({len(photos)})")
+        began_s = time.monotonic()
         with tempfile.TemporaryDirectory() as made, progress("steps", folds * plan.steps) as step:
             score = cross_validate(photos, base, work or Path(made), folds, plan, step)
-        output.print(f"{folds} folds of {len(photos)} photos: AP50 {score.ap50:.4f}, AP {score.ap:.4f}, ", end="")
-        output.print(f"recall {score.recall:.4f} at precision {score.precision:.4f}, count error {score.count_mae:.2f}")
+        report = {
+            "images": score.pictures,
+            "boxes": score.boxes,
+            "folds": folds,
+            "ap": round(score.ap, 4),
+            "ap50": round(score.ap50, 4),
+            "recall_50": round(score.recall, 4),
+            "precision_50": round(score.precision, 4),
+            "count_mae": round(score.count_mae, 4),
+            "recall_at_precision_80": round(score.recall_at_precision_80, 4),
+            "minutes_per_fit": round((time.monotonic() - began_s) / 60 / folds, 1),
+        }
+        for name, value in report.items() if not as_json else ():
+            output.print(f"{name}: {value}", markup=False)
+        if as_json:
+            output.print(json.dumps(report), markup=False)
         return
     work = work or Path("runs") / "shop"
     with progress("steps", plan.steps) as step:
