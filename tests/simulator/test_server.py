@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 import urllib.error
 import urllib.request
@@ -61,6 +62,19 @@ def test_parts_carry_type_length_time_and_number(server: tuple[CameraServer, Lat
         assert body == b"jpeg-bytes"
         latest.put(EncodedFrame(8, 1700000000.5, b"next"))
         assert read_part(stream)[0]["X-Frame"] == "8"
+
+
+def test_a_client_that_hung_up_is_let_go_without_a_frame_to_send(server: tuple[CameraServer, LatestFrame]) -> None:
+    running, _ = server
+    before = threading.active_count()
+    with socket.create_connection(("127.0.0.1", running.port), timeout=5) as client:
+        client.sendall(b"GET /a01.mjpg HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert client.recv(12) == b"HTTP/1.1 200"
+        assert threading.active_count() == before + 1
+    deadline = time.monotonic() + 10
+    while threading.active_count() > before:
+        assert time.monotonic() < deadline, "its thread still waits for a frame"
+        time.sleep(0.05)
 
 
 def test_the_newest_frame_wins() -> None:

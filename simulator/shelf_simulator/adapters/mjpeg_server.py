@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import logging
+import select
+import socket
 import threading
 import time
 from collections.abc import Callable
@@ -145,7 +147,7 @@ def _handler(
             self.send_header("Connection", "close")
             self.end_headers()
             number = 0
-            while not stop.is_set():
+            while not stop.is_set() and not self._is_gone():
                 frame = latest.newer_than(number, _WAIT_S)
                 if frame is None:
                     continue
@@ -158,6 +160,12 @@ def _handler(
                 head = "".join(f"{key}: {value}\r\n" for key, value in headers.items())
                 self.wfile.write(f"--{BOUNDARY}\r\n{head}\r\n".encode() + frame.jpeg + b"\r\n")
                 self.wfile.flush()
+
+        def _is_gone(self) -> bool:
+            """Whether the client hung up: found out without a frame to send, and before its buffer is full."""
+            if not select.select([self.connection], [], [], 0)[0]:
+                return False
+            return not self.connection.recv(1, socket.MSG_PEEK)
 
         def _answer(self, status: HTTPStatus, body: bytes, kind: str, more: dict[str, str] | None = None) -> None:
             self.send_response(status)
