@@ -52,6 +52,36 @@ class Golden(_Part):
     score_tolerance: Annotated[float, Field(gt=0.0, le=1.0)] = 0.1
 
 
+class GoldenEmbedding(_Part):
+    """The start-up self-test of a recogniser: this picture must lie where it lay."""
+
+    picture: str
+    sha256: Sha256
+    vector: Annotated[list[Annotated[float, Field(ge=-1.0, le=1.0)]], Field(min_length=8, max_length=2048)]
+    least_cosine: Annotated[float, Field(gt=0.5, le=1.0)] = 0.99
+
+
+class EmbeddingSpec(_Part):
+    """What a recogniser gives, and what its cosines mean (``shelf_edge.core.recognition.Calibration``).
+
+    ``none_cosine`` is the cosine at which a picture is as likely none of the enrolled products; chances change with
+    ``temperature``. Both were measured with products that the model never saw.
+    """
+
+    dimension: Annotated[int, Field(ge=8, le=2048)]
+    temperature: Annotated[float, Field(gt=0.0, le=1.0)] = 0.06
+    none_cosine: Annotated[float, Field(ge=-1.0, le=1.0)] = 0.55
+    least_known: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.5
+    least_share: Annotated[float, Field(ge=0.5, lt=1.0)] = 0.6
+    golden: GoldenEmbedding | None = None
+
+    @model_validator(mode="after")
+    def _golden_has_the_dimension(self) -> EmbeddingSpec:
+        if self.golden is not None and len(self.golden.vector) != self.dimension:
+            raise ValueError(f"golden.vector has {len(self.golden.vector)} numbers, dimension says {self.dimension}")
+        return self
+
+
 class Training(_Part):
     """Where the weights come from: enough to make them again."""
 
@@ -79,18 +109,20 @@ class Manifest(_Part):
     schema_name: Annotated[Literal["smartshelf.model.v1"], Field(alias="schema")]
     name: Annotated[str, Field(min_length=1, max_length=64)]
     version: Annotated[str, Field(min_length=1, max_length=32)]
-    role: Literal["detector"] = "detector"
+    role: Literal["detector", "recogniser"] = "detector"
     file: str
     sha256: Sha256
     licence: Annotated[str, Field(min_length=1)]
     """Of the weights, as an SPDX identifier where there is one."""
     data_licence: str = ""
     """Of what they were trained on."""
-    head: Literal["yolo", "yolo-end2end", "yolox"]
+    head: Literal["yolo", "yolo-end2end", "yolox", "embedding"]
     preprocessing: Preprocessing
-    labels: Annotated[list[str], Field(min_length=1)]
-    kinds: dict[str, Kind]
+    labels: list[str] = []
+    kinds: dict[str, Kind] = {}
     """What each label means to the shelf; a label that is not named here is ignored."""
+    embedding: EmbeddingSpec | None = None
+    """Of a recogniser, which has no labels: its products are in a gallery."""
     score_threshold: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.3
     iou_threshold: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.6
     part_weight: Annotated[float, Field(gt=0.0, le=1.0)] = 1.0
@@ -106,11 +138,22 @@ class Manifest(_Part):
     signature: Signature | None = None
 
     @model_validator(mode="after")
+    def _keeps_its_role(self) -> Manifest:
+        is_recogniser = self.role == "recogniser"
+        if is_recogniser != (self.head == "embedding") or is_recogniser != (self.embedding is not None):
+            raise ValueError('a recogniser has role "recogniser", head "embedding" and the part embedding; others none')
+        if is_recogniser and (self.labels or self.kinds or self.golden or self.more_golden):
+            raise ValueError("a recogniser has no labels, kinds or golden boxes: its golden picture is in embedding")
+        return self
+
+    @model_validator(mode="after")
     def _kinds_name_labels(self) -> Manifest:
         unknown = sorted(set(self.kinds) - set(self.labels))
         if unknown:
             raise ValueError(f"kinds names {', '.join(unknown)}, which labels does not hold")
-        if "product" not in self.kinds.values():
+        if self.role == "detector" and not self.labels:
+            raise ValueError("labels must name at least one thing the detector finds")
+        if self.role == "detector" and "product" not in self.kinds.values():
             raise ValueError("kinds must say which label is a product")
         for name in self.file_names:
             if not _FILE_NAME.fullmatch(name):
@@ -125,7 +168,10 @@ class Manifest(_Part):
     @property
     def file_names(self) -> list[str]:
         """The files beside the manifest that belong to the model."""
-        return list(dict.fromkeys([self.file, *(golden.picture for golden in self.golden_pictures)]))
+        pictures = [golden.picture for golden in self.golden_pictures]
+        if self.embedding is not None and self.embedding.golden is not None:
+            pictures.append(self.embedding.golden.picture)
+        return list(dict.fromkeys([self.file, *pictures]))
 
 
 _FILE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_. +-]{0,99}")

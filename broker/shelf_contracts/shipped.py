@@ -6,6 +6,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 DEFAULT_MODEL = "shelf-nano"
+DEFAULT_RECOGNISER = "recogniser-small"
 
 
 def model_folder(name: str = DEFAULT_MODEL) -> Path:

@@ -15,18 +15,19 @@ _HEADS = {
     "yolo": "YOLOv8/11: (1, 4 + classes, n), suppression outside the graph",
     "yolo-end2end": "YOLO26/v10: (1, n, 6), no suppression needed",
     "yolox": "YOLOX: (1, n, 5 + classes), grid decoded outside the graph",
+    "embedding": "embedding: (n, dimension), rows of length 1",
 }
 
 
 def card_text(manifest: Manifest) -> str:
     """CARD.md: front matter as model hubs read it, then tables."""
     shape = manifest.preprocessing
-    labels = ", ".join(f"{label} ({manifest.kinds.get(label, 'ignored')})" for label in manifest.labels[:100])
+    task = "object-detection" if manifest.role == "detector" else "image-feature-extraction"
     lines = [
         "---",
         f"license: {json.dumps(manifest.licence)}",
         "library_name: onnx",
-        "pipeline_tag: object-detection",
+        f"pipeline_tag: {task}",
         f"tags: [{', '.join(['smartshelf', manifest.role])}]",
         "---",
         f"# {manifest.name} {manifest.version}",
@@ -44,10 +45,7 @@ def card_text(manifest: Manifest) -> str:
         f"| input | {shape.width} x {shape.height}, {shape.colour_order}, scale {shape.scale:.6g}, "
         f"padding {shape.padding} ({shape.anchor}) |",
         f"| head | {_HEADS[manifest.head]} |",
-        f"| labels | {labels} |",
-        f"| thresholds | score {manifest.score_threshold:g}, suppression IoU {manifest.iou_threshold:g}, "
-        f"products inside products × {manifest.part_weight:g} |",
-        f"| golden pictures | {len(manifest.golden_pictures)} |",
+        *_role_rows(manifest),
         f"| made on | {manifest.made_on or 'not stated'} |",
         "",
         "## Figures",
@@ -73,3 +71,22 @@ def card_text(manifest: Manifest) -> str:
         if heading != "use":
             lines += ["", f"## {heading[:1].upper()}{heading[1:]}", "", text]
     return "\n".join(lines) + "\n"
+
+
+def _role_rows(manifest: Manifest) -> list[str]:
+    """What only a detector, or only a recogniser has."""
+    spec = manifest.embedding
+    if spec is None:
+        labels = ", ".join(f"{label} ({manifest.kinds.get(label, 'ignored')})" for label in manifest.labels[:100])
+        return [
+            f"| labels | {labels} |",
+            f"| thresholds | score {manifest.score_threshold:g}, suppression IoU {manifest.iou_threshold:g}, "
+            f"products inside products × {manifest.part_weight:g} |",
+            f"| golden pictures | {len(manifest.golden_pictures)} |",
+        ]
+    return [
+        f"| dimension | {spec.dimension} |",
+        f"| calibration | temperature {spec.temperature:g}, none at cosine {spec.none_cosine:g} |",
+        f"| thresholds | known from chance {spec.least_known:g}, ambiguous below a share of {spec.least_share:g} |",
+        f"| golden pictures | {1 if spec.golden is not None else 0} |",
+    ]

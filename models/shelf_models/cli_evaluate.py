@@ -84,6 +84,47 @@ def detector(
         output.print(f"{name}: {value}", markup=False)
 
 
+@app.command()
+def recogniser(
+    gallery: Annotated[Path, typer.Option(help="Folder of reference photos.")],
+    query: Annotated[Path, typer.Option(help="Folder of photos to recognise.")],
+    layout: Annotated[str, typer.Option(help="grocery-store, or folders: one folder a product.")] = "folders",
+    model: Annotated[Path | None, typer.Option(help="A recogniser's folder; default: the shipped one.")] = None,
+    provider: _Provider = "cpu",
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object on the last line.")] = False,
+) -> None:
+    """Recognise products by reference photos: first answer right, one catalogue picture a product, honest unknowns.
+
+    Open set: half of the products are enrolled, the others must come out unknown; five splits with fixed seeds.
+    """
+    from shelf_models.product_photos import LAYOUTS
+
+    if layout not in LAYOUTS:
+        raise refuse(f"--layout = {layout!r}: must be one of {', '.join(LAYOUTS)}")
+    if provider not in PROVIDERS:
+        raise refuse(f"--provider = {provider!r}: must be one of {', '.join(PROVIDERS)}")
+    with bad_input():
+        from shelf_contracts.shipped import DEFAULT_RECOGNISER, model_folder
+        from shelf_edge.adapters.recogniser_onnx import load_recogniser
+        from shelf_edge.adapters.runtime import Execution
+        from shelf_models.evaluate_recogniser import evaluate_recogniser
+        from shelf_models.product_photos import read_product_photos
+
+        execution = Execution(provider, "require")  # type: ignore[arg-type]
+        loaded = load_recogniser(model or model_folder(DEFAULT_RECOGNISER), execution=execution)
+        references = read_product_photos(gallery, layout)
+        queries = read_product_photos(query, layout)
+        catalogue = references.catalogue or queries.catalogue
+        with progress("photos", len(references.photos) + len(queries.photos) + len(catalogue)) as step:
+            found = evaluate_recogniser(loaded, references, queries, step)
+    report = found.as_json()
+    if as_json:
+        output.print(json.dumps(report), markup=False, soft_wrap=True)
+        return
+    for name, value in report.items():
+        output.print(f"{name}: {'nothing to measure it on' if value is None else value}", markup=False)
+
+
 def compare(
     one: Annotated[Path, typer.Argument(help="A model folder or FILE.onnx.")],
     other: Annotated[Path, typer.Argument(help="Another.")],

@@ -19,6 +19,7 @@ from shelf_contracts.files import write_json
 from shelf_simulator import app as parts
 from shelf_simulator.adapters.dataset import contact_sheet, sample, write_dataset
 from shelf_simulator.adapters.live_view import LiveView
+from shelf_simulator.adapters.pack_pictures import write_pack_pictures
 from shelf_simulator.adapters.recording import record as write_recording
 from shelf_simulator.adapters.scenes import CLOSE_SHARE, invent_packs
 from shelf_simulator.core.design import build_planogram
@@ -59,6 +60,21 @@ def dataset(
         ):
             progress.update(task, completed=done)
     console.print(f"{pictures} pictures in {out}")
+
+
+@app.command()
+def packs(
+    out: Out,
+    count: Annotated[int, typer.Option("--packs", min=1, max=5000, help="How many.")] = 200,
+    views: Annotated[int, typer.Option("--views", min=1, max=20, help="Pictures of each.")] = 2,
+    seed: Seed = 1,
+) -> None:
+    """Write invented packs one by one, cut out (PNG with opacity), a folder a pack: what a recogniser trains on."""
+    with Progress(console=console) as progress:
+        task = progress.add_task("packs", total=count)
+        for done in write_pack_pictures(out, invent_packs(count, seed), views, seed):
+            progress.update(task, completed=done)
+    console.print(f"{count} packs in {out}")
 
 
 @app.command()

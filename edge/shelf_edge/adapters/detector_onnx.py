@@ -50,7 +50,11 @@ class OnnxDetector:
         execution: Execution = Execution(),  # noqa: B008 - frozen
     ) -> None:
         manifest = files.manifest
+        if manifest.head == "embedding":
+            remedy = "give a detector here; a recogniser's place is the key recogniser"
+            raise FileProblems(files.onnx, [Problem("role", manifest.role, "must be detector", remedy)])
         self._manifest = manifest
+        self._head = manifest.head
         self._runtime = open_runtime(files.onnx, threads, execution)
         self._letterbox = Letterbox(manifest.preprocessing)
         self._score_threshold = score_threshold if score_threshold is not None else manifest.score_threshold
@@ -77,7 +81,7 @@ class OnnxDetector:
     def _make_decoder(self, score_threshold: float) -> Decoder:
         manifest = self._manifest
         return Decoder(
-            manifest.head,
+            self._head,
             [KIND_BY_NAME[manifest.kinds.get(label, "ignore")] for label in manifest.labels],
             score_threshold,
             manifest.iou_threshold,
