@@ -140,6 +140,7 @@ def _run(checked: CheckedConfig, stop: threading.Event) -> int:
         clock,
         publisher.wake,
         preview.show if preview is not None else None,
+        say_camera,
     )
     updates = ModelUpdates(
         network_store,

@@ -6,6 +6,7 @@ import logging
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Literal
 
 from shelf_contracts.messages import CameraHealth, CameraStatus, StockLevel
 from shelf_contracts.planogram import Planogram
@@ -14,6 +15,7 @@ from shelf_edge.core.detections import Detections
 from shelf_edge.core.facts import Fact, SlotFact
 from shelf_edge.core.frame import Frame
 from shelf_edge.core.reporting import moment, slot_event, stock_level
+from shelf_edge.core.sight import Sight, State
 from shelf_edge.journal import Journal
 from shelf_edge.ports import Clock, Detector
 from shelf_edge.stages import CameraState, LatestFrame
@@ -37,6 +39,8 @@ class CameraWork:
     hand_off: LatestFrame
     bay: Bay
     state: CameraState | None = None
+    sight: Sight = field(default_factory=lambda: Sight("clear"))
+    sight_since_s: float = 0.0
     looked_at: int = 0
     infer_ms: float = 0.0
     frame_age_ms: float = 0.0
@@ -47,6 +51,10 @@ class CameraWork:
     counted_seen: int = 0
     stock: dict[str, StockLevel] = field(default_factory=dict)
 
+
+_STATUS_OF: dict[State, Literal["online", "offline", "obstructed", "moved"]] = {
+    "clear": "online", "dark": "obstructed", "frozen": "offline", "obstructed": "obstructed", "moved": "moved",
+}  # fmt: skip
 
 OnLook = Callable[[CameraWork, Frame, Detections | None, list[Fact]], None]
 
@@ -60,6 +68,7 @@ class Pipeline:
         detector: shared by all cameras.
         journal: where messages go; ``wake`` tells that there are some.
         on_look: sees each processed frame (the demo's preview); must be quick.
+        on_sight: called when what can be made of a camera's pictures changed.
     """
 
     def __init__(
@@ -71,6 +80,7 @@ class Pipeline:
         clock: Clock,
         wake: Callable[[], None],
         on_look: OnLook | None = None,
+        on_sight: Callable[[CameraWork], None] = lambda camera: None,
     ) -> None:
         self._cameras = cameras
         self._arrived = arrived
@@ -79,6 +89,7 @@ class Pipeline:
         self._clock = clock
         self._wake = wake
         self._on_look = on_look
+        self._on_sight = on_sight
         self._stop = threading.Event()
         self._say_again = threading.Event()
         self._failures: list[float] = []
@@ -148,8 +159,20 @@ class Pipeline:
         camera.last_frame_s = self._clock.now_s()
         camera.frame_age_ms = (camera.last_frame_s - frame.captured_s) * 1000
         self._say(camera, facts)
+        self._follow_sight(camera, frame)
         if self._on_look is not None:
             self._on_look(camera, frame, detections, facts)
+
+    def _follow_sight(self, camera: CameraWork, frame: Frame) -> None:
+        before, after = camera.sight, camera.bay.sight
+        if (after.state, after.text) == (before.state, before.text):
+            return
+        camera.sight, camera.sight_since_s = after, frame.captured_s
+        if after.text:
+            log.warning("camera %s: %s", camera.id, after.text)
+        else:
+            log.info("camera %s sees the bay as it should", camera.id)
+        self._on_sight(camera)
 
     def _give_up_if_lost(self, camera: CameraWork) -> None:
         """A camera that was silent for long: what its slots hold is no longer known."""
@@ -184,9 +207,16 @@ class Pipeline:
 
 def camera_status(camera: CameraWork) -> CameraStatus | None:
     """What is said about a camera on MQTT; None until it was tried."""
-    state = camera.state
+    state, sight = camera.state, camera.sight
     if state is None:
         return None
+    if state.is_online and sight.text:
+        return CameraStatus(
+            state=_STATUS_OF[sight.state],
+            bay=camera.planogram.bay,
+            since=moment(camera.sight_since_s),
+            text=sight.text,
+        )
     return CameraStatus(
         state="online" if state.is_online else "offline",
         bay=camera.planogram.bay,

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from shelf_contracts.messages import Reason
 from shelf_contracts.planogram import Planogram
 from shelf_edge.core.arms import ArmFinder, ArmRules, Arms
 from shelf_edge.core.change import Change, ChangeGate
@@ -14,8 +15,13 @@ from shelf_edge.core.facts import Fact, Observation, StockFact
 from shelf_edge.core.frame import Frame
 from shelf_edge.core.geometry import Points, are_covered, share_covered
 from shelf_edge.core.hands import BodyMemory, Hand, HandRules, HandTracker
+from shelf_edge.core.sight import Sight, SightRules, SightWatch, State
 from shelf_edge.core.slot import Slot, SlotLook, SlotRules
 from shelf_edge.core.slot_view import SlotGeometry, bay_geometry, view_slot
+
+_UNKNOWN_BECAUSE: dict[State, Reason] = {
+    "dark": "dark", "frozen": "stale", "obstructed": "occluded", "moved": "moved-camera",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -72,6 +78,7 @@ class Bay:
         bay_rules: BayRules | None = None,
         hand_rules: HandRules | None = None,
         arm_rules: ArmRules | None = None,
+        sight_rules: SightRules | None = None,
     ) -> None:
         planogram.view_of(camera)
         self._planogram = planogram
@@ -80,6 +87,9 @@ class Bay:
         self._rules = bay_rules or BayRules()
         self._hand_rules = hand_rules or HandRules()
         self._arm_rules = arm_rules or ArmRules()
+        self._sight_rules = sight_rules or SightRules()
+        self._watch: SightWatch | None = None
+        self._sight = Sight("clear")
         self._size_px = (0, 0)
         self._slots: list[tuple[SlotGeometry, Slot]] = []
         self._gate: ChangeGate | None = None
@@ -95,6 +105,11 @@ class Bay:
         """The slots in pixels; empty before the first frame."""
         return [geometry for geometry, _ in self._slots]
 
+    @property
+    def sight(self) -> Sight:
+        """What can be made of the camera's pictures."""
+        return self._sight
+
     def wants_look(self, frame: Frame) -> bool:
         """Measure the change of this frame; True when the detector should look at it."""
         height, width = frame.image.shape[:2]
@@ -105,6 +120,8 @@ class Bay:
         now_s = frame.captured_s
         if max(self._change.share, self._change.since_look) > self._rules.changed_share:
             self._changed_s = now_s
+        if self._sight.state in ("dark", "frozen"):
+            return False
         is_due = now_s - self._looked_s >= self._rules.recheck_s
         is_fresh = now_s - self._changed_s <= self._rules.keep_looking_s
         return is_due or is_fresh or any(slot.is_waiting for _, slot in self._slots)
@@ -132,7 +149,10 @@ class Bay:
             steady = hand_boxes[[hand.is_steady for hand in hands]] if hands else hand_boxes
             near = _widened(bodies, self._rules.arm_share)
             cover = PeopleCover(np.concatenate([hand_boxes, bodies]), arms)
-        facts: list[Fact] = []
+        facts = self._follow_sight(frame, None if detections is None else cover.boxes_px)
+        assert self._watch is not None
+        if self._sight.state != "clear" or self._watch.is_in_doubt:
+            return facts
         for index, (geometry, slot) in enumerate(self._slots):
             look = SlotLook(
                 captured_s=now_s,
@@ -148,6 +168,32 @@ class Bay:
             facts += slot.step(look)
         return facts
 
+    def _follow_sight(self, frame: Frame, people_px: Boxes | None) -> list[Fact]:
+        """Watch the camera: slots move with it, and are unknown while nothing can be seen."""
+        assert self._watch is not None
+        assert self._change is not None
+        before, now_s = self._sight, frame.captured_s
+        after = self._sight = self._watch.step(frame.image, now_s, is_same=self._change.is_same, people_px=people_px)
+        if after.warp is not before.warp:
+            self._see_from(after)
+        if after.state == before.state:
+            return []
+        if after.state == "clear":
+            for _, slot in self._slots:
+                slot.say_again()
+            return []
+        unknown = Observation(None, 0, 0, 0.0, _UNKNOWN_BECAUSE[after.state])
+        return [StockFact(geometry.slot, unknown, "unknown", now_s) for geometry, _ in self._slots]
+
+    def _see_from(self, sight: Sight) -> None:
+        width, height = self._size_px
+        geometries = bay_geometry(self._planogram, self._camera, width, height, sight.warp)
+        for geometry, (_, slot) in zip(geometries, self._slots, strict=True):
+            slot.see_from(geometry)
+        self._slots = [(geometry, slot) for geometry, (_, slot) in zip(geometries, self._slots, strict=True)]
+        assert self._gate is not None
+        self._gate.follow(geometries)
+
     def lose_sight(self, now_s: float) -> list[Fact]:
         """The camera is gone: every slot becomes unknown, and is counted anew when pictures come again."""
         self._size_px = (0, 0)
@@ -162,6 +208,8 @@ class Bay:
         self._gate = ChangeGate(geometry, width)
         self._hands = HandTracker(self._hand_rules, width, height)
         self._arms = ArmFinder(self._arm_rules, width)
+        self._watch = SightWatch(self._sight_rules, width, height)
+        self._sight = self._watch.sight
 
     def _slot_under(self, hand: Hand) -> int:
         """Index of the slot the hand is in, or -1; of several, the one whose space it is deepest in."""

@@ -30,11 +30,13 @@ class Change:
         share: share of the picture's pixels that changed, 0 to 1.
         slot_shares: (slots,) share of each slot's pixels that changed, in the order of the geometry.
         since_look: share of the picture that differs from the last frame that was looked at.
+        is_same: not one pixel differs at all, which only happens when the camera repeats a picture.
     """
 
     share: float
     slot_shares: npt.NDArray[np.float64]
     since_look: float
+    is_same: bool = False
 
 
 class ChangeGate:
@@ -42,7 +44,7 @@ class ChangeGate:
 
     def __init__(self, geometry: Sequence[SlotGeometry], width_px: int) -> None:
         self._stride = max(1, round(width_px / TARGET_WIDTH_PX))
-        self._windows = [_window(slot, self._stride) for slot in geometry]
+        self.follow(geometry)
         self._before: _Grey | None = None
         self._looked_at: _Grey | None = None
 
@@ -53,12 +55,17 @@ class ChangeGate:
         self._before = grey
         if before is None or before.shape != grey.shape:
             return Change(1.0, np.ones(len(self._windows)), 1.0)
-        moved = np.abs(grey - before) > PIXEL_STEP
+        step = np.abs(grey - before)
+        moved, is_same = step > PIXEL_STEP, not step.any()
         shares = np.array([moved[window].mean() if moved[window].size else 0.0 for window in self._windows])
         if looked_at is None or looked_at.shape != grey.shape:
-            return Change(float(moved.mean()), shares, 1.0)
+            return Change(float(moved.mean()), shares, 1.0, is_same)
         differs = np.abs(grey - looked_at) > PIXEL_STEP
-        return Change(float(moved.mean()), shares, float(differs.mean()))
+        return Change(float(moved.mean()), shares, float(differs.mean()), is_same)
+
+    def follow(self, geometry: Sequence[SlotGeometry]) -> None:
+        """The slots lie elsewhere in the picture now."""
+        self._windows = [_window(slot, self._stride) for slot in geometry]
 
     def mark_looked_at(self) -> None:
         """The frame last measured is being looked at: later frames are compared with it."""

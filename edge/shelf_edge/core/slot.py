@@ -147,6 +147,16 @@ class Slot:
         """True while the slot wants further looks: before its first count, and after a hand or a body was there."""
         return self._settled is None or self._touched_since_s is not None or self._was_covered
 
+    def see_from(self, geometry: SlotGeometry) -> None:
+        """The camera moved: the same slot lies elsewhere in its picture. What was settled stands."""
+        self._geometry = geometry
+        self._window.clear()
+
+    def say_again(self) -> None:
+        """The next look tells the stock level, changed or not."""
+        self._said = None
+        self._window.clear()
+
     def step(self, look: SlotLook) -> list[Fact]:
         """The facts that follow from one more frame."""
         facts: list[Fact] = []

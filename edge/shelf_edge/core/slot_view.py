@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from shelf_contracts.planogram import Planogram, Position, SlotView, View
 from shelf_edge.core.detections import Detections
-from shelf_edge.core.geometry import Points, contains, interior_points, project, unit_square_from
+from shelf_edge.core.geometry import Matrix, Points, contains, interior_points, project, unit_square_from
 
 # A base may be found this far outside the board: boxes are a pixel or two off. What is further in front is held, not
 # standing.
@@ -73,12 +73,21 @@ class SlotGeometry:
         return bool(contains(self.front, point)[0]) or (self.floor is not None and bool(contains(self.floor, point)[0]))
 
 
-def slot_geometry(planogram: Planogram, position: Position, view: View, width_px: int, height_px: int) -> SlotGeometry:
-    """The slot in pixels of a picture of that size. Raises: ValueError when the board has no area."""
+def slot_geometry(
+    planogram: Planogram, position: Position, view: View, width_px: int, height_px: int, warp: Matrix | None = None
+) -> SlotGeometry:
+    """The slot in pixels of a picture of that size.
+
+    Args:
+        warp: (3, 3), where a pixel of the view lies now that the camera moved; None when it did not.
+    Raises: ValueError when the board has no area.
+    """
     slot_view = view.slots[position.id]
     size = np.array([width_px, height_px], float)
-    front: Points = np.array(slot_view.front, float) * size
-    floor = np.array(slot_view.floor, float) * size if slot_view.floor is not None else None
+    moved = np.eye(3) if warp is None else warp
+    front: Points = project(moved, np.array(slot_view.front, float) * size)
+    floor = project(moved, np.array(slot_view.floor, float) * size) if slot_view.floor is not None else None
+    ceiling = np.array([[front[:, 0].mean(), _ceiling(slot_view, view) * height_px]])
     samples = interior_points(front)
     if floor is not None:
         samples = np.concatenate([samples, interior_points(floor, across=8)])
@@ -95,7 +104,7 @@ def slot_geometry(planogram: Planogram, position: Position, view: View, width_px
         front_gap=_front_gap(planogram, position),
         item_width=planogram.product_of(position.id).w / position.w,
         item_aspect=_item_aspect(planogram, position, floor) if floor is not None else 0.0,
-        ceiling_px=_ceiling(slot_view, view) * height_px,
+        ceiling_px=float(project(moved, ceiling)[0, 1]),
         capacity=position.capacity,
         min_presentation=position.min_presentation,
     )
@@ -140,11 +149,16 @@ def _item_aspect(planogram: Planogram, position: Position, floor: Points) -> flo
     return (product.h * math.sqrt(1 - sine**2) + product.d * sine) / product.w
 
 
-def bay_geometry(planogram: Planogram, camera: str, width_px: int, height_px: int) -> list[SlotGeometry]:
-    """Every slot the camera sees, in the planogram's order. Raises: KeyError when the planogram lacks the camera."""
+def bay_geometry(
+    planogram: Planogram, camera: str, width_px: int, height_px: int, warp: Matrix | None = None
+) -> list[SlotGeometry]:
+    """Every slot the camera sees, in the planogram's order; ``warp`` as for ``slot_geometry``.
+
+    Raises: KeyError when the planogram lacks the camera.
+    """
     view = planogram.view_of(camera)
     return [
-        slot_geometry(planogram, position, view, width_px, height_px)
+        slot_geometry(planogram, position, view, width_px, height_px, warp)
         for position in planogram.positions
         if position.id in view.slots
     ]

@@ -1,0 +1,301 @@
+"""What a camera's pictures are worth: the lights are off, the picture stands still, the lens is covered, it was moved.
+
+Once a second a small grey picture is compared with a reference of the same view. Both are high-passed and divided by
+their local contrast, so that a day's light changes little; people are blanked out. Phase correlation finds a shift, the
+enhanced correlation coefficient (Evangelidis and Psarakis 2008, ``cv2.findTransformECC``) the turn that goes with it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from dataclasses import dataclass
+from typing import Literal
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from shelf_edge.core.detections import Boxes
+from shelf_edge.core.frame import Picture
+from shelf_edge.core.geometry import Matrix, project
+
+State = Literal["clear", "dark", "frozen", "obstructed", "moved"]
+_Small = npt.NDArray[np.float32]
+
+_WIDTH_PX = 320
+_NOISE_BLUR_PX = 1.0
+_PASS_BLUR_PX = 6.0
+_LEAST_CONTRAST = 2.0
+_AROUND_PEOPLE = 0.1
+_LEARN = 0.05
+_AS_USUAL = 0.94
+
+
+@dataclass(frozen=True)
+class SightRules:
+    """When to distrust a camera. Times in seconds; lengths as shares of the picture's width.
+
+    Attributes:
+        check_every_s: pause between comparisons with the reference.
+        dark_level: lights are off when 99 of 100 pixels are darker than this (0 to 255).
+        dark_s, obstructed_s: for so long, before it is said.
+        frozen_s: a picture without any change at all for this long stands still; sensors have noise.
+        sharp_share: a covered or dirty lens shows less than this share of the contrast that was usual.
+        still_share: shifts up to this are noise.
+        follow_share: shifts up to this are followed; larger ones need a new calibration.
+        likeness: the least correlation with the reference at which a shift is believed.
+        agreeing: so many comparisons in a row must agree on a shift, to half of ``still_share``.
+        lost_checks: so many without any likeness mean that the camera looks elsewhere.
+    """
+
+    check_every_s: float = 1.0
+    dark_level: int = 24
+    dark_s: float = 2.0
+    frozen_s: float = 30.0
+    sharp_share: float = 0.4
+    obstructed_s: float = 6.0
+    still_share: float = 0.003
+    follow_share: float = 0.06
+    likeness: float = 0.5
+    agreeing: int = 3
+    lost_checks: int = 8
+
+
+@dataclass(frozen=True, eq=False)
+class Sight:
+    """What can be made of the pictures now.
+
+    Attributes:
+        text: what is wrong and what to do, or what was done; empty when all is as it was set up.
+        warp: (3, 3), where a pixel of the picture at calibration lies now; None when the camera did not move.
+    """
+
+    state: State
+    text: str = ""
+    warp: Matrix | None = None
+
+
+class SightWatch:
+    """Follows one camera; ``step`` takes every frame in the order of time.
+
+    Args:
+        width_px, height_px: of the camera's pictures.
+    """
+
+    def __init__(self, rules: SightRules, width_px: int, height_px: int) -> None:
+        self._rules = rules
+        self._scale = max(1.0, width_px / _WIDTH_PX)
+        self._size = (round(width_px / self._scale), round(height_px / self._scale))
+        self._window = cv2.createHanningWindow(self._size, cv2.CV_32F)
+        self._sight = self._placed = Sight("clear")
+        self._reference: _Small | None = None
+        self._first: list[_Small] = []
+        self._usual = 1.0
+        self._applied = np.eye(3)
+        self._sharp = 0.0
+        self._changed_s = -math.inf
+        self._lit_s = -math.inf
+        self._seen_s = -math.inf
+        self._checked_s = -math.inf
+        self._shifts: deque[Matrix] = deque(maxlen=rules.agreeing)
+        self._unlike = 0
+
+    @property
+    def sight(self) -> Sight:
+        return self._sight
+
+    @property
+    def is_in_doubt(self) -> bool:
+        """The camera seems to have moved, but how far is not certain yet: nothing should be concluded now."""
+        return bool(self._shifts) or self._unlike > 0
+
+    def step(self, image: Picture, now_s: float, *, is_same: bool, people_px: Boxes | None) -> Sight:
+        """The camera's sight after one more frame.
+
+        Args:
+            is_same: the picture is exactly the one before, to the last pixel.
+            people_px: (n, 4) boxes of hands and bodies; None when the detector did not look at this frame.
+        """
+        if math.isinf(self._lit_s):
+            self._lit_s = self._seen_s = self._changed_s = now_s
+        if not is_same:
+            self._changed_s = now_s
+        if now_s - self._changed_s >= self._rules.frozen_s:
+            self._sight = Sight("frozen", f"the picture has not changed at all for {self._rules.frozen_s:g} s")
+            return self._sight
+        if self._sight.state == "frozen":
+            self._sight = self._placed
+        if now_s - self._checked_s < self._rules.check_every_s:
+            return self._sight
+        self._checked_s = now_s
+        green = np.ascontiguousarray(image[:, :, 1])
+        grey = np.asarray(cv2.resize(green, self._size, interpolation=cv2.INTER_AREA), np.uint8)
+        trouble = self._dark(grey, now_s) or self._obstructed(grey, now_s)
+        if trouble is not None:
+            self._forget_shifts()
+            self._sight = trouble
+        elif people_px is not None:
+            self._sight = self._compare(grey, people_px)
+        elif self._sight.state in ("dark", "frozen", "obstructed"):
+            self._sight = self._placed
+        return self._sight
+
+    # Lights and lens
+
+    def _dark(self, grey: npt.NDArray[np.uint8], now_s: float) -> Sight | None:
+        levels = np.bincount(grey.reshape(-1), minlength=256)
+        if levels[self._rules.dark_level :].sum() > 0.01 * grey.size:
+            self._lit_s = now_s
+            return None
+        if now_s - self._lit_s < self._rules.dark_s:
+            return self._sight
+        return Sight("dark", "too dark to see anything: are the lights off?")
+
+    def _obstructed(self, grey: npt.NDArray[np.uint8], now_s: float) -> Sight | None:
+        """Compare the mean step between neighbours with what is usual: a thumb, dirt or fog takes most of it away."""
+        smooth = cv2.GaussianBlur(grey.astype(np.float32), (0, 0), _NOISE_BLUR_PX)
+        sharp = float(np.abs(np.diff(smooth, axis=1)).mean()) / max(float(smooth.mean()), 1.0)
+        if sharp >= self._rules.sharp_share * self._sharp:
+            self._seen_s = now_s
+            self._sharp = sharp if not self._sharp else self._sharp + 0.02 * (sharp - self._sharp)
+            return None
+        if now_s - self._seen_s < self._rules.obstructed_s:
+            return self._sight
+        return Sight("obstructed", "the lens seems covered, dirty or out of focus: clean it, and see what is before it")
+
+    # Place
+
+    def _compare(self, grey: npt.NDArray[np.uint8], people_px: Boxes) -> Sight:
+        seen = self._features(grey, people_px)
+        if self._reference is None:
+            if not len(people_px):
+                self._begin(seen)
+            return self._placed
+        shift = self._shift_to(seen)
+        if shift is None:
+            self._shifts.clear()
+            # Many people leave little to compare; a picture of something else has its own contrast and no likeness.
+            self._unlike += not len(people_px)
+            if self._unlike >= self._rules.lost_checks:
+                return Sight(
+                    "moved", "the camera shows another view than the bay was calibrated for: calibrate it again"
+                )
+            return self._sight if self._sight.state == "moved" else self._placed
+        self._unlike = 0
+        if not len(people_px):
+            self._learn(seen, shift)
+        moved = self._travel(shift @ np.linalg.inv(self._applied))
+        if moved <= self._rules.still_share and self._sight.state != "moved":
+            self._shifts.clear()
+            return self._placed
+        self._shifts.append(shift)
+        if len(self._shifts) < self._rules.agreeing or not self._agree():
+            return self._sight if self._sight.state == "moved" else self._placed
+        self._shifts.clear()
+        total = self._travel(shift)
+        if total > self._rules.follow_share:
+            return Sight("moved", f"the camera moved by {100 * total:.1f} % of its picture's width: calibrate it again")
+        self._place(shift)
+        return self._placed
+
+    def _begin(self, seen: _Small) -> None:
+        """The first reference: pictures that are like each other, so that nobody who was overlooked is in them."""
+        still = np.eye(3)
+        self._first = [one for one in self._first if _likeness(one, seen, still) >= self._rules.likeness] + [seen]
+        if len(self._first) >= self._rules.agreeing:
+            self._reference = np.mean(self._first, axis=0, dtype=np.float32)
+            self._first = []
+
+    def _place(self, shift: Matrix) -> None:
+        """Take it that the reference lies so in the picture now."""
+        total = self._travel(shift)
+        if total <= self._rules.still_share:
+            self._applied, self._placed = np.eye(3), Sight("clear")
+            return
+        self._applied = shift
+        grow = np.diag([self._scale, self._scale, 1.0])
+        text = f"the camera moved by {100 * total:.1f} % of its picture's width; the slots were moved with it"
+        self._placed = Sight("clear", text, grow @ shift @ np.linalg.inv(grow))
+
+    def _agree(self) -> bool:
+        newest = np.linalg.inv(self._shifts[-1])
+        return all(self._travel(shift @ newest) <= max(self._rules.still_share, 0.004) for shift in self._shifts)
+
+    def _forget_shifts(self) -> None:
+        self._shifts.clear()
+        self._unlike = 0
+
+    def _travel(self, shift: Matrix) -> float:
+        """The farthest that a corner of the picture goes, as a share of its width."""
+        width, height = self._size
+        corners = np.array([[0, 0], [width, 0], [0, height], [width, height]], float)
+        return float(np.hypot(*(project(shift, corners) - corners).T).max()) / width
+
+    def _features(self, grey: npt.NDArray[np.uint8], people_px: Boxes) -> _Small:
+        """High-passed, divided by local contrast, people blanked out; (height, width)."""
+        values = cv2.GaussianBlur(grey.astype(np.float32), (0, 0), _NOISE_BLUR_PX)
+        high = values - cv2.GaussianBlur(values, (0, 0), _PASS_BLUR_PX)
+        contrast = cv2.GaussianBlur(high * high, (0, 0), _PASS_BLUR_PX)
+        seen: _Small = (high / (np.sqrt(contrast) + _LEAST_CONTRAST)).astype(np.float32)
+        sides = (people_px[:, 2:] - people_px[:, :2]) * _AROUND_PEOPLE
+        around = np.concatenate([people_px[:, :2] - sides, people_px[:, 2:] + sides], axis=1) / self._scale
+        for x1, y1, x2, y2 in np.maximum(np.round(around).astype(int), 0):
+            seen[y1:y2, x1:x2] = 0.0
+        return seen
+
+    def _learn(self, seen: _Small, shift: Matrix) -> None:
+        """Let the reference follow the light and what is on the shelves, laid back to where it was measured to be."""
+        assert self._reference is not None
+        back = _laid_back(seen, shift)
+        known = back != 0
+        self._reference[known] += _LEARN * (back[known] - self._reference[known])
+
+    def _shift_to(self, seen: _Small) -> Matrix | None:
+        """(3, 3), where a small pixel of the reference lies now; None when the two have too little in common."""
+        assert self._reference is not None
+        # OpenCV lays its window over the arrays it is given when their size needs no padding: give it copies.
+        (x, y), _ = cv2.phaseCorrelate(self._reference.copy(), seen.copy(), self._window)
+        at_applied = _likeness(self._reference, seen, self._applied)
+        step = self._travel(_translation(x, y) @ np.linalg.inv(self._applied))
+        if at_applied >= _AS_USUAL * self._usual and step <= self._rules.still_share:
+            self._usual += _LEARN * (at_applied - self._usual)
+            return self._applied
+        guesses = (self._applied, np.eye(3), _translation(x, y))
+        likeness, best = max(
+            ((_likeness(self._reference, seen, guess), guess) for guess in guesses), key=lambda t: t[0]
+        )
+        if likeness < self._rules.likeness:
+            return None
+        start = best[:2].astype(np.float32)
+        until = (cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, 80, 1e-5)
+        try:
+            _, turned = cv2.findTransformECC(
+                self._reference, seen, start, cv2.MOTION_EUCLIDEAN, until, np.ones(seen.shape, np.uint8), 5
+            )
+        except cv2.error:  # it did not converge: the shift alone is still right
+            return best
+        refined = np.vstack([np.asarray(turned, float), [0.0, 0.0, 1.0]])
+        return refined if _likeness(self._reference, seen, refined) > likeness else best
+
+
+def _translation(x: float, y: float) -> Matrix:
+    return np.array([[1.0, 0.0, x], [0.0, 1.0, y], [0.0, 0.0, 1.0]])
+
+
+def _laid_back(seen: _Small, shift: Matrix) -> _Small:
+    """What is seen, where the reference has it; 0 where the picture ends."""
+    height, width = seen.shape
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    return np.asarray(cv2.warpAffine(seen, shift[:2], (width, height), flags=flags, borderValue=0.0), np.float32)
+
+
+def _likeness(reference: _Small, seen: _Small, shift: Matrix) -> float:
+    """Correlation of the reference with what is seen, shifted back; -1 to 1. What lies outside does not count."""
+    back = _laid_back(seen, shift)
+    both = (back != 0) & (reference != 0)
+    if both.mean() < 0.2:
+        return -1.0
+    one, other = reference[both] - reference[both].mean(), back[both] - back[both].mean()
+    power = math.sqrt(float((one * one).sum()) * float((other * other).sum()))
+    return float((one * other).sum()) / power if power > 0 else -1.0
