@@ -87,6 +87,7 @@ def check(
     from shelf_contracts.errors import ContractError
     from shelf_edge.adapters.detector_onnx import OnnxDetector
     from shelf_edge.adapters.model_folder import graph_text, locate_model
+    from shelf_edge.adapters.recogniser_onnx import OnnxRecogniser
     from shelf_edge.adapters.signatures import Trust
 
     with bad_input():
@@ -96,14 +97,17 @@ def check(
                 output.print(line, markup=False)
         try:
             files = locate_model(model, trust)
-            info = OnnxDetector(files).info
+            info = (OnnxDetector(files) if files.manifest.embedding is None else OnnxRecogniser(files)).info
         except ContractError:
             errors.print("verdict: not usable as it is", style="red")
             raise
     manifest = files.manifest
     shape = f"{manifest.preprocessing.width}x{manifest.preprocessing.height} {manifest.preprocessing.colour_order}"
     meaning = ", ".join(f"{label} = {kind}" for label, kind in manifest.kinds.items())
-    golden = f"{len(manifest.golden_pictures)} passed" if manifest.golden_pictures else "none"
+    if manifest.embedding is not None:
+        meaning = f"dimension {manifest.embedding.dimension}"
+    pictures = len(manifest.file_names) - 1
+    golden = f"{pictures} passed" if pictures else "none"
     signed = f"signed by {files.signed_by}" if files.signed_by else "no trusted signature asked for or found"
     output.print(f"{info.name} {info.version}, {info.licence}: good.", markup=False)
     output.print(f"input {shape}; head {manifest.head}; {meaning}; golden pictures: {golden}; {signed}.", markup=False)
