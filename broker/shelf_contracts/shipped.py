@@ -22,6 +22,11 @@ def demo_shop_folder() -> Path:
     return _package_folder("shelf_simulator") / "shop"
 
 
+def simulator_folder() -> Path:
+    """Folder of the simulator, which is run as a child process. Raises: FileNotFoundError as ``model_folder``."""
+    return _package_folder("shelf_simulator")
+
+
 def _package_folder(package: str) -> Path:
     spec = find_spec(package)
     places = list(spec.submodule_search_locations or []) if spec else []

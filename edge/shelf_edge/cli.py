@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import signal
 import sys
 import threading
@@ -20,6 +21,8 @@ app = typer.Typer(help="One node: cameras in, events out.", no_args_is_help=True
 
 _errors = Console(stderr=True, soft_wrap=True, highlight=False)
 _output = Console(soft_wrap=True, highlight=False)
+_WIDE = 200
+"""Columns that the tables of ``score`` take, also where there is no terminal."""
 
 
 @contextmanager
@@ -161,6 +164,75 @@ def count(
     for count in counts:
         cost = f" ({count.looks} looks, {count.ms:.0f} ms: {count.reason})" if count.looks > 1 else ""
         _output.print(f"{count.name}: {count.products} products{cost}", markup=False)
+
+
+@app.command()
+def score(
+    scenario: Annotated[str, typer.Option(help="A shipped scenario, a TOML file, or all.")] = "all",
+    split: Annotated[str, typer.Option(help="The store: dev (to work with) or hidden (to measure on only).")] = "dev",
+    seconds: Annotated[float, typer.Option(min=5, max=3600, help="Of each recording.")] = 90.0,
+    seeds: Annotated[int, typer.Option(min=1, max=100, help="Recordings of each scenario.")] = 1,
+    model: Annotated[Path | None, typer.Option(help="A model folder or .onnx file; default: the shipped one.")] = None,
+    score_threshold: Annotated[float | None, typer.Option(min=0.01, max=0.99, help="Overrides the model's.")] = None,
+    why: Annotated[bool, typer.Option("--why", help="List each miss and false event with its likely cause.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object on the last line.")] = False,
+    keep: Annotated[
+        Path | None, typer.Option(help="Where recordings and detections are kept; default: the user's cache.")
+    ] = None,
+    workers: Annotated[int, typer.Option(min=1, max=64, help="Recordings at a time.")] = 2,
+) -> None:
+    """Score the node's chain on simulated recordings with truth: offline, and equal arguments give equal figures."""
+    if split not in ("dev", "hidden"):
+        _errors.print(f"[red]error:[/red] --split = {split!r}: must be dev or hidden")
+        raise typer.Exit(2)
+    with _bad_input():
+        from shelf_contracts.errors import FileProblems, Problem
+        from shelf_contracts.shipped import model_folder
+        from shelf_edge.adapters.rendered import Take, shipped_scenarios
+        from shelf_edge.score import report_of, score_takes
+        from shelf_edge.score_tables import figures_table, why_table
+
+        known = shipped_scenarios()
+        if scenario not in ("all", *known) and not Path(scenario).is_file():
+            allowed = f"must be all, a TOML file or one of {', '.join(known)}"
+            raise FileProblems(Path(scenario), [Problem("--scenario", scenario, allowed)])
+        names = known if scenario == "all" else [scenario]
+        takes = [Take(name, split, number, seconds) for name in names for number in range(seeds)]
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TextColumn("{task.percentage:3.0f} %"),
+            TimeElapsedColumn(),
+        )
+        with Progress(*columns, console=_errors, disable=not sys.stderr.isatty()) as progress:
+            task = progress.add_task("scoring", total=len(takes))
+            shares = [0.0] * len(takes)
+
+            def on_progress(place: int, share: float, text: str) -> None:
+                shares[place] = share
+                progress.update(task, completed=sum(shares), description=f"{takes[place].name} {text}")
+
+            scores = score_takes(
+                takes,
+                keep or _cache_folder(),
+                model or model_folder(),
+                score_threshold=score_threshold,
+                workers=workers,
+                on_progress=on_progress,
+            )
+        report = report_of(
+            scores, split=split, seconds=seconds, model=model or model_folder(), score_threshold=score_threshold
+        )
+    wide = Console(width=max(_WIDE, _output.width), highlight=False)
+    if why:
+        wide.print(why_table(scores))
+    wide.print(figures_table(scores))
+    if as_json:
+        _output.print(json.dumps(report), markup=False)
+
+
+def _cache_folder() -> Path:
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "smartshelf" / "score"
 
 
 @app.command(hidden=True)

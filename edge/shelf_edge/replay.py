@@ -12,7 +12,7 @@ from shelf_contracts.envelope import SlotHappening, SlotMessage, encode, node_so
 from shelf_contracts.errors import FileProblems, Problem
 from shelf_contracts.files import read_model
 from shelf_contracts.planogram import Planogram
-from shelf_edge.adapters.camera_files import open_recording
+from shelf_edge.adapters.camera_files import PICTURES_FPS, open_recording
 from shelf_edge.core.bay import Bay
 from shelf_edge.core.detections import Detections
 from shelf_edge.core.drawing import draw_look
@@ -60,9 +60,11 @@ def read_planogram_for(path: Path, camera: str | None) -> tuple[Planogram, str]:
     return planogram, camera or known[0]
 
 
-def steps(source: Path, planogram: Planogram, camera: str, detector: Detector) -> Iterator[ReplayStep]:
-    """Every frame of a recording through the chain. Raises: FileProblems."""
-    recording = open_recording(source)
+def steps(
+    source: Path, planogram: Planogram, camera: str, detector: Detector, fps: float = PICTURES_FPS
+) -> Iterator[ReplayStep]:
+    """Every frame of a recording through the chain; ``fps`` is that of pictures. Raises: FileProblems."""
+    recording = open_recording(source, fps)
     bay = Bay(planogram, camera)
     try:
         while True:

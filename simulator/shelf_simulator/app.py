@@ -12,10 +12,12 @@ import cv2
 from shelf_contracts.files import read_model
 from shelf_contracts.shipped import demo_shop_folder
 from shelf_simulator.adapters.live_bay import LiveBay
+from shelf_simulator.adapters.live_view import LiveView
 from shelf_simulator.adapters.mjpeg_server import CameraServer
 from shelf_simulator.core.design import BayDesign, Pack, design_bay
 from shelf_simulator.core.packs import PackFile
 from shelf_simulator.core.scenario import Scenario
+from shelf_simulator.core.splits import SPLITS, SplitName, bay_of, light_of, look_of
 from shelf_simulator.core.world import World
 
 
@@ -48,6 +50,27 @@ def read_scenario(name: str) -> Scenario:
 def make_world(bay: str, seed: int, scenario: str) -> World:
     """A bay at second 0."""
     return World(demo_bay(bay, seed), read_scenario(scenario), seed)
+
+
+@dataclasses.dataclass(frozen=True)
+class Stage:
+    """A world and the camera that sees it."""
+
+    world: World
+    view: LiveView
+    seed: int
+
+
+def stage(bay: str, scenario: str, split: SplitName, number: int = 0, seed: int | None = None) -> Stage:
+    """A scenario in a bay of a split's store; the seed is the split's ``number``-th unless one is given.
+
+    Raises: FileProblems, ValueError (a seed that is not the split's).
+    """
+    store = SPLITS[split]
+    seed = store.first_scored + number if seed is None else seed
+    design = bay_of(store, bay, demo_packs(), seed)
+    world = World(design, read_scenario(scenario), seed)
+    return Stage(world, LiveView(world, seed, look=look_of(store, design), light=light_of(store, seed)), seed)
 
 
 def serve(

@@ -23,6 +23,7 @@ from shelf_simulator.adapters.pack_pictures import write_pack_pictures
 from shelf_simulator.adapters.recording import record as write_recording
 from shelf_simulator.adapters.scenes import CLOSE_SHARE, invent_packs
 from shelf_simulator.core.design import build_planogram
+from shelf_simulator.core.splits import HIDDEN
 from shelf_simulator.core.world import World
 
 app = typer.Typer(help="A store made of code: shelves, shoppers, cameras, with ground truth.", no_args_is_help=True)
@@ -47,6 +48,7 @@ def dataset(
     preview: Annotated[Path | None, typer.Option("--preview", help="Also write a contact sheet with boxes.")] = None,
 ) -> None:
     """Write training pictures with boxes of products, hands, people, price labels and gaps (ultralytics layout)."""
+    _refuse_hidden(seed)
     shop = parts.demo_packs()
     if preview is not None:
         others = invent_packs(160, seed * 1000)
@@ -70,6 +72,7 @@ def packs(
     seed: Seed = 1,
 ) -> None:
     """Write invented packs one by one, cut out (PNG with opacity), a folder a pack: what a recogniser trains on."""
+    _refuse_hidden(seed)
     with Progress(console=console) as progress:
         task = progress.add_task("packs", total=count)
         for done in write_pack_pictures(out, invent_packs(count, seed), views, seed):
@@ -109,16 +112,27 @@ def record(
     out: Out,
     seconds: Annotated[float, typer.Option("--seconds", min=0.1, max=86_400)] = 60.0,
     bay: Bay = "a01",
-    seed: Seed = 7,
+    seed: Annotated[int | None, typer.Option("--seed", min=0, help="Of the store's split; default: --number.")] = None,
     fps: Fps = 12.0,
     scenario: ScenarioName = "demo",
     kind: Annotated[Literal["avi", "jpeg"], typer.Option("--kind", help="One video, or numbered JPEGs.")] = "avi",
+    split: Annotated[
+        Literal["dev", "hidden"], typer.Option("--split", help="Which store: dev (the demo's) or hidden.")
+    ] = "dev",
+    number: Annotated[int, typer.Option("--number", min=0, max=999, help="Which of the split's scored seeds.")] = 0,
 ) -> None:
-    """Write a recording with its truth, without a wall clock: equal seeds give equal files."""
-    world = _world(bay, seed, scenario)
+    """Write a recording with its truth, without a wall clock: equal arguments give equal files."""
+    try:
+        stage = parts.stage(bay, scenario, split, number, seed)
+    except (ContractError, ValueError) as error:
+        console.print(str(error), style="red", markup=False)
+        raise typer.Exit(2) from error
     with Progress(console=console) as progress:
         task = progress.add_task("frames", total=round(seconds * fps))
-        for done in write_recording(out, world, seconds=seconds, fps=fps, seed=seed, kind=kind):
+        for done in write_recording(
+            out, stage.world, seconds=seconds, fps=fps, seed=stage.seed, kind=kind, view=stage.view,
+            scenario=Path(scenario).stem, split=split,
+        ):  # fmt: skip
             progress.update(task, completed=done)
 
 
@@ -154,3 +168,11 @@ def _world(bay: str, seed: int, scenario: str) -> World:
     except ContractError as error:
         console.print(str(error), style="red", markup=False)
         raise typer.Exit(2) from error
+
+
+def _refuse_hidden(seed: int) -> None:
+    """No training picture shows anything of the store that is there to measure on."""
+    if seed in HIDDEN.seeds:
+        allowed = f"must not be of the hidden split ({HIDDEN.seeds.start} to {HIDDEN.seeds.stop - 1})"
+        console.print(f"--seed = {seed}: {allowed}, which no training may see", style="red", markup=False)
+        raise typer.Exit(2)

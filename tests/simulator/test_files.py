@@ -10,11 +10,11 @@ from typer.testing import CliRunner
 from shelf_contracts.errors import FileProblems
 from shelf_contracts.files import read_model
 from shelf_contracts.planogram import Planogram
+from shelf_contracts.truth import CountChanged, Fact, SightChanged, TruthEvent, read_truth
 from shelf_simulator.adapters.recording import record
-from shelf_simulator.adapters.truth_files import TruthWriter, read_truth
+from shelf_simulator.adapters.truth_files import TruthWriter
 from shelf_simulator.app import make_world
 from shelf_simulator.cli import app
-from shelf_simulator.core.truth import CountChanged, Fact, SightChanged, TruthEvent
 
 FACTS: list[Fact] = [
     CountChanged("a01", "s1-01", 0.0, 5),
@@ -60,7 +60,7 @@ def test_recordings_of_one_seed_are_equal(tmp_path: Path) -> None:
         world = make_world("a01", 5, "demo")
         assert list(record(tmp_path / name, world, seconds=2.0, fps=12, seed=5, kind="jpeg"))[-1] == 24
     files = sorted(path.relative_to(tmp_path / "one") for path in (tmp_path / "one").rglob("*") if path.is_file())
-    assert len(files) == 26
+    assert len(files) == 27
     for file in files:
         assert (tmp_path / "one" / file).read_bytes() == (tmp_path / "other" / file).read_bytes()
     read_model(tmp_path / "one" / "planogram-a01.json", Planogram)

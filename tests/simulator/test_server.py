@@ -20,9 +20,9 @@ import pytest
 
 from shelf_contracts.files import read_model
 from shelf_contracts.planogram import Planogram
+from shelf_contracts.truth import read_truth
 from shelf_simulator.adapters.mjpeg_server import CameraServer, EncodedFrame, LatestFrame
 from shelf_simulator.adapters.optics import decoded
-from shelf_simulator.adapters.truth_files import read_truth
 
 ROOT = Path(__file__).parents[2]
 

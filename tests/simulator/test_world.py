@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shelf_contracts.files import read_model
+from shelf_contracts.truth import CountChanged, Fact, SightChanged, TruthEvent
 from shelf_simulator.app import demo_bay, make_world, scenario_file
 from shelf_simulator.core.scenario import Scenario
-from shelf_simulator.core.truth import CountChanged, Fact, SightChanged, TruthEvent
 from shelf_simulator.core.world import UNCOVERED_BEFORE_TOUCH_S, World
 
 DT_S = 1 / 12

@@ -12,7 +12,8 @@ from shelf_edge.adapters.pictures import PICTURE_SUFFIXES, read_picture
 from shelf_edge.core.frame import Frame
 from shelf_edge.ports import SourceEnded
 
-_DEFAULT_FPS = 10.0
+PICTURES_FPS = 10.0
+"""Of pictures and of videos that do not say it."""
 _HIGHEST_FPS = 1000.0
 
 
@@ -25,7 +26,7 @@ class VideoFile:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._video: cv2.VideoCapture | None = None
-        self._fps = _DEFAULT_FPS
+        self._fps = PICTURES_FPS
         self._number = 0
 
     @property
@@ -40,7 +41,7 @@ class VideoFile:
         if not video.isOpened():
             raise FileProblems(self._path, [Problem("", "not a video", "must be a video that OpenCV can decode")])
         fps = video.get(cv2.CAP_PROP_FPS)
-        self._fps = fps if 0 < fps <= _HIGHEST_FPS else _DEFAULT_FPS
+        self._fps = fps if 0 < fps <= _HIGHEST_FPS else PICTURES_FPS
         self._video = video
         self._number = 0
 
@@ -67,7 +68,7 @@ class PictureFolder:
     Raises (open): FileProblems when there is none; (read) when one cannot be decoded.
     """
 
-    def __init__(self, path: Path, fps: float = _DEFAULT_FPS) -> None:
+    def __init__(self, path: Path, fps: float = PICTURES_FPS) -> None:
         self._path = path
         self._fps = fps
         self._files: list[Path] = []
@@ -104,9 +105,9 @@ class PictureFolder:
         self._files = []
 
 
-def open_recording(path: Path) -> VideoFile | PictureFolder:
-    """The recording at a path, opened. Raises: FileProblems."""
+def open_recording(path: Path, fps: float = PICTURES_FPS) -> VideoFile | PictureFolder:
+    """The recording at a path, opened; ``fps`` is that of pictures, which do not say it. Raises: FileProblems."""
     is_pictures = path.is_dir() or path.suffix.lower() in PICTURE_SUFFIXES
-    recording = PictureFolder(path) if is_pictures else VideoFile(path)
+    recording = PictureFolder(path, fps) if is_pictures else VideoFile(path)
     recording.open()
     return recording

@@ -11,14 +11,13 @@ from pathlib import Path
 from shelf_contracts.files import write_json
 from shelf_simulator.adapters.live_view import LiveView
 from shelf_simulator.adapters.mjpeg_server import EncodedFrame, LatestFrame
-from shelf_simulator.adapters.optics import encoded
+from shelf_simulator.adapters.optics import LIVE_QUALITY, encoded
 from shelf_simulator.adapters.truth_files import TruthWriter, first_counts
 from shelf_simulator.core.design import build_planogram
 from shelf_simulator.core.world import World
 
 log = logging.getLogger(__name__)
 
-JPEG_QUALITY = 85
 _IDLE_EVERY_S = 1.0
 _MOST_BEHIND_S = 5.0
 
@@ -108,7 +107,7 @@ class LiveBay:
     def _render(self, world_unix: float) -> None:
         began = time.perf_counter()
         captured = time.time()
-        jpeg = encoded(self._view.capture(), JPEG_QUALITY)
+        jpeg = encoded(self._view.capture(), LIVE_QUALITY)
         self._rendered += 1
         self.frames.put(EncodedFrame(self._steps, captured, jpeg))
         took = (time.perf_counter() - began) * 1000

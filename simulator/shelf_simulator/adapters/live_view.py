@@ -12,6 +12,7 @@ from shelf_simulator.adapters.people_painter import paint_people
 from shelf_simulator.adapters.pictures import Picture
 from shelf_simulator.adapters.shelf_painter import Canvas, ShelfPainter
 from shelf_simulator.core.design import BayDesign, SlotDesign
+from shelf_simulator.core.splits import Light
 from shelf_simulator.core.world import World
 
 _LOOKS = (
@@ -25,20 +26,42 @@ _LOOKS = (
         side=(110, 150, 190),
     ),
     Look(tier_light=(1.03, 0.97, 0.94, 0.9), back_style=2, label_style=2, back=(206, 202, 196), wall=(186, 178, 168)),
-)
+    # of the hidden store
+    Look(
+        tier_light=(1.0, 0.94, 0.9, 0.86), back=(96, 92, 90), board=(120, 118, 116), lip=(48, 46, 60),
+        side=(88, 86, 84), wall=(140, 150, 160), label_style=1,
+    ),
+    Look(tier_light=(0.98, 0.96, 0.95, 0.95), back=(196, 214, 200), back_style=1, lip=(96, 140, 60), label_style=2),
+    Look(
+        tier_light=(1.02, 0.95, 0.9, 0.85), back=(120, 152, 186), wooden=True, board=(96, 130, 168),
+        lip=(80, 112, 150),
+    ),
+)  # fmt: skip
+_DEMO_LOOKS = 4
 
 
 class LiveView:
     """One camera on one world. Equal worlds seen equally often give equal pictures."""
 
-    def __init__(self, world: World, seed: int) -> None:
+    def __init__(self, world: World, seed: int, *, look: int | None = None, light: Light | None = None) -> None:
+        """``look`` is the number of a look of fixtures, by default the bay's own."""
+        light = light or Light()
+        number = world.design.look_seed % _DEMO_LOOKS if look is None else look
         self._world = world
         self._camera = world.design.camera
         self._rng = np.random.default_rng([seed, 4242])
-        self._painter = ShelfPainter(world.design, _LOOKS[world.design.look_seed % len(_LOOKS)])
+        self._painter = ShelfPainter(world.design, _LOOKS[number])
         self._shelf: Canvas = self._painter.paint(world.items)
         self._versions = {slot: stock.version for slot, stock in world.stocks.items()}
-        self._optics = Optics(blur_px=0.6, noise=2.0, gradient=0.12, vignette=0.12)
+        self._optics = Optics(
+            gain=light.gain,
+            warmth=light.warmth,
+            gradient=light.gradient,
+            gradient_angle_rad=light.gradient_angle_rad,
+            noise=light.noise,
+            blur_px=light.blur_px,
+            vignette=0.12,
+        )
 
     def capture(self) -> Picture:
         """The picture now, uint8 (540, 960, 3)."""
@@ -47,7 +70,7 @@ class LiveView:
         if self._world.figures:
             canvas = Canvas(canvas.picture.copy(), canvas.ids, canvas.depths)
             paint_people(canvas, self._world.figures, self._camera, with_ids=False)
-        optics = replace(self._optics, gain=round(self._world.light * 50) / 50)
+        optics = replace(self._optics, gain=round(self._world.light * self._optics.gain * 50) / 50)
         return noisy(lit(canvas.picture, optics), optics, self._rng)
 
     def _repaint_changed_slots(self) -> None:

@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 from shelf_simulator.adapters.pictures import Picture
 
 _NOISE_MARGIN = 96
+LIVE_QUALITY = 85
+"""JPEG quality of the live cameras, and so of recordings that stand for them."""
 
 
 @dataclass(frozen=True)

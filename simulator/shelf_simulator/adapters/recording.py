@@ -9,27 +9,34 @@ from typing import Literal
 import cv2
 
 from shelf_contracts.files import write_json
+from shelf_contracts.truth import RECORDING_NOTE, RecordingNote
 from shelf_simulator.adapters.live_view import LiveView
-from shelf_simulator.adapters.optics import encoded
+from shelf_simulator.adapters.optics import LIVE_QUALITY, encoded
 from shelf_simulator.adapters.truth_files import TruthWriter, first_counts
 from shelf_simulator.core.design import build_planogram
 from shelf_simulator.core.world import World
 
-JPEG_QUALITY = 90
+_AVI_QUALITY = 90
 
 
 def record(
-    out: Path, world: World, *, seconds: float, fps: float, seed: int, kind: Literal["avi", "jpeg"] = "avi"
-) -> Iterator[int]:
-    """Write ``recording-{bay}.avi`` (or ``{bay}/000000.jpg``…), ``truth-{bay}.jsonl`` and ``planogram-{bay}.json``.
+    out: Path, world: World, *, seconds: float, fps: float, seed: int, kind: Literal["avi", "jpeg"] = "avi",
+    view: LiveView | None = None, scenario: str = "", split: str = "dev",
+) -> Iterator[int]:  # fmt: skip
+    """Write the pictures and what ``shelf_contracts.truth`` says of a recording, or ``recording-{bay}.avi`` for them.
 
+    Args:
+        view: the camera; by default the demo's.
+        scenario, split: written into ``recording.json``.
     Frame ``i`` shows the world at second ``i / fps``. Yields the number of frames written so far.
     Raises: OSError when OpenCV cannot write the video.
     """
     bay = world.design.bay
     out.mkdir(parents=True, exist_ok=True)
     write_json(out / f"planogram-{bay}.json", build_planogram(world.design))
-    view = LiveView(world, seed)
+    note = RecordingNote(scenario=scenario, split=split, seed=seed, bay=bay, seconds=seconds, fps=fps)
+    write_json(out / RECORDING_NOTE, note)
+    view = view or LiveView(world, seed)
     camera = world.design.camera
     video = None
     if kind == "avi":
@@ -38,7 +45,7 @@ def record(
         )
         if not video.isOpened():
             raise OSError(f"{out / f'recording-{bay}.avi'}: OpenCV cannot write a video there")
-        video.set(cv2.VIDEOWRITER_PROP_QUALITY, JPEG_QUALITY)
+        video.set(cv2.VIDEOWRITER_PROP_QUALITY, _AVI_QUALITY)
     else:
         (out / bay).mkdir(exist_ok=True)
     try:
@@ -51,7 +58,7 @@ def record(
                 if video is not None:
                     video.write(picture)
                 else:
-                    (out / bay / f"{number:06d}.jpg").write_bytes(encoded(picture, JPEG_QUALITY))
+                    (out / bay / f"{number:06d}.jpg").write_bytes(encoded(picture, LIVE_QUALITY))
                 yield number + 1
     finally:
         if video is not None:

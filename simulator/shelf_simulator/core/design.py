@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
@@ -10,7 +11,6 @@ import numpy as np
 
 from shelf_contracts.planogram import (
     Facings,
-    Fixture,
     PlannedProduct,
     Planogram,
     Point,
@@ -18,6 +18,7 @@ from shelf_contracts.planogram import (
     SlotView,
     View,
 )
+from shelf_contracts.planogram import Fixture as PlannedFixture
 from shelf_simulator.core.geometry import Camera, camera_over
 
 PackShape = Literal["box", "can", "bottle", "bag"]
@@ -115,17 +116,41 @@ def rows_deep(pack: Pack, depth_mm: float) -> int:
     return max(2, min(4, int(depth_mm // (pack.depth_mm + 14))))
 
 
-def default_camera(width_mm: float, height_mm: float, shelves: Sequence[Shelf], first_space_mm: float) -> Camera:
-    """Across the aisle, 2.2 m away and 2.12 m above the floor, the bay filling the picture."""
+@dataclass(frozen=True)
+class Fixture:
+    """How a bay is built and where its camera hangs: aside of its middle, above the floor, away from its front.
+
+    ``spaces_mm`` are the tiers' heights from the top, boards included.
+    """
+
+    width_mm: float = 1640.0
+    depth_mm: float = 380.0
+    spaces_mm: tuple[float, ...] = (235.0, 258.0, 295.0, 350.0)
+    camera_aside_mm: float = 0.0
+    camera_above_floor_mm: float = 2120.0
+    camera_away_mm: float = 2200.0
+
+
+def default_camera(
+    width_mm: float, height_mm: float, shelves: Sequence[Shelf], first_space_mm: float, fixture: Fixture
+) -> Camera:
+    """Across the aisle, turned to the middle of the bay, which fills the picture."""
     lowest = max(shelf.board_y_mm for shelf in shelves) + BOARD_THICKNESS_MM + 14
     highest = min(shelf.board_y_mm for shelf in shelves) - first_space_mm
     corners = [(x, y, 0.0) for x in (0.0, width_mm) for y in (highest, lowest)]
     corners += [(x, highest + 10.0, 200.0) for x in (0.0, width_mm)]
-    return camera_over(corners, place_mm=(width_mm / 2, height_mm - 2120.0, -2200.0), margin=0.008)
+    place = (
+        width_mm / 2 + fixture.camera_aside_mm,
+        height_mm - fixture.camera_above_floor_mm,
+        -fixture.camera_away_mm,
+    )
+    return camera_over(
+        corners, place_mm=place, margin=0.008, yaw_rad=-math.atan2(fixture.camera_aside_mm, fixture.camera_away_mm)
+    )
 
 
-def design_bay(bay: str, packs: Sequence[Pack], seed: int) -> BayDesign:
-    """The demo's bay: 4 shelves, 5 or 6 slots each, every slot another product.
+def design_bay(bay: str, packs: Sequence[Pack], seed: int, fixture: Fixture | None = None) -> BayDesign:
+    """A bay of 5 or 6 slots a shelf, every slot another product; by default the demo's, with 4 shelves.
 
     Args:
         bay: id such as "a01"; together with ``seed`` it decides which products stand where.
@@ -133,8 +158,8 @@ def design_bay(bay: str, packs: Sequence[Pack], seed: int) -> BayDesign:
     Raises: ValueError when the packs do not fill the shelves.
     """
     rng = np.random.default_rng([seed, *bay.encode()])
-    width, depth = 1640.0, 380.0
-    spaces = (235.0, 258.0, 295.0, 350.0)
+    fixture = fixture or Fixture()
+    width, depth, spaces = fixture.width_mm, fixture.depth_mm, fixture.spaces_mm
     shelves = []
     y = 0.0
     for index, space in enumerate(spaces):
@@ -145,7 +170,7 @@ def design_bay(bay: str, packs: Sequence[Pack], seed: int) -> BayDesign:
     slots: list[SlotDesign] = []
     for index, (shelf, on_shelf) in enumerate(zip(shelves, chosen, strict=True)):
         slots += slots_of_shelf(index, shelf, on_shelf, width, depth, rng)
-    camera = default_camera(width, height, shelves, spaces[0] - 10)
+    camera = default_camera(width, height, shelves, spaces[0] - 10, fixture)
     return BayDesign(bay, width, height, depth, tuple(shelves), tuple(slots), camera, int(rng.integers(1 << 31)))
 
 
@@ -241,7 +266,7 @@ def build_planogram(design: BayDesign) -> Planogram:
             for p in packs.values()
         ],
         fixtures=[
-            Fixture(
+            PlannedFixture(
                 id=shelf.id,
                 x=0.0,
                 y=shelf.board_y_mm - shelf.space_mm,

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from shelf_contracts.truth import CountChanged, EventKind, Fact, SightChanged, TruthEvent
 from shelf_simulator.core.choreography import Errand, grip_to_put, grip_to_take, handfuls, strokes_of
 from shelf_simulator.core.design import BayDesign, Pack, SlotDesign
 from shelf_simulator.core.items import PlacedItem
@@ -21,7 +22,6 @@ from shelf_simulator.core.people import Figure, Reach, Stance, invent_appearance
 from shelf_simulator.core.person import LEFT, RIGHT, Hand, Person
 from shelf_simulator.core.scenario import Scenario, Span
 from shelf_simulator.core.stock import SlotStock, fill
-from shelf_simulator.core.truth import CountChanged, EventKind, Fact, SightChanged, TruthEvent
 from shelf_simulator.core.visibility import OCCLUDED_SHARE, SlotSight
 
 UNCOVERED_BEFORE_TOUCH_S = 2.5

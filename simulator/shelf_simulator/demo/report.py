@@ -5,8 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, replace
-from itertools import pairwise
+from dataclasses import asdict, dataclass
 
 import httpx
 import numpy as np
@@ -14,18 +13,20 @@ import numpy as np
 from shelf_contracts.envelope import SlotHappening, StockLevelEvent, node_source
 from shelf_contracts.files import read_model
 from shelf_contracts.planogram import Planogram
-from shelf_simulator.adapters.truth_files import TruthLog, read_truth
-from shelf_simulator.core.score import (
-    LATE_S,
+from shelf_contracts.scoring import (
     EventScore,
     FoundCount,
     FoundEvent,
+    KindFigures,
     RaisedAlert,
+    event_figures,
     false_alerts,
+    judge_events,
     score_counts,
     score_events,
+    with_reaches,
 )
-from shelf_simulator.core.truth import KINDS, CountChanged, TruthEvent
+from shelf_contracts.truth import TruthLog, read_truth
 from shelf_simulator.demo.children import Children
 from shelf_simulator.demo.observer import HeardAlert, HeardMessage, Observer
 from shelf_simulator.demo.screens import HeadlessDisplay, Shown
@@ -35,16 +36,6 @@ _SETTLE_S = 4.0
 _PAUSE_S = 0.2
 _ALERT_GRACE_S = 10.0
 """An alert is right when its slot was low at any time in the last seconds: rules wait before they speak."""
-
-
-@dataclass(frozen=True)
-class KindFigures:
-    """One kind of event; shares are null when there was nothing to divide by."""
-
-    truth: int
-    found: int
-    precision: float | None
-    recall: float | None
 
 
 @dataclass(frozen=True)
@@ -159,7 +150,7 @@ def measure(
         seed=shop.seed,
         bays=len(shop.bays),
         broker=shop.broker,
-        events=event_figures(scored, truth.counts, from_s, to_s),
+        events=event_figures([judge_events(scored, truth.counts, from_s, to_s)]),
         quantity_exact=_rounded(scored.quantity_exact),
         counts=CountFigures(
             exact=_rounded(counts.exact),
@@ -212,84 +203,6 @@ def found_counts(messages: Iterable[HeardMessage]) -> list[FoundCount]:
         if isinstance(heard.message, StockLevelEvent)
         for level in (heard.message.data,)
     ]
-
-
-def event_figures(
-    scored: EventScore, counts: Sequence[CountChanged], from_s: float, to_s: float
-) -> dict[str, KindFigures]:
-    """Figures by kind, and of picks and puts together, for the events that could be told within the span.
-
-    Everything was matched; counted is a true event whose whole window lies in the span, and a false one told in it. So
-    an event at the edge of the span is neither a miss nor a false alarm. The same holds for what is told of a touch
-    that the truth has not told by the end, because people still stand before the slot.
-    """
-    hits: dict[str, int] = dict.fromkeys(KINDS, 0)
-    misses, extras = dict(hits), dict(hits)
-    for match in scored.matches:
-        hits[match.truth.kind] += from_s <= match.truth.begin_s and match.truth.clear_s + LATE_S <= to_s
-    for missed in scored.missed:
-        misses[missed.kind] += from_s <= missed.begin_s and missed.clear_s + LATE_S <= to_s
-    for told in scored.extra:
-        excused = _is_same_visit(told, scored) or _is_misplaced(told, scored) or _is_unfinished(told, scored, counts)
-        if from_s <= told.at_s <= to_s and not excused:
-            extras[told.kind] += 1
-    groups = {kind: [kind] for kind in KINDS} | {"pick+put": ["pick", "put"]}
-    figures = {}
-    for name, kinds in groups.items():
-        hit, miss, extra = (sum(part[kind] for kind in kinds) for part in (hits, misses, extras))
-        figures[name] = KindFigures(
-            truth=hit + miss,
-            found=hit + extra,
-            precision=_rounded(hit / (hit + extra)) if hit + extra else None,
-            recall=_rounded(hit / (hit + miss)) if hit + miss else None,
-        )
-    return figures
-
-
-def with_reaches(events: Iterable[TruthEvent]) -> list[TruthEvent]:
-    """The simulator tells a reach of its own only when nothing else came of it; every touch begins with one."""
-    told = list(events)
-    return told + [replace(event, kind="reach", quantity=0) for event in told if event.kind != "reach"]
-
-
-def _is_misplaced(told: FoundEvent, scored: EventScore) -> bool:
-    """A node without a recogniser tells a strange item put into a slot as ``put``: the misplaced item is a miss, the
-    put is not false as well."""
-    return told.kind == "put" and any(
-        missed.kind == "misplaced"
-        and (missed.bay, missed.slot) == (told.bay, told.slot)
-        and missed.begin_s <= told.at_s <= missed.clear_s + LATE_S
-        for missed in scored.missed
-    )
-
-
-_UNFINISHED_WITHIN_S = 10.0
-
-
-def _is_unfinished(told: FoundEvent, scored: EventScore, counts: Sequence[CountChanged]) -> bool:
-    """The slot's count did change that way shortly before, by a touch that no true event stands for yet."""
-    if told.kind not in {"pick", "put", "restock"}:
-        return False
-    here = [change for change in counts if (change.bay, change.slot) == (told.bay, told.slot)]
-    truth = [*(match.truth for match in scored.matches), *scored.missed]
-    known = [event for event in truth if (event.bay, event.slot) == (told.bay, told.slot)]
-    for before, after in pairwise(sorted(here, key=lambda change: change.t_s)):
-        is_that_way = after.count < before.count if told.kind == "pick" else after.count > before.count
-        is_recent = told.at_s - _UNFINISHED_WITHIN_S <= after.t_s <= told.at_s
-        is_told = any(event.begin_s <= after.t_s <= event.clear_s for event in known)
-        if is_that_way and is_recent and not is_told:
-            return True
-    return False
-
-
-def _is_same_visit(told: FoundEvent, scored: EventScore) -> bool:
-    """A hand that leaves for a moment and comes back within one touch (staff filling up) is no false reach."""
-    return told.kind == "reach" and any(
-        match.truth.kind == "reach"
-        and (match.truth.bay, match.truth.slot) == (told.bay, told.slot)
-        and match.truth.begin_s <= told.at_s <= match.truth.clear_s
-        for match in scored.matches
-    )
 
 
 def _all_truth(shop: Shop) -> TruthLog:

@@ -6,15 +6,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shelf_simulator.core.score import (
+from shelf_contracts.scoring import (
     FoundCount,
     FoundEvent,
     RaisedAlert,
+    alerts_from_counts,
+    double_reaches,
     false_alerts,
     score_counts,
     score_events,
+    score_lists,
 )
-from shelf_simulator.core.truth import KINDS, CountChanged, EventKind, SightChanged, TruthEvent
+from shelf_contracts.truth import KINDS, CountChanged, EventKind, SightChanged, TruthEvent
 
 
 def true(kind: EventKind, begin: float, *, slot: str = "s1", quantity: int = 1, lasts: float = 1.0) -> TruthEvent:
@@ -171,3 +174,65 @@ def test_false_alerts(at: float, recent: float, wrong: bool) -> None:
     truth = [holds(0, 6), holds(4, 2), holds(8, 9)]
     alerts = [RaisedAlert("a01", "s1", at)]
     assert (false_alerts(alerts, truth, {("a01", "s1"): 2}, recent_s=recent) == alerts) is wrong
+
+
+def in_slot(t_s: float, count: int | None, slot: str) -> FoundCount:
+    return FoundCount("a01", slot, t_s, count)
+
+
+def test_a_list_is_exact_only_while_every_slot_is() -> None:
+    truth = [CountChanged("a01", slot, 0.0, 5) for slot in ("s1", "s2")]
+    told = [in_slot(0, 5, "s1"), in_slot(0, 5, "s2"), in_slot(2, 4, "s1"), in_slot(3, 4, "s2"), in_slot(6, 5, "s1")]
+    score = score_lists(truth, [], told, begin_s=0, end_s=10)
+    assert (score.span_s, score.exact_s, score.strict_s) == (10, pytest.approx(2), pytest.approx(2))
+
+
+def test_a_list_is_excused_for_what_is_hidden_or_has_just_changed() -> None:
+    truth = [holds(0, 5), holds(3, 4), CountChanged("a01", "s2", 0.0, 1)]
+    told = [in_slot(0, 5, "s1"), in_slot(0, 1, "s2"), in_slot(4, 4, "s1")]
+    score = score_lists(truth, [], told, begin_s=0, end_s=10)
+    assert (score.exact_s, score.strict_s) == (pytest.approx(10), pytest.approx(9))
+    hidden = score_lists(truth, [covered(2, True)], [in_slot(0, 5, "s1"), in_slot(0, 1, "s2")], begin_s=0, end_s=10)
+    assert (hidden.exact_s, hidden.strict_s) == (pytest.approx(10), pytest.approx(3))
+
+
+@pytest.mark.parametrize(
+    ("reports", "happened", "right"),
+    [
+        ([found("reach", 10.2), found("reach", 10.4, slot="s2")], 1, 1),
+        ([found("reach", 10.2)], 1, 0),
+        ([found("reach", 10.2), found("reach", 10.4, slot="s2"), found("reach", 10.3, slot="s3")], 1, 0),
+        ([found("reach", 10.2), found("reach", 11.9, slot="s2")], 1, 0),
+    ],
+    ids=["both", "one", "a third slot too", "one when its hand had left"],
+)
+def test_double_reaches(reports: list[FoundEvent], happened: int, right: int) -> None:
+    truth = [true("reach", 10.0), true("reach", 10.3, slot="s2"), true("reach", 20.0, slot="s3")]
+    score = double_reaches(score_events(truth, reports), 0, 100)
+    assert (score.happened, score.right) == (happened, right)
+
+
+@pytest.mark.parametrize(
+    ("reports", "raised_at"),
+    [
+        ([counted(0, 5), counted(4, 2)], [14.0]),
+        ([counted(0, 5), counted(4, 2), counted(9, 5)], []),
+        ([counted(0, 5), counted(4, 2), counted(6, None), counted(8, 2)], [14.0]),
+        ([counted(4, 2), counted(16, 3, 2, 3), counted(18, 2)], [14.0]),
+        ([counted(4, 2), counted(16, 3, 3, 3), counted(18, 2)], [14.0, 28.0]),
+        ([counted(0, 2, 1, 4)], []),
+        ([counted(25, 2)], []),
+    ],
+    ids=[
+        "low",
+        "not for long",
+        "unknown in between",
+        "range around the mark",
+        "refilled",
+        "may be enough",
+        "at the end",
+    ],
+)
+def test_alerts_wait_for_their_dwell(reports: list[FoundCount], raised_at: list[float]) -> None:
+    alerts = alerts_from_counts(reports, {("a01", "s1"): 2}, 30.0)
+    assert [alert.at_s for alert in alerts] == raised_at

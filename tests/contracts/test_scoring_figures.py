@@ -6,9 +6,8 @@ from collections.abc import Sequence
 
 import pytest
 
-from shelf_simulator.core.score import FoundEvent, score_events
-from shelf_simulator.core.truth import CountChanged, EventKind, TruthEvent
-from shelf_simulator.demo.report import KindFigures, event_figures, with_reaches
+from shelf_contracts.scoring import FoundEvent, KindFigures, event_figures, judge_events, score_events, with_reaches
+from shelf_contracts.truth import CountChanged, EventKind, TruthEvent
 
 
 def true(kind: EventKind, begin_s: float, clear_s: float, quantity: int = 1) -> TruthEvent:
@@ -22,7 +21,7 @@ def told(kind: str, at_s: float, quantity: int = 1) -> FoundEvent:
 def figures(
     truth: list[TruthEvent], found: list[FoundEvent], counts: Sequence[CountChanged] = ()
 ) -> dict[str, KindFigures]:
-    return event_figures(score_events(with_reaches(truth), found), counts, from_s=10, to_s=100)
+    return event_figures([judge_events(score_events(with_reaches(truth), found), counts, from_s=10, to_s=100)])
 
 
 def test_a_told_pick_is_a_hit_and_a_stray_one_is_false() -> None:

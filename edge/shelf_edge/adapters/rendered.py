@@ -1,0 +1,154 @@
+"""Recordings with truth, rendered once by the simulator in a process of its own and kept for the next time."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+from shelf_contracts.errors import FileProblems, Problem
+from shelf_contracts.files import read_model
+from shelf_contracts.planogram import Planogram
+from shelf_contracts.shipped import simulator_folder
+from shelf_contracts.truth import RECORDING_NOTE, RecordingNote, TruthLog, read_truth
+
+FPS = 12.0
+_BAY = "a01"
+_POLL_S = 0.25
+_LEAST_FRAMES_PER_S = 0.3
+"""A child that renders fewer than this on average has lost its way, or the machine has."""
+_UNUSED_DAYS = 2.0
+_SOURCES = ("core", "adapters", "scenarios/{scenario}.toml", "shop/packs.json", "app.py")
+
+
+class Stopped(Exception):
+    """Somebody asked to stop; what was half done is taken away."""
+
+
+@dataclass(frozen=True)
+class Take:
+    """Which recording: a shipped scenario (or a TOML file), a split's store, which of its seeds, how long."""
+
+    scenario: str
+    split: str
+    number: int
+    seconds: float
+
+    @property
+    def name(self) -> str:
+        return f"{Path(self.scenario).stem}-{self.split}-{self.number}-{self.seconds:g}s"
+
+    @property
+    def frames(self) -> int:
+        return round(self.seconds * FPS)
+
+
+@dataclass(frozen=True)
+class Rendered:
+    """A recording on disk: its folder, its note, the frames, the planogram and the truth."""
+
+    folder: Path
+    note: RecordingNote
+
+    @property
+    def pictures(self) -> Path:
+        return self.folder / self.note.bay
+
+    def planogram(self) -> Planogram:
+        """Raises: FileProblems."""
+        return read_model(self.folder / f"planogram-{self.note.bay}.json", Planogram)
+
+    def truth(self) -> TruthLog:
+        """Raises: FileProblems."""
+        return read_truth(self.folder / f"truth-{self.note.bay}.jsonl")
+
+
+def shipped_scenarios() -> list[str]:
+    """Names of the scenarios that the simulator ships. Raises: FileNotFoundError when it is not installed."""
+    return sorted(path.stem for path in (simulator_folder() / "scenarios").glob("*.toml"))
+
+
+def fingerprint(scenario: str) -> str:
+    """Of everything a recording is made by: the simulator's code, the scenario, the packs, the libraries."""
+    folder = simulator_folder()
+    mark = hashlib.sha256(f"{version('numpy')} {version('opencv-python')} {FPS} {_BAY}".encode())
+    for source in _SOURCES:
+        path = folder / source.format(scenario=scenario)
+        for file in sorted(path.rglob("*.py")) if path.is_dir() else [path]:
+            if file.is_file():
+                mark.update(f"{file.relative_to(folder)}\n".encode() + file.read_bytes())
+    if not (folder / "scenarios" / f"{scenario}.toml").is_file() and Path(scenario).is_file():
+        mark.update(Path(scenario).read_bytes())
+    return mark.hexdigest()[:16]
+
+
+def rendered(take: Take, cache: Path, stop: threading.Event, on_frames: Callable[[int], None]) -> Rendered:
+    """The recording, from the cache or made now; it appears whole or not at all.
+
+    Args:
+        stop: set by somebody who wants it to end; on_frames: told how many frames there are, now and then.
+    Raises: Stopped; FileProblems when the simulator refuses or fails.
+    """
+    folder = cache / f"{take.name}-{fingerprint(take.scenario)}"
+    if not (folder / RECORDING_NOTE).is_file():
+        cache.mkdir(parents=True, exist_ok=True)
+        part = Path(tempfile.mkdtemp(prefix=f".{take.name}-", dir=cache))
+        try:
+            _run_simulator(take, part, stop, on_frames)
+            _forget_older(take, cache)
+            if not folder.exists():  # somebody else may have made the same meanwhile
+                part.rename(folder)
+        finally:
+            shutil.rmtree(part, ignore_errors=True)
+    (folder / RECORDING_NOTE).touch()
+    on_frames(take.frames)
+    return Rendered(folder, read_model(folder / RECORDING_NOTE, RecordingNote))
+
+
+def _run_simulator(take: Take, out: Path, stop: threading.Event, on_frames: Callable[[int], None]) -> None:
+    log = out / "simulator.log"
+    command = [
+        sys.executable, "-m", "shelf_simulator", "record", "--out", str(out), "--scenario", take.scenario,
+        "--split", take.split, "--number", str(take.number), "--seconds", f"{take.seconds:g}", "--bay", _BAY,
+        "--fps", f"{FPS:g}", "--kind", "jpeg",
+    ]  # fmt: skip
+    deadline_s = time.monotonic() + 60 + take.frames / _LEAST_FRAMES_PER_S
+    with log.open("wb") as told:
+        child = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=told, stderr=subprocess.STDOUT)
+        try:
+            while child.poll() is None:
+                if stop.wait(_POLL_S):
+                    raise Stopped(take.name)
+                if time.monotonic() > deadline_s:
+                    raise FileProblems(out, [Problem("", take.name, "must be rendered in time", "see the load")])
+                pictures = out / _BAY
+                on_frames(sum(1 for _ in pictures.iterdir()) if pictures.is_dir() else 0)
+        finally:
+            if child.poll() is None:
+                child.terminate()
+                try:
+                    child.wait(timeout=5)
+                except subprocess.TimeoutExpired:
+                    child.kill()
+                    child.wait(timeout=5)
+    if child.returncode != 0:
+        text = " ".join(log.read_text(encoding="utf-8", errors="replace").split())[-500:]
+        raise FileProblems(Path(take.scenario), [Problem("", f"exit code {child.returncode}", text)])
+    log.unlink()
+
+
+def _forget_older(take: Take, cache: Path) -> None:
+    """Recordings of the same take by other code, once nobody has used them for a while."""
+    oldest_s = time.time() - _UNUSED_DAYS * 86_400
+    for other in cache.glob(f"{take.name}-*"):
+        note = other / RECORDING_NOTE
+        if note.is_file() and note.stat().st_mtime < oldest_s:
+            shutil.rmtree(other, ignore_errors=True)
