@@ -105,11 +105,11 @@ def score_takes(
         def load() -> Detector:
             return load_detector(model, threads=1, score_threshold=score_threshold)
 
-        detector = RememberingDetector(recording.folder / f"detections-{mark}.npz", load)
+        detector = RememberingDetector(recording.folder / f"detections-{mark}.seen", load)
         try:
             scored = score_recording(take, recording, detector, replaying)
         finally:
-            detector.save()
+            detector.keep()
         on_progress(place, 1.0, "done")
         return scored
 

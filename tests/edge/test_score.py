@@ -33,27 +33,27 @@ def recording(tmp_path_factory: pytest.TempPathFactory) -> Rendered:
 def scored(recording: Rendered, file: Path) -> tuple[str, int]:
     detector = RememberingDetector(file, lambda: load_detector(model_folder()))
     score = score_recording(TAKE, recording, detector)
-    detector.save()
+    detector.keep()
     report = report_of([score], split="dev", seconds=6.0, model=model_folder(), score_threshold=None)
     return json.dumps(report), detector.fresh
 
 
 def test_a_score_is_the_same_again_and_the_detector_is_asked_once(recording: Rendered, tmp_path: Path) -> None:
-    first, looks = scored(recording, tmp_path / "seen.npz")
-    again, looks_again = scored(recording, tmp_path / "seen.npz")
+    first, looks = scored(recording, tmp_path / "seen.seen")
+    again, looks_again = scored(recording, tmp_path / "seen.seen")
     assert again == first
     assert looks > 20
     assert looks_again == 0
-    (tmp_path / "seen.npz").write_bytes((tmp_path / "seen.npz").read_bytes()[:999])
-    assert scored(recording, tmp_path / "seen.npz") == (first, looks), "a file that was cut off is begun anew"
+    (tmp_path / "seen.seen").write_bytes((tmp_path / "seen.seen").read_bytes()[:999])
+    assert scored(recording, tmp_path / "seen.seen") == (first, looks), "a file that was cut off is begun anew"
 
 
 def test_a_replay_twice_writes_the_same_events(recording: Rendered, tmp_path: Path) -> None:
     for name in ("one", "other"):
-        detector = RememberingDetector(tmp_path / "seen.npz", lambda: load_detector(model_folder()))
+        detector = RememberingDetector(tmp_path / "seen.seen", lambda: load_detector(model_folder()))
         plan = recording.folder / "planogram-a01.json"
         replay(recording.pictures, plan, detector, tmp_path / name, stock=True)
-        detector.save()
+        detector.keep()
     assert (tmp_path / "one").read_bytes() == (tmp_path / "other").read_bytes()
     assert len((tmp_path / "one").read_text().splitlines()) >= len(recording.planogram().positions)
 

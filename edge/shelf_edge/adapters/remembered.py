@@ -7,7 +7,6 @@ import os
 from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
-from zipfile import BadZipFile
 
 import numpy as np
 
@@ -18,6 +17,8 @@ from shelf_edge.core.detections import Detections
 from shelf_edge.core.frame import Picture
 from shelf_edge.ports import Detector
 
+_KEY_BYTES, _COUNT_BYTES = 16, 4
+_END = b"whole file"
 _CODE = (
     "core/preprocess.py", "core/postprocess.py", "core/detections.py", "core/geometry.py", "adapters/detector_onnx.py",
     "adapters/runtime.py",
@@ -67,24 +68,18 @@ class RememberingDetector:
             self._fresh += 1
         return found
 
-    def save(self) -> None:
-        """Keep what is known; whole or not at all."""
+    def keep(self) -> None:
+        """Write down what is known: boxes, no pictures; whole or not at all."""
         if not self._fresh:
             return
         self._file.parent.mkdir(parents=True, exist_ok=True)
         part = self._file.with_name(f".{self._file.name}-{os.getpid()}")
-        found = list(self._known.values())
-        none = Detections.none()
         try:
             with part.open("wb") as out:
-                np.savez(
-                    out,
-                    keys=np.frombuffer(b"".join(self._known), np.uint8).reshape(-1, 16),
-                    lengths=np.array([len(one) for one in found], np.int64),
-                    boxes_px=np.concatenate([one.boxes_px for one in [*found, none]]),
-                    scores=np.concatenate([one.scores for one in [*found, none]]),
-                    kinds=np.concatenate([one.kinds for one in [*found, none]]),
-                )
+                for key, found in self._known.items():
+                    out.write(key + len(found).to_bytes(_COUNT_BYTES, "little"))
+                    out.write(found.boxes_px.tobytes() + found.scores.tobytes() + found.kinds.tobytes())
+                out.write(_END)
             part.replace(self._file)
         finally:
             part.unlink(missing_ok=True)
@@ -96,21 +91,26 @@ class RememberingDetector:
 
 
 def _hash_of(image: Picture) -> bytes:
-    mark = hashlib.blake2b(str(image.shape).encode(), digest_size=16)
+    mark = hashlib.blake2b(str(image.shape).encode(), digest_size=_KEY_BYTES)
     mark.update(np.ascontiguousarray(image).data)
     return mark.digest()
 
 
 def _read(file: Path) -> dict[bytes, Detections]:
+    """What a file holds; nothing when it is missing or was cut off."""
     try:
-        with file.open("rb") as raw, np.load(raw) as held:
-            ends = np.cumsum(held["lengths"])
-            boxes, scores, kinds = held["boxes_px"], held["scores"], held["kinds"]
-            keys = held["keys"].tobytes()
-    except (OSError, ValueError, KeyError, BadZipFile):  # missing, or cut off: looked at again
+        raw = file.read_bytes()
+    except OSError:
         return {}
-    starts = ends - np.diff(ends, prepend=0)
-    return {
-        keys[16 * i : 16 * i + 16]: Detections(boxes[start:end], scores[start:end], kinds[start:end])
-        for i, (start, end) in enumerate(zip(starts, ends, strict=True))
-    }
+    if not raw.endswith(_END):
+        return {}
+    known: dict[bytes, Detections] = {}
+    at, end = 0, len(raw) - len(_END)
+    while at < end:
+        key, at = raw[at : at + _KEY_BYTES], at + _KEY_BYTES
+        count, at = int.from_bytes(raw[at : at + _COUNT_BYTES], "little"), at + _COUNT_BYTES
+        boxes = np.frombuffer(raw, np.float32, 4 * count, at).reshape(-1, 4)
+        scores = np.frombuffer(raw, np.float32, count, at + 16 * count)
+        known[key] = Detections(boxes, scores, np.frombuffer(raw, np.uint8, count, at + 20 * count))
+        at += 21 * count
+    return known
