@@ -203,6 +203,8 @@ class DisplayPanel(Message):
     gtin: Gtin
     side: Annotated[float, Field(ge=0.0, le=1.0)] = 0.5
     """Where the slot lies in the bay, 0 left to 1 right: panels are laid out on the side of the hand."""
+    candidates: Annotated[list[Gtin], Field(max_length=3)] = []
+    """When it is not certain which product it is: those it may be. Then a display says so and shows no allergens."""
 
 
 class DisplayContent(Message):

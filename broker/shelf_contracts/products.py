@@ -6,7 +6,9 @@ What is not known stays None and is shown as not known; allergens are never gues
 
 from __future__ import annotations
 
-from datetime import date, datetime
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Annotated, Literal
 
@@ -44,6 +46,27 @@ class Price(_Facts):
     cents: Annotated[int, Field(gt=0, le=10_000_000)]
     currency: Annotated[str, Field(pattern=r"^[A-Z]{3}$")] = "EUR"
     valid_until: UtcTime | None = None
+
+
+class PriceSince(_Facts):
+    """A step of the price history: what the product cost from a moment on, reduced or not."""
+
+    cents: Annotated[int, Field(gt=0, le=10_000_000)]
+    since: UtcTime
+
+
+class Promotion(_Facts):
+    """A lower price for a while. It is shown as a reduction only with the lowest price of the 30 days before it."""
+
+    cents: Annotated[int, Field(gt=0, le=10_000_000)]
+    starts_at: UtcTime
+    ends_at: UtcTime
+
+    @model_validator(mode="after")
+    def _begins_before_it_ends(self) -> Promotion:
+        if self.starts_at >= self.ends_at:
+            raise ValueError("starts_at must be before ends_at")
+        return self
 
 
 class Allergens(_Facts):
@@ -86,6 +109,26 @@ class Packaging(_Facts):
     sort: Text
 
 
+class Place(_Facts):
+    """A point of the map of origin, in degrees; coarse: a region, not a farm."""
+
+    latitude: Annotated[float, Field(ge=-60.0, le=80.0)]
+    longitude: Annotated[float, Field(ge=-180.0, le=180.0)]
+
+
+class Recipe(_Facts):
+    """A dish in a few lines. ``uses`` are other products of the shop that go into it."""
+
+    title: Text
+    text: Text
+    minutes: Annotated[int, Field(ge=1, le=1440)]
+    serves: Annotated[int, Field(ge=1, le=50)] = 2
+    uses: Annotated[list[Gtin], Field(max_length=8)] = []
+
+
+Month = Annotated[int, Field(ge=1, le=12)]
+
+
 class Product(_Facts):
     """One product. ``gtin`` and a name are all that is needed; what is not known is left out."""
 
@@ -95,7 +138,12 @@ class Product(_Facts):
     category: Text | None = None
     net_content: NetContent | None = None
     price: Price | None = None
+    """The price without any promotion."""
+    promotion: Promotion | None = None
+    price_history: Annotated[list[PriceSince], Field(max_length=400)] = []
+    """What it cost, reduced or not, for at least the 30 days before a promotion; without it none is announced."""
     origin: Text | None = None
+    origin_places: Annotated[list[Place], Field(max_length=4)] = []
     ingredients: Text | None = None
     allergens: Allergens | None = None
     nutrition: Nutrition | None = None
@@ -103,6 +151,13 @@ class Product(_Facts):
     co2e_g: Annotated[int, Field(ge=0, le=1_000_000)] | None = None
     """Greenhouse gases of the whole pack in grams of CO2 equivalent."""
     packaging: list[Packaging] | None = None
+    vegan: bool | None = None
+    """Nothing of animals in it, as its maker says; None: nobody said."""
+    season_months: Annotated[list[Month], Field(max_length=12)] = []
+    """Months in which its main ingredient is harvested here."""
+    recipe: Recipe | None = None
+    alternatives: Annotated[list[Gtin], Field(max_length=8)] = []
+    """What to offer when it is out of stock, best first; empty: others of its category."""
     source: Annotated[str, Field(max_length=100)] = "shop"
     fetched_at: UtcTime | None = None
 
@@ -140,7 +195,7 @@ _PER_BASE: dict[str, tuple[int, str]] = {
 }
 
 
-def unit_price(price: Price, content: NetContent) -> tuple[int, str]:
+def unit_price(price: Price | Offer, content: NetContent) -> tuple[int, str]:
     """Price in cents for one kg, litre or piece (Directive 98/6/EC), rounded to the cent (half up), and that unit.
 
     >>> unit_price(Price(cents=249), NetContent(amount=250, unit="g"))
@@ -156,3 +211,57 @@ def valid_price(price: Price | None, now: datetime) -> Price | None:
     if price is None or (price.valid_until is not None and price.valid_until < now):
         return None
     return price
+
+
+REFERENCE_DAYS = 30
+"""How far back the prior price of a reduction looks (Directive 98/6/EC, Article 6a)."""
+
+
+def prior_price(history: Sequence[PriceSince], starts_at: datetime) -> int | None:
+    """The lowest price in cents of the 30 days before a reduction; None when the history is shorter than that.
+
+    >>> from datetime import UTC
+    >>> steps = [PriceSince(cents=279, since=datetime(2026, 1, 1, tzinfo=UTC)),
+    ...          PriceSince(cents=249, since=datetime(2026, 10, 20, tzinfo=UTC))]
+    >>> prior_price(steps, datetime(2026, 11, 1, tzinfo=UTC)), prior_price(steps[1:], datetime(2026, 11, 1, tzinfo=UTC))
+    (249, None)
+    """
+    begin = starts_at - timedelta(days=REFERENCE_DAYS)
+    steps = sorted((step for step in history if step.since < starts_at), key=lambda step: step.since)
+    before = [step for step in steps if step.since <= begin]
+    if not before:
+        return None
+    return min(step.cents for step in steps[len(before) - 1 :])
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """A price as it may be shown.
+
+    Attributes:
+        cents: what is paid now.
+        prior_cents: the lowest price of the 30 days before, when it may be announced as a reduction; else None.
+        until: when the price shown stops being true; None: not said.
+    """
+
+    cents: int
+    currency: str
+    prior_cents: int | None
+    until: datetime | None
+
+
+def offer_now(product: Product, now: datetime) -> Offer | None:
+    """What is paid now, and whether it may be called a reduction: only against a known, higher prior price."""
+    price = valid_price(product.price, now)
+    if price is None:
+        return None
+    promotion = product.promotion
+    if promotion is None or now >= promotion.ends_at:
+        return Offer(price.cents, price.currency, None, price.valid_until)
+    if now < promotion.starts_at:
+        until = min(filter(None, (price.valid_until, promotion.starts_at)))
+        return Offer(price.cents, price.currency, None, until)
+    until = min(filter(None, (price.valid_until, promotion.ends_at)))
+    prior = prior_price(product.price_history, promotion.starts_at)
+    is_reduction = prior is not None and promotion.cents < prior
+    return Offer(promotion.cents, price.currency, prior if is_reduction else None, until)

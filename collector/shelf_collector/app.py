@@ -19,6 +19,7 @@ from shelf_collector.adapters.hub import Hub
 from shelf_collector.adapters.model_shelf import ModelShelf
 from shelf_collector.adapters.mqtt_bus import MqttBus
 from shelf_collector.adapters.passwords import Passwords
+from shelf_collector.adapters.task_list import TaskList
 from shelf_collector.adapters.web.server import Listening, create_app, serve
 from shelf_collector.adapters.web.site import Site
 from shelf_collector.config import CollectorSetup
@@ -33,6 +34,7 @@ from shelf_collector.doorkeeper import Doorkeeper
 from shelf_collector.keeper import Keeper
 from shelf_collector.ports import Clock, Delivery
 from shelf_collector.rollouts import Rollouts
+from shelf_collector.taskdesk import TaskDesk
 from shelf_collector.watch import ModelWatch, note_files
 
 log = logging.getLogger(__name__)
@@ -84,7 +86,8 @@ def build(setup: CollectorSetup, clock: Clock | None = None) -> Collector:
     if config.models is not None:
         shelf = ModelShelf(setup.folder / config.models.folder, setup.models_url)
         rollouts = Rollouts(setup.rollouts_folder, shelf, bus, clock, config.store, lambda: node_reports(keeper, clock))
-    site = Site(setup, plan, keeper, viewer, database, hub, bus, clock, doorkeeper, rollouts)
+    desk = TaskDesk(TaskList(doorkeeper.accounts), hub, clock)
+    site = Site(setup, plan, keeper, viewer, database, hub, bus, clock, doorkeeper, desk, rollouts)
 
     def start() -> None:
         keeper.start()

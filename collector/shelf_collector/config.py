@@ -10,13 +10,14 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
+from shelf_collector.core.cards import CardRules
 from shelf_collector.core.languages import LANGUAGES
 from shelf_contracts.errors import FileProblems, Problem, shown
 from shelf_contracts.files import read_model
 from shelf_contracts.ids import BayId, DisplayId, StoreId
 from shelf_contracts.messages import UtcTime
 from shelf_contracts.planogram import Planogram
-from shelf_contracts.products import Product, ProductFile
+from shelf_contracts.products import Place, Product, ProductFile
 from shelf_mqtt.settings import BrokerSection
 
 Port = Annotated[int, Field(ge=1, le=65_535)]
@@ -102,7 +103,44 @@ class DisplaySection(_Section):
     id: DisplayId
     bay: BayId
     viewing_distance_m: Annotated[float, Field(ge=0.3, le=10.0)] = 2.0
+    screen_width_mm: Annotated[float, Field(ge=50.0, le=10_000.0)] | None = None
+    """The picture's width on the glass; without it 96 pixels are taken for an inch."""
     languages: Annotated[list[Language], Field(min_length=1)] = ["nl", "it", "en"]
+
+
+TimeOfDay = Annotated[str, Field(pattern=r"^([01]\d|2[0-3]):[0-5]\d$")]
+
+
+class ShopSection(_Section):
+    """What displays may say of the shop.
+
+    ``latitude`` and ``longitude`` put it on the maps of origin. ``link_domain`` is a public domain that answers GS1
+    Digital Links; without it displays show no QR codes, since a name of the shop's own network is of no use on a
+    shopper's phone. Between ``closes`` and ``opens`` (the display's own time) a display at rest is dark.
+    """
+
+    latitude: Annotated[float, Field(ge=-60.0, le=80.0)] | None = None
+    longitude: Annotated[float, Field(ge=-180.0, le=180.0)] | None = None
+    link_domain: Annotated[str, Field(pattern=r"^https://[A-Za-z0-9.-]+(:\d+)?$")] | None = None
+    allergens_days: Annotated[int, Field(ge=1, le=3650)] = 730
+    """Allergens that were verified longer ago than this are not shown."""
+    opens: TimeOfDay | None = None
+    closes: TimeOfDay | None = None
+
+    @model_validator(mode="after")
+    def _pairs(self) -> ShopSection:
+        for one, other in (("latitude", "longitude"), ("opens", "closes")):
+            if (getattr(self, one) is None) != (getattr(self, other) is None):
+                raise ValueError(f"{one} and {other} belong together: give both or none")
+        return self
+
+    @property
+    def card_rules(self) -> CardRules:
+        """What of it matters to product cards."""
+        place = None
+        if self.latitude is not None and self.longitude is not None:
+            place = Place(latitude=self.latitude, longitude=self.longitude)
+        return CardRules(place, self.allergens_days, self.link_domain or "")
 
 
 class RulesSection(_Section):
@@ -150,6 +188,7 @@ class CollectorConfig(_Section):
     products: list[Path] = []
     broker: BrokerSection = BrokerSection()
     http: HttpSection = HttpSection()
+    shop: ShopSection = ShopSection()
     displays: list[DisplaySection] = []
     rules: RulesSection = RulesSection()
     security_txt: SecurityTextSection | None = None

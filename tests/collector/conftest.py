@@ -21,6 +21,7 @@ from shelf_collector.adapters.accounts import Accounts
 from shelf_collector.adapters.database import Database
 from shelf_collector.adapters.hub import Hub
 from shelf_collector.adapters.passwords import Passwords
+from shelf_collector.adapters.task_list import TaskList
 from shelf_collector.adapters.web.server import create_app
 from shelf_collector.adapters.web.site import Site
 from shelf_collector.config import CollectorSetup, load_setup
@@ -34,6 +35,7 @@ from shelf_collector.core.views import Viewer
 from shelf_collector.doorkeeper import Doorkeeper
 from shelf_collector.keeper import Keeper
 from shelf_collector.ports import Delivery
+from shelf_collector.taskdesk import TaskDesk
 from shelf_contracts import topics
 from shelf_mqtt.session import MqttSession, Received
 from tests.collector.builders import GTINS, NOON, STORE, eventually, free_port, planogram, wire
@@ -171,7 +173,8 @@ def open_shop(shop_folder: Path) -> Iterator[Callable[[], Shop]]:
         http = setup.config.http
         rules = SessionRules(timedelta(minutes=http.idle_minutes), timedelta(hours=http.session_hours))
         doorkeeper = Doorkeeper(Accounts(setup.database_url), CHEAP_PASSWORDS, clock, rules)
-        site = Site(setup, plan, keeper, viewer, database, hub, bus, clock, doorkeeper)
+        desk = TaskDesk(TaskList(doorkeeper.accounts), hub, clock)
+        site = Site(setup, plan, keeper, viewer, database, hub, bus, clock, doorkeeper, desk)
         opened.append(Shop(setup, database, keeper, bus, clock, hub, site))
         return opened[-1]
 

@@ -54,11 +54,11 @@ def all_routes(routes: list[Any], prefix: str = "") -> Iterator[tuple[str, str]]
 def served(shop: Shop) -> set[tuple[str, str]]:
     from fastapi.routing import APIRoute
 
-    from shelf_collector.adapters.web import api, entrance, models, pages
+    from shelf_collector.adapters.web import api, entrance, kiosk, models, pages
 
     app = create_app(shop.site)
     found = {pair for route in app.routes if isinstance(route, Route | Mount) for pair in all_routes([route])}
-    for router in (api.router, api.health, models.router, pages.stream, pages.router, entrance.router):
+    for router in (api.router, api.health, models.router, pages.stream, pages.router, kiosk.router, entrance.router):
         for route in router.routes:
             assert isinstance(route, APIRoute)
             found |= {(method, route.path) for method in route.methods}
@@ -121,7 +121,7 @@ def test_every_route_for_a_token_of_every_scope(locked: Shop, scope: Scope) -> N
 def test_what_is_open_to_the_shop_reads_only_and_names_nobody(locked: Shop) -> None:
     open_rows = [rule for rule in RULES if rule.role is Role.NOBODY]
     posts = {rule.path for rule in open_rows if rule.method != "GET"}
-    assert posts == {"/login", "/welcome/{secret}"}
+    assert posts == {"/login", "/welcome/{secret}", "/display/{display}/ask"}, "and a shopper's call for help"
     admin = logged_in(locked, "Annabella", Role.ADMIN)
     locked.say(Node().event("reach", "s1-01"))
     visitor = Visitor(locked, IN_THE_SHOP, "http://192.168.1.2")

@@ -7,7 +7,7 @@ import re
 
 import pytest
 
-from shelf_collector.adapters.web.pages import key_font_px
+from shelf_collector.core.letters import CAP_SHARE_OF_FONT, key_font_mm
 from tests.collector.builders import GTINS, Node, at
 from tests.collector.conftest import Shop, Web
 
@@ -169,8 +169,7 @@ def test_the_overview_draws_every_slot(shop: Shop, web: Web) -> None:
 
 @pytest.mark.parametrize(("distance_m", "least_cap_mm"), [(0.5, 6.1), (1.0, 12.2), (2.0, 24.4), (3.0, 36.6)])
 def test_capitals_are_high_enough_for_the_distance(distance_m: float, least_cap_mm: float) -> None:
-    cap_mm = key_font_px(distance_m) * 0.7 * 25.4 / 96
-    assert cap_mm == pytest.approx(least_cap_mm, rel=0.01)
+    assert key_font_mm(distance_m) * CAP_SHARE_OF_FONT == pytest.approx(least_cap_mm, rel=0.01)
 
 
 def test_a_stream_begins_with_the_present_state_and_goes_on(shop: Shop) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from shelf_collector.adapters.web.pages import STATIC
 
-CSS = (STATIC / "style.css").read_text()
+CSS = (STATIC / "style.css").read_text() + (STATIC / "display.css").read_text()
 TOKENS = dict(re.findall(r"--([a-z0-9-]+): (#[0-9a-f]{6});", CSS))
 AA, AA_LARGE = 4.5, 3.0
 

@@ -7,7 +7,7 @@ with the write lock (BEGIN IMMEDIATE), so that reading the last row and writing 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -250,6 +250,17 @@ class Accounts:
         return bool(gone)
 
     # -- the logbook ---------------------------------------------------------------------------------------------
+
+    @contextmanager
+    def transaction(self, deed: Deed, now: datetime) -> Iterator[Connection]:
+        """A change of another table and its row in the logbook, both or none."""
+        with self._writing() as connection:
+            yield connection
+            _append(connection, deed, now)
+
+    def read(self) -> AbstractContextManager[Connection]:
+        """A connection for reading another table."""
+        return self._reading()
 
     def note(self, deeds: Iterable[Deed], now: datetime) -> None:
         """Append rows for what was done elsewhere."""

@@ -217,3 +217,20 @@ logbook_head = Table(
     Column("row", BigInteger, nullable=False),
     Column("hash", String(64), nullable=False),
 )
+
+tasks = Table(
+    "tasks",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("kind", String(16), nullable=False),
+    Column("display", String(32), nullable=False),
+    Column("bay", String(32), nullable=False),
+    Column("slot", String(32)),
+    Column("gtin", String(14)),
+    Column("state", String(16), nullable=False),
+    Column("created_at", String(24), nullable=False),
+    Column("claimed_by", String(80)),
+    Column("claimed_at", String(24)),
+    Column("done_at", String(24)),
+    Index("ix_tasks_state", "state"),
+)

@@ -3,12 +3,25 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
+from shelf_collector.core.filters import Answer, Verdict, answers
+from shelf_collector.core.origin_map import OriginMap, origin_map
 from shelf_collector.core.texts import ALLERGENS, WORDS, money, net_content, number, shown_date
 from shelf_contracts.messages import iso_time
-from shelf_contracts.products import Allergens, Nutrition, Product, Text, text_in, unit_price, valid_price
+from shelf_contracts.products import (
+    Allergens,
+    Nutrition,
+    Place,
+    Product,
+    Recipe,
+    Text,
+    offer_now,
+    text_in,
+    unit_price,
+)
 
 KCAL_PER_KJ = 1 / 4.184
 
@@ -53,6 +66,48 @@ class TextPart:
 
 
 @dataclass(frozen=True, slots=True)
+class RecipeCard:
+    """``effort`` is time and portions in words."""
+
+    title: Words
+    text: str
+    effort: str
+
+
+@dataclass(frozen=True, slots=True)
+class FilterLine:
+    """What one filter says of the product: ``why`` is a sentence, empty when it fits."""
+
+    filter: str
+    verdict: Verdict
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class OtherProduct:
+    """Something to take instead."""
+
+    gtin: str
+    name: Words
+    price: str
+
+
+@dataclass(frozen=True, slots=True)
+class CardRules:
+    """What a shop has decided about its cards.
+
+    Attributes:
+        shop: where the shop is, for the map; None: not said.
+        allergens_days: allergens verified longer ago than this are not shown.
+        link_domain: ``https://`` and the public domain that answers GS1 Digital Links; empty: no QR code.
+    """
+
+    shop: Place | None = None
+    allergens_days: int = 730
+    link_domain: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class ProductCard:
     """Empty strings, empty tuples and None stand for what is not known."""
 
@@ -63,7 +118,12 @@ class ProductCard:
     price: str
     unit_price: str
     price_until: str
+    prior_price: str
+    """The lowest price of the 30 days before; only then is the price announced as an offer."""
+    saving: str
+    offer_until: str
     origin: Words | None
+    map: OriginMap | None
     allergens: AllergenLine
     nutrition: tuple[NutritionRow, ...]
     nutrition_per: str
@@ -72,29 +132,55 @@ class ProductCard:
     packaging: tuple[PackagingLine, ...]
     ingredients: tuple[TextPart, ...]
     ingredients_language: str
+    recipe: RecipeCard | None
+    others: tuple[OtherProduct, ...]
+    filters: tuple[FilterLine, ...]
+    is_in_season: bool
+    link: str
     is_off: bool
 
 
-def product_card(product: Product, language: str, now: datetime) -> ProductCard:
-    """The product in a language; a price past its validity is left out."""
-    price = valid_price(product.price, now)
+def product_card(
+    product: Product, language: str, now: datetime, rules: CardRules | None = None, others: Iterable[Product] = ()
+) -> ProductCard:
+    """The product in a language; a price past its validity and allergens verified too long ago are left out.
+
+    Args:
+        others: products to offer when this one is out of stock.
+    """
+    rules = rules or CardRules()
     words = WORDS[language]
+    offer = offer_now(product, now)
+    is_reduced = offer is not None and offer.prior_cents is not None
     per_unit = ""
-    if price and product.net_content:
-        cents, unit = unit_price(price, product.net_content)
+    if offer and product.net_content:
+        cents, unit = unit_price(offer, product.net_content)
         unit_word = words["piece"] if unit == "piece" else unit
-        per_unit = f"{money(cents, price.currency, language)} {words['per']} {unit_word}"
+        per_unit = f"{money(cents, offer.currency, language)} {words['per']} {unit_word}"
     ingredients = _words(product.ingredients, language)
+    allergens = product.allergens
+    if allergens and now.date() - allergens.verified_on > timedelta(days=rules.allergens_days):
+        allergens = None
+    known = product if allergens is product.allergens else product.model_copy(update={"allergens": None})
+    prior_price, saving = "", ""
+    if offer and offer.prior_cents is not None:
+        prior_price = money(offer.prior_cents, offer.currency, language)
+        # Rounded down: never more than is saved, and computed on the lowest price (CJEU C-330/23).
+        saving = f"{(offer.prior_cents - offer.cents) * 100 // offer.prior_cents} %"
     return ProductCard(
         gtin=product.gtin,
         name=_words(product.name, language) or Words(product.gtin, language),
         brand=product.brand,
         net_content=net_content(product.net_content, language),
-        price=money(price.cents, price.currency, language) if price else "",
+        price=money(offer.cents, offer.currency, language) if offer else "",
         unit_price=per_unit,
-        price_until=iso_time(price.valid_until) if price and price.valid_until else "",
+        price_until=iso_time(offer.until) if offer and offer.until else "",
+        prior_price=prior_price,
+        saving=saving,
+        offer_until=shown_date(offer.until.date(), language) if offer and offer.until and is_reduced else "",
         origin=_words(product.origin, language),
-        allergens=_allergens(product.allergens, language),
+        map=origin_map(product.origin_places, rules.shop),
+        allergens=_allergens(allergens, language),
         nutrition=_nutrition(product.nutrition, language),
         nutrition_per=words[f"per_{product.nutrition.per}"] if product.nutrition else "",
         nutri_score=product.nutri_score or "",
@@ -105,8 +191,49 @@ def product_card(product: Product, language: str, now: datetime) -> ProductCard:
         ),
         ingredients=emphasised(ingredients.text) if ingredients else (),
         ingredients_language=ingredients.language if ingredients else language,
+        recipe=_recipe(product.recipe, language),
+        others=tuple(_other(one, language, now) for one in others),
+        filters=tuple(FilterLine(one.filter, one.verdict, _why(one, language)) for one in answers(known)),
+        is_in_season=now.month in product.season_months,
+        link=f"{rules.link_domain}/01/{product.gtin}" if rules.link_domain else "",
         is_off=product.source == "off",
     )
+
+
+_MOST_OTHERS = 3
+
+
+def others_of(product: Product, products: Iterable[Product]) -> list[Product]:
+    """What to offer instead: what the shop named, else others of the category; three at most."""
+    by_gtin = {one.gtin: one for one in products if one.gtin != product.gtin}
+    named = [by_gtin[gtin] for gtin in product.alternatives if gtin in by_gtin]
+    if not product.alternatives and product.category:
+        named = [one for one in by_gtin.values() if one.category == product.category]
+    return named[:_MOST_OTHERS]
+
+
+def _other(product: Product, language: str, now: datetime) -> OtherProduct:
+    offer = offer_now(product, now)
+    price = money(offer.cents, offer.currency, language) if offer else ""
+    return OtherProduct(product.gtin, _words(product.name, language) or Words(product.gtin, language), price)
+
+
+def _why(answer: Answer, language: str) -> str:
+    if answer.verdict == "fits":
+        return ""
+    words, names = WORDS[language], ALLERGENS[language]
+    if answer.allergens:
+        return f"{words[answer.reason]} {', '.join(names[tag] for tag in answer.allergens)}"
+    return words[f"why_{answer.reason}"]
+
+
+def _recipe(recipe: Recipe | None, language: str) -> RecipeCard | None:
+    title = _words(recipe.title, language) if recipe else None
+    if recipe is None or title is None:
+        return None
+    words = WORDS[language]
+    effort = f"{recipe.minutes} {words['minutes']} · {words['serves'].replace('{n}', str(recipe.serves))}"
+    return RecipeCard(title, text_in(recipe.text, language), effort)
 
 
 def emphasised(text: str) -> tuple[TextPart, ...]:

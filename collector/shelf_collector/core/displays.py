@@ -19,6 +19,8 @@ class Touch:
     side: float
     at: datetime
     captured_at: datetime
+    candidates: tuple[str, ...] = ()
+    """Set when it is not certain which product the hand is at."""
 
 
 @dataclass
@@ -59,7 +61,7 @@ class DisplayState:
         }
         recent = sorted(self._touches.values(), key=lambda touch: touch.at)[-MOST_PANELS:]
         shown = tuple(
-            DisplayPanel(slot=touch.slot, gtin=touch.gtin, side=touch.side)
+            DisplayPanel(slot=touch.slot, gtin=touch.gtin, side=touch.side, candidates=list(touch.candidates))
             for touch in sorted(recent, key=lambda touch: (touch.side, touch.slot))
         )
         if shown == self._shown:

@@ -17,7 +17,7 @@ from shelf_contracts.messages import iso_time
 Action = Literal[
     "login", "login.failed", "logout", "password.changed", "link.made", "link.used", "person.added", "person.role",
     "person.removed", "token.made", "token.revoked", "product.added", "product.changed", "product.removed",
-    "planogram.changed", "model.changed",
+    "planogram.changed", "model.changed", "task.opened", "task.claimed", "task.done",
 ]  # fmt: skip
 
 FIRST_HASH = "0" * 64

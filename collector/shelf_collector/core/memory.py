@@ -26,6 +26,9 @@ from shelf_contracts.messages import Alert, BayState, DisplayContent
 LATE_S = 30.0
 """A reach captured longer ago than this (kept by a broker while we were away) opens no panel any more."""
 
+CERTAIN_FROM = 0.5
+"""A hand at a slot that is less certain than this opens no panel."""
+
 _HANDS = {"reach", "pick", "put"}
 
 
@@ -179,13 +182,20 @@ class StoreMemory:
         if event.action not in _HANDS or now - event.captured_at > timedelta(seconds=LATE_S):
             return
         planned = self.plan.slots.get(key)
-        gtin = planned.gtin if planned and planned.gtin else event.gtin
+        expected = planned.gtin if planned else None
+        gtin = expected or event.gtin
         if gtin is None:
             return
+        candidates: tuple[str, ...] = ()
+        if expected and event.gtin and event.gtin != expected:
+            # The plan says one product, the camera saw another: which one it is, only the shopper can tell.
+            candidates = (expected, event.gtin)
+        elif event.confidence < CERTAIN_FROM:
+            return  # the calm page: rather nothing than another product's allergens
         side = planned.side if planned else 0.5
         for display in self._displays.values():
             if display.bay == message.bay:
-                content = display.touch(Touch(message.slot, gtin, side, now, event.captured_at))
+                content = display.touch(Touch(message.slot, gtin, side, now, event.captured_at, candidates))
                 if content:
                     facts.displays.append(content)
 

@@ -14,12 +14,14 @@ from shelf_collector.core.inbox import Happening
 from shelf_collector.core.memory import AlertChange, Facts, StoreMemory
 from shelf_collector.core.plan import PlannedSlot, StorePlan, place_of
 from shelf_collector.core.state import CameraState, NodeState, SlotReading
+from shelf_collector.core.tasks import TaskKind, TaskState
 from shelf_contracts.messages import (
     Action,
     Alert,
     BayState,
     CameraHealth,
     DisplayContent,
+    DisplayPanel,
     Level,
     ModelHealth,
     ModelInfo,
@@ -142,11 +144,38 @@ class DisplayView(View):
 
 
 class DisplayPanelView(View):
-    """One product panel; ``side`` is 0 left to 1 right in the bay."""
+    """One product panel; ``side`` is 0 left to 1 right in the bay.
+
+    ``candidates``: it is one of these and nobody can say which; then no fact of either is shown as its own.
+    ``is_out``: the slot is empty; then ``in_stock`` names what other slots of the store still hold.
+    """
 
     slot: str
     gtin: str
     side: float
+    candidates: list[str] = []
+    is_out: bool = False
+    in_stock: list[str] = []
+
+
+class HelpView(View):
+    """What became of the call for help at a display."""
+
+    display: str
+    state: TaskState
+
+
+class TaskView(View):
+    """A task for staff; who has it is not told to machines."""
+
+    id: int
+    kind: TaskKind
+    display: str
+    bay: str
+    slot: str | None
+    gtin: str | None
+    state: TaskState
+    created_at: UtcTime
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,6 +250,10 @@ class Viewer:
     def event_name(self, bay: str, slot: str, gtin: str | None) -> Text:
         return self._name(self._plan.slots.get((bay, slot)), gtin)
 
+    def place(self, bay: str, slot: str) -> PlaceView:
+        """Where a slot is, in words."""
+        return _place(bay, slot)
+
     def node(self, node: NodeState, now: datetime) -> NodeView:
         info, health = node.info, node.health
         return NodeView(
@@ -252,8 +285,8 @@ class Viewer:
             text=status.text,
         )
 
-    def display(self, content: DisplayContent, now: datetime) -> DisplayView:
-        panels = [DisplayPanelView(slot=p.slot, gtin=p.gtin, side=p.side) for p in content.panels]
+    def display(self, content: DisplayContent, memory: StoreMemory, now: datetime) -> DisplayView:
+        panels = [self._panel(content.bay, panel, memory, now) for panel in content.panels]
         return DisplayView(
             display=content.display,
             bay=content.bay,
@@ -263,9 +296,30 @@ class Viewer:
             at=now,
         )
 
+    def _panel(self, bay: str, panel: DisplayPanel, memory: StoreMemory, now: datetime) -> DisplayPanelView:
+        reading = memory.reading(bay, panel.slot, now)
+        is_out = reading is not None and reading.level == "out"
+        return DisplayPanelView(
+            slot=panel.slot,
+            gtin=panel.gtin,
+            side=panel.side,
+            candidates=panel.candidates,
+            is_out=is_out,
+            in_stock=self._in_stock(memory, now) if is_out else [],
+        )
+
+    def _in_stock(self, memory: StoreMemory, now: datetime) -> list[str]:
+        """Products that some slot holds, as far as is known."""
+        found = set()
+        for (bay, slot), planned in self._plan.slots.items():
+            reading = memory.reading(bay, slot, now)
+            if planned.gtin and reading is not None and reading.is_known and reading.level != "out":
+                found.add(planned.gtin)
+        return sorted(found)
+
     def screens(self, facts: Facts, memory: StoreMemory, now: datetime) -> list[Screen]:
         """What open pages are told of a batch's facts, displays first."""
-        found = [Screen(f"display/{content.display}", self.display(content, now)) for content in facts.displays]
+        found = self.display_screens(facts, memory, now)
         for fresh in facts.fresh:
             message = fresh.message
             if isinstance(message, Happening) and fresh.outcome == "applied":
@@ -280,6 +334,10 @@ class Viewer:
         for node, camera in sorted(facts.cameras):
             found.append(Screen(f"camera/{node}/{camera}", self.camera(memory.state.cameras[node, camera])))
         return found
+
+    def display_screens(self, facts: Facts, memory: StoreMemory, now: datetime) -> list[Screen]:
+        """Only what displays show: they are told before anything is stored."""
+        return [Screen(f"display/{content.display}", self.display(content, memory, now)) for content in facts.displays]
 
     def snapshot(self, topics: Iterable[str], memory: StoreMemory, now: datetime) -> list[Screen]:
         """All present state under these topics: what a page gets first."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import socket
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 from shelf_contracts.shipped import demo_shop_folder
@@ -89,6 +91,7 @@ class Shop:
         """The collector's and the node's files; the planograms are written by the simulator."""
         self.folder.mkdir(parents=True, exist_ok=True)
         (self.folder / "collector.toml").write_text(self._collector_toml(), encoding="utf-8")
+        (self.folder / "products.json").write_text(fresh_products(datetime.now(UTC)), encoding="utf-8")
         (self.folder / "edge.toml").write_text(self._edge_toml(), encoding="utf-8")
 
     def _collector_toml(self) -> str:
@@ -99,7 +102,7 @@ store = "{STORE}"
 store_name = "Smartshelf demo"
 state = "collector"
 planograms = [{planograms}]
-products = ["{demo_shop_folder() / "products.json"}"]
+products = ["products.json"]
 
 [broker]
 host = "{HOST}"
@@ -108,6 +111,10 @@ port = {self.ports.broker}
 [http]
 host = "{HOST}"
 port = {self.ports.web}
+
+[shop]
+latitude = 52.37
+longitude = 4.9
 
 [rules]
 low_dwell_s = 4
@@ -149,6 +156,30 @@ purpose = "demonstration with a simulated camera"
             for bay in self.bays
         )
         return head + cameras
+
+
+_WRITTEN_ON = datetime(2026, 11, 22, tzinfo=UTC)
+"""When the shipped products were written: their offers lie around this day."""
+
+
+def fresh_products(now: datetime) -> str:
+    """The shipped products as JSON with offers, price histories and checks of allergens as old as they were then."""
+    later = now.replace(hour=0, minute=0, second=0, microsecond=0) - _WRITTEN_ON
+    content = json.loads((demo_shop_folder() / "products.json").read_text(encoding="utf-8"))
+
+    def shifted(text: str) -> str:
+        return (datetime.fromisoformat(text) + later).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+    for product in content["products"]:
+        for step in product.get("price_history", []):
+            step["since"] = shifted(step["since"])
+        promotion = product.get("promotion")
+        if promotion:
+            promotion.update({name: shifted(promotion[name]) for name in ("starts_at", "ends_at")})
+        if product.get("allergens"):
+            checked = datetime.fromisoformat(product["allergens"]["verified_on"]) + later
+            product["allergens"]["verified_on"] = checked.date().isoformat()
+    return json.dumps(content, ensure_ascii=False, indent=1)
 
 
 def free_ports(web_port: int | None) -> Ports:

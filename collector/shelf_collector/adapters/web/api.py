@@ -226,9 +226,9 @@ def get_display(request: Request, display: str) -> DisplayView:
     site = site_of(request)
     with site.memory() as (memory, now):
         content = memory.display(display)
-    if content is None:
-        raise not_found("display", display, [one.id for one in site.setup.displays])
-    return site.viewer.display(content, now)
+        if content is not None:
+            return site.viewer.display(content, memory, now)
+    raise not_found("display", display, [one.id for one in site.setup.displays])
 
 
 @router.get("/nodes", tags=["store"])

@@ -53,6 +53,10 @@ _PUBLIC, _VIEWER, _STAFF, _ADMIN = Role.NOBODY, Role.VIEWER, Role.STAFF, Role.AD
 RULES: tuple[Rule, ...] = (
     # Open to the shop's network: displays, their parts and what they show; reading only, nothing personal.
     Rule("GET", "/display/{display}", _PUBLIC),
+    Rule("GET", "/display/{display}/cards", _PUBLIC),
+    Rule("POST", "/display/{display}/ask", _PUBLIC),  # a shopper's call for help: one open call a display
+    Rule("GET", "/my/{display}", _PUBLIC),
+    Rule("GET", "/01/{gtin}", _PUBLIC),
     Rule("GET", "/static/{path:path}", _PUBLIC),
     Rule("GET", "/sw.js", _PUBLIC),
     Rule("GET", "/stream", _PUBLIC),  # topics of displays; others need a viewer, see pages.get_stream
@@ -88,6 +92,8 @@ RULES: tuple[Rule, ...] = (
     # Staff.
     Rule("GET", "/staff", _STAFF, is_page=True),
     Rule("GET", "/staff/cards", _STAFF),
+    Rule("POST", "/staff/tasks/{task}/claim", _STAFF),
+    Rule("POST", "/staff/tasks/{task}/done", _STAFF),
     Rule("GET", "/demo/camera/{bay}.mjpg", _STAFF),
     # Admins.
     Rule("GET", "/people", _ADMIN, is_page=True),

@@ -17,28 +17,23 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from shelf_collector.adapters.web.errors import not_found
-from shelf_collector.adapters.web.gate import visit_of
-from shelf_collector.adapters.web.site import Site, site_of
+from shelf_collector.adapters.web.gate import FORM_COOKIE, visit_of
+from shelf_collector.adapters.web.site import site_of
 from shelf_collector.core.access import Role
 from shelf_collector.core.access import Scope as TokenScope
-from shelf_collector.core.cards import ProductCard, product_card
-from shelf_collector.core.drawing import BayDrawing, bay_drawing
+from shelf_collector.core.drawing import bay_drawing
 from shelf_collector.core.texts import LANGUAGE_NAMES, WORDS, number
-from shelf_collector.core.views import Screen
+from shelf_collector.core.views import Screen, covers
 from shelf_contracts.messages import iso_time
 from shelf_contracts.products import text_in
 
 _HERE = Path(__file__).parent
 STATIC = _HERE / "static"
-CAP_HEIGHT_MM_AT_2M = 24.4
-"""Capital height that is read at 2 m: 0.7 degrees (EN 301 549 5.1.4)."""
-_CSS_PX_PER_MM = 96 / 25.4
-_CAP_SHARE_OF_FONT = 0.7
 _PREVIEW_TIMEOUT = httpx.Timeout(5.0, connect=2.0)
 _MOST_TOPICS = 16
 _LOOK_AT_SESSION_S = 10.0
-_TOPIC = re.compile(r"^(display|slot|alert|bay|node|camera|event)(/[a-z0-9-]{1,32}){0,2}$")
-ALL_TOPICS = ("display", "slot", "alert", "bay", "node", "camera", "event")
+_TOPIC = re.compile(r"^(display|help|task|slot|alert|bay|node|camera|event)(/[a-z0-9-]{1,32}){0,2}$")
+ALL_TOPICS = ("display", "help", "task", "slot", "alert", "bay", "node", "camera", "event")
 
 router = APIRouter(include_in_schema=False)
 stream = APIRouter()
@@ -46,16 +41,6 @@ templates = Jinja2Templates(directory=_HERE / "templates")
 templates.env.filters["text_in"] = text_in
 templates.env.filters["iso"] = iso_time
 templates.env.filters["number"] = number
-
-
-def key_font_px(viewing_distance_m: float) -> int:
-    """Font size of the key line in CSS pixels (96 a inch) so that its capitals are read from this far.
-
-    >>> key_font_px(2.0)
-    132
-    """
-    capital_px = CAP_HEIGHT_MM_AT_2M * viewing_distance_m / 2 * _CSS_PX_PER_MM
-    return round(capital_px / _CAP_SHARE_OF_FONT)
 
 
 @stream.get("/stream", tags=["stream"], response_class=StreamingResponse)
@@ -74,12 +59,15 @@ async def get_stream(request: Request, topics: Annotated[str, Query(max_length=8
         )
 
     who = visit_of(request).who
-    if not all(topic.startswith("display/") for topic in wanted) and not who.may(Role.VIEWER, TokenScope.STREAM):
+    if not all(topic.startswith(("display/", "help/")) for topic in wanted) and not who.may(
+        Role.VIEWER, TokenScope.STREAM
+    ):
         raise HTTPException(401, "topics other than display/... need a login or a token with the scope stream:read")
 
     def snapshot() -> list[Screen]:
         with site.memory() as (memory, now):
-            return site.viewer.snapshot(wanted, memory, now)
+            found = site.viewer.snapshot(wanted, memory, now)
+        return found + [screen for screen in site.desk.screens() if covers(wanted, screen.topic)]
 
     text = site.hub.stream(wanted, request.headers.get("last-event-id", ""), snapshot)
     if who.kind == "person":
@@ -99,35 +87,14 @@ async def _while_logged_in(text: AsyncIterator[str], is_still: Callable[[], bool
         yield piece
 
 
-@router.get("/display/{display}")
-def display_page(request: Request, display: str, lang: str | None = None) -> Response:
-    """The kiosk page over a bay."""
-    site = site_of(request)
-    section = site.display(display)
-    if section is None:
-        unknown = {"displays": site.setup.displays, "asked": display, "lang": language_of(request, lang)}
-        return page(request, "unknown_display.html", unknown, status=404)
-    language = lang if lang in section.languages else section.languages[0]
-    slots = site.plan.of_bay(section.bay)
-    gtins = sorted({slot.gtin for slot in slots if slot.gtin})
-    products = site.database.products(gtins)
-    now = site.clock.now()
-    cards: list[ProductCard] = [product_card(products[gtin], language, now) for gtin in gtins if gtin in products]
-    context: dict[str, object] = {
-        "lang": language,
-        "languages": section.languages,
-        "display": section,
-        "cards": cards,
-        "drawing": _drawing(site, section.bay),
-        "key_px": key_font_px(section.viewing_distance_m),
-    }
-    return page(request, "display.html", context)
-
-
 @router.get("/staff")
 def staff_page(request: Request, lang: str | None = None) -> Response:
-    """Open alerts for staff on their phones."""
-    return page(request, "staff.html", _staff_context(request, lang))
+    """Calls for help and open alerts for staff on their phones."""
+    visit = visit_of(request)
+    answer = page(request, "staff.html", _staff_context(request, lang))
+    if visit.is_new_form_key:
+        answer.set_cookie(FORM_COOKIE, visit.form_key, secure=visit.is_https, httponly=True, samesite="strict")
+    return answer
 
 
 @router.get("/staff/cards")
@@ -209,7 +176,16 @@ def _staff_context(request: Request, lang: str | None) -> dict[str, object]:
     site = site_of(request)
     with site.memory() as (memory, _now):
         alerts = [site.viewer.open_alert(alert) for alert in memory.open_alerts()]
-    return {"lang": language_of(request, lang), "alerts": alerts}
+    names = site.viewer.event_name
+    calls = [
+        {
+            "task": task,
+            "name": names(task.bay, task.slot, task.gtin) if task.slot else None,
+            "place": site.viewer.place(task.bay, task.slot) if task.slot else None,
+        }
+        for task in site.desk.waiting()
+    ]
+    return {"lang": language_of(request, lang), "alerts": alerts, "calls": calls, "me": visit_of(request).who.name}
 
 
 def _overview_context(request: Request, lang: str | None) -> dict[str, object]:
@@ -246,7 +222,3 @@ def _overview_context(request: Request, lang: str | None) -> dict[str, object]:
         "events": events,
         "displays": site.setup.displays,
     }
-
-
-def _drawing(site: Site, bay: str) -> BayDrawing:
-    return bay_drawing(site.plan.planograms[bay])

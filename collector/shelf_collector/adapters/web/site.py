@@ -19,6 +19,7 @@ from shelf_collector.doorkeeper import Doorkeeper
 from shelf_collector.keeper import Keeper
 from shelf_collector.ports import Bus, Clock
 from shelf_collector.rollouts import Rollouts
+from shelf_collector.taskdesk import TaskDesk
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,7 @@ class Site:
     bus: Bus
     clock: Clock
     doorkeeper: Doorkeeper
+    desk: TaskDesk
     rollouts: Rollouts | None = None
 
     @property

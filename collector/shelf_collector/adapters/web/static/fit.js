@@ -1,56 +1,66 @@
 // The largest letters with which everything on the panels can be read.
 
-// The key line (the product's name) keeps the size that is read from where people stand for as long as it can; the
-// other text gives way first, then what is left out: 0 nothing, 1 the ingredients' wording, 2 packaging too, 3 the
-// smaller rows of the nutrition table too. What is left out is on the pack, and the panel says so.
+// The key line (the product's name and price) has the size that is read from where people stand; the rest is for whoever
+// has a hand at the shelf. What is least needed is left out before letters get small: 1 the ingredients, 2 how to cook,
+// 3 the recipe and the small rows of the table, 4 map, packaging and code, 5 most of the table. Allergens, price and
+// origin always stay. Three rounds: comfortable, close, and as small as it must be.
+const ROUNDS = [
+  { keys: [1, 0.88, 0.76, 0.66], texts: [[1.5, 1.3, 1.15, 1, 0.9], [1.1, 1, 0.9], [1, 0.9], [0.95, 0.86]] },
+  { keys: [0.88, 0.76, 0.66, 0.56, 0.47], texts: [[0.82], [0.82], [0.82], [0.78, 0.72], [0.86, 0.78, 0.72], [0.8]] },
+  { keys: [0.66, 0.56, 0.47, 0.39, 0.32], texts: [[], [], [], [0.66], [0.66, 0.6], [0.72, 0.64, 0.58]] },
+];
 const STEPS = [];
-for (const key of [1, 0.86, 0.74, 0.62, 0.5, 0.4, 0.32]) {
-  for (const density of [0, 1, 2, 3]) {
-    for (const text of [1.4, 1.2, 1, 0.9, 0.8, 0.72, 0.64, 0.58]) STEPS.push({ key, text, density });
+for (const { keys, texts } of ROUNDS) {
+  for (const key of keys) {
+    texts.forEach((sizes, density) => sizes.forEach((text) => STEPS.push({ key, text, density })));
   }
 }
-for (const text of [0.5, 0.43, 0.36]) STEPS.push({ key: 0.28, text, density: 3 });
+for (const text of [0.52, 0.45, 0.38]) STEPS.push({ key: 0.28, text, density: 5 });
 const LAST = STEPS.length - 1;
-const WIDE_EM = 30; // from here on facts stand in two columns
+const COLUMN_EM = { bar: 10, wide: 13, tall: 13 };
+const MOST_COLUMNS = 4;
 
-function apply(container, index) {
+/** Give a panel the letters of a step; how wide and high it is decides how its parts stand. */
+function apply(panel, index) {
   const { key, text, density } = STEPS[index];
-  container.style.setProperty("--key-share", key);
-  container.style.setProperty("--text-share", text);
-  container.dataset.density = density;
-  for (const panel of container.children) {
-    panel.classList.toggle("is-wide", panel.clientWidth / parseFloat(getComputedStyle(panel).fontSize) >= WIDE_EM);
-  }
+  panel.style.setProperty("--key-share", key);
+  panel.style.setProperty("--text-share", text);
+  panel.dataset.density = density;
+  const width = panel.clientWidth;
+  const height = panel.clientHeight;
+  const fontPx = parseFloat(getComputedStyle(panel).fontSize);
+  const shape = width > height * 2.6 ? "bar" : width > height * 1.12 && width > fontPx * 34 ? "wide" : "tall";
+  panel.dataset.shape = shape;
+  const room = shape === "wide" ? width * 0.54 : shape === "bar" ? width * 0.5 : width;
+  panel.style.setProperty("--columns", Math.max(1, Math.min(MOST_COLUMNS, Math.floor(room / (fontPx * COLUMN_EM[shape])))));
 }
 
 const isTooHigh = (part) => part.scrollHeight > part.clientHeight + 1;
 const isTooWide = (part) => part.scrollWidth > part.clientWidth + 1;
 
-function overflows(container) {
-  return [...container.children].some((panel) => {
-    const facts = panel.querySelector(".facts");
-    return isTooHigh(panel) || isTooWide(panel) || (facts && isTooHigh(facts)) ||
-      [...panel.querySelectorAll(".facts, .facts-side, .key, .price, table")].some(isTooWide);
-  });
+function overflows(panel) {
+  const facts = panel.querySelector(".facts");
+  return isTooHigh(panel) || isTooWide(panel) || (facts && isTooHigh(facts)) ||
+    [...panel.querySelectorAll(".panel-head, .facts, .extras, .fact, .key, .price, table, .choices-either")].some(isTooWide);
 }
 
-function fits(container, index) {
-  apply(container, index);
-  return !overflows(container);
+function fits(panel, index) {
+  apply(panel, index);
+  return !overflows(panel);
 }
 
 /** Smaller text of the same key size and density always fits better: try a group's last step, then halve. */
-function firstThatFits(container, from) {
+function firstThatFits(panel, from) {
   let index = from;
   while (index < LAST) {
     let last = index;
     while (STEPS[last + 1]?.key === STEPS[index].key && STEPS[last + 1].density === STEPS[index].density) last++;
-    if (fits(container, last)) {
+    if (fits(panel, last)) {
       let low = index;
       let high = last;
       while (low < high) {
         const middle = (low + high) >> 1;
-        if (fits(container, middle)) high = middle;
+        if (fits(panel, middle)) high = middle;
         else low = middle + 1;
       }
       return low;
@@ -61,16 +71,17 @@ function firstThatFits(container, from) {
 }
 
 /**
- * Fit panels into `container`. What fits is worked out beforehand, while nobody is at the shelf, in `measure`: an
- * invisible twin of the container; a reach then costs one or two layouts.
+ * Fit panels side by side. What fits is worked out beforehand, while nobody is at the shelf, in `measure`: an
+ * invisible twin of where they stand; a reach then costs one layout. `makePanel` makes a panel of one of `wanted`, and
+ * `nameOf` names what decides about its size.
  */
-export function makeFitter(container, measure, makePanel) {
-  const known = new Map(); // "products" and "product alone among n" -> index of a step
+export function makeFitter(measure, makePanel) {
+  const known = new Map(); // "product among n" -> index of a step
 
   let rounds = 0;
 
-  function alone(gtin, count) {
-    const name = `${gtin} of ${count}`;
+  function alone(one, count, nameOf) {
+    const name = `${nameOf(one)} of ${count}`;
     if (!known.has(name)) {
       measure.dataset.panels = String(count);
       const others = Array.from({ length: count - 1 }, () => {
@@ -78,33 +89,29 @@ export function makeFitter(container, measure, makePanel) {
         empty.className = "panel";
         return empty;
       });
-      measure.replaceChildren(makePanel(gtin), ...others);
-      known.set(name, firstThatFits(measure, 0));
+      const panel = makePanel(one);
+      measure.replaceChildren(panel, ...others);
+      known.set(name, firstThatFits(panel, 0));
       measure.replaceChildren();
+      measure.dataset.panels = "0";
     }
     return known.get(name);
   }
 
-  function fit(gtins) {
-    if (!gtins.length) return;
-    const name = gtins.join(" ");
-    if (!known.has(name)) {
-      let index = Math.max(...gtins.map((gtin) => alone(gtin, gtins.length)));
-      while (!fits(container, index) && index < LAST) index++;
-      known.set(name, index);
-    }
-    apply(container, known.get(name));
+  function fit(wanted, nameOf) {
+    const steps = wanted.map((one) => alone(one, wanted.length, nameOf));
+    wanted.forEach((one, at) => apply(one.element, steps[at]));
   }
 
   /** Work out every product for one, two and three panels, a piece at a time. */
-  function prepare(gtins) {
-    const waiting = [1, 2, 3].flatMap((count) => gtins.map((gtin) => [gtin, count]));
+  function prepare(all, nameOf) {
+    const waiting = [1, 2, 3].flatMap((count) => all.map((one) => [one, count]));
     const later = window.requestIdleCallback ?? ((action) => setTimeout(action, 20));
     const mine = ++rounds;
     const work = () => {
       const next = waiting.shift();
       if (!next || mine !== rounds) return;
-      alone(...next);
+      alone(...next, nameOf);
       later(work);
     };
     later(work);

@@ -27,8 +27,16 @@ function changed(view) {
   refresh();
 }
 
+function called(view) {
+  if (view.state === "open" && !known.has(`call-${view.id}`)) {
+    announce.textContent = announce.dataset.help;
+    navigator.vibrate?.([120, 80, 120]);
+  }
+  refresh();
+}
+
 let wasDown = false;
-listen(["alert"], { alert: changed }, (state) => {
+listen(["alert", "task"], { alert: changed, task: called }, (state) => {
   showConnection(connection, state);
   // What was solved while we were away is not in the stream's fresh start.
   if (state === "up" && wasDown) refresh();

@@ -1,7 +1,7 @@
 // Keeps the last display and its parts, so that a display stays useful while the collector is away. Pages behind the
 // login are never kept: they must be gone when somebody has logged out.
 
-const CACHE = "shelf-v2";
+const CACHE = "shelf-v3";
 const WAIT_MS = 3000;
 
 self.addEventListener("install", () => self.skipWaiting());
@@ -16,7 +16,7 @@ async function forgetOlder() {
 async function keepOpenPages() {
   const cache = await caches.open(CACHE);
   const pages = (await self.clients.matchAll({ type: "window" })).map((client) => client.url).filter((url) => isKept(new URL(url)));
-  const parts = ["style.css", "live.js", "display.js", "fit.js", "icon.svg"].map((name) => `/static/${name}`);
+  const parts = ["style.css", "display.css", "live.js", "display.js", "filter.js", "fit.js", "my.js", "icon.svg"].map((name) => `/static/${name}`);
   await Promise.allSettled([...pages, ...parts].map((url) => cache.add(url)));
 }
 

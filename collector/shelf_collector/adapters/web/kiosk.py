@@ -1,0 +1,166 @@
+"""What shoppers see: the display over a bay, the same bay on their phone, and a product behind its GS1 Digital Link."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import segno
+from fastapi import APIRouter, Query, Request
+from fastapi.responses import JSONResponse
+from markupsafe import Markup
+from pydantic import BaseModel
+from starlette.responses import Response
+
+from shelf_collector.adapters.web.errors import not_found
+from shelf_collector.adapters.web.gate import visit_of
+from shelf_collector.adapters.web.pages import language_of, page, templates
+from shelf_collector.adapters.web.site import Site, site_of
+from shelf_collector.config import DisplaySection
+from shelf_collector.core.cards import ProductCard, others_of, product_card
+from shelf_collector.core.drawing import bay_drawing
+from shelf_collector.core.filters import FILTERS
+from shelf_collector.core.letters import key_font_mm, mm_in_css
+from shelf_collector.core.origin_map import LAND_PATH, WATER_PATH
+from shelf_collector.core.views import HelpView
+from shelf_contracts.ids import SlotId, parse_gtin
+
+router = APIRouter(include_in_schema=False)
+_QUIET_ZONE = 4
+_MOST_OFFERS = 6
+
+
+def qr_code(text: str) -> Markup:
+    """A QR code as an SVG of one path in the colour of the text around it, with its quiet zone."""
+    code = segno.make(text, error="m", micro=False)
+    size = code.symbol_size(border=_QUIET_ZONE)[0]
+    rows = enumerate(code.matrix_iter(border=_QUIET_ZONE))
+    dots = "".join(f"M{x} {y}h1v1h-1z" for y, row in rows for x, dark in enumerate(row) if dark)
+    return Markup(f'<svg class="qr" viewBox="0 0 {size} {size}" aria-hidden="true"><path d="{dots}"/></svg>')  # noqa: S704 - figures only
+
+
+templates.env.filters["qr"] = qr_code
+
+
+@router.get("/display/{display}")
+def display_page(request: Request, display: str, lang: str | None = None) -> Response:
+    """The kiosk page over a bay, with everything of every product of it inside: a reach only chooses."""
+    site = site_of(request)
+    section = site.display(display)
+    if section is None:
+        unknown = {"displays": site.setup.displays, "asked": display, "lang": language_of(request, lang)}
+        return page(request, "unknown_display.html", unknown, status=404)
+    return page(request, "display.html", _bay_context(site, section, _language(section, lang)))
+
+
+@router.get("/display/{display}/cards")
+def display_cards(request: Request, display: str, lang: str | None = None) -> Response:
+    """Only the products, for a display that is open already: prices begin and end."""
+    site = site_of(request)
+    section = site.display(display)
+    if section is None:
+        return JSONResponse({"error": {"code": "not_found", "message": f"display {display!r} is not known"}}, 404)
+    return page(request, "_cards.html", _bay_context(site, section, _language(section, lang)))
+
+
+class Call(BaseModel):
+    """Somebody asks for help; ``slot`` is what their display shows."""
+
+    slot: SlotId | None = None
+
+
+@router.post("/display/{display}/ask")
+def ask_a_colleague(request: Request, display: str, call: Call) -> HelpView:
+    """A call for help becomes a task for staff; while it waits, asking again is asking once."""
+    site = site_of(request)
+    section = site.display(display)
+    if section is None:
+        raise not_found("display", display, [one.id for one in site.setup.displays])
+    planned = site.plan.slots.get((section.bay, call.slot)) if call.slot else None
+    task = site.desk.call(
+        display, section.bay, planned.slot if planned else None, planned.gtin if planned else None,
+        visit_of(request).origin,
+    )  # fmt: skip
+    return HelpView(display=display, state=task.state)
+
+
+@router.get("/my/{display}")
+def phone_page(request: Request, display: str, lang: str | None = None) -> Response:
+    """The bay on a shopper's phone, with their filter: which products fit, and why others do not."""
+    site = site_of(request)
+    section = site.display(display)
+    if section is None:
+        unknown = {"displays": site.setup.displays, "asked": display, "lang": language_of(request, lang)}
+        return page(request, "unknown_display.html", unknown, status=404)
+    language = language_of(request, lang)
+    return page(request, "my.html", {**_bay_context(site, section, language), "languages": section.languages})
+
+
+@router.get("/01/{gtin}")
+def product_page(
+    request: Request, gtin: str, lang: str | None = None, link_type: Annotated[str, Query(alias="linkType")] = ""
+) -> Response:
+    """A product behind its GS1 Digital Link; a set of links (RFC 9264) for who asks for one."""
+    site = site_of(request)
+    language = language_of(request, lang)
+    try:
+        wanted = parse_gtin(gtin)
+    except ValueError:
+        return page(request, "no_product.html", {"lang": language, "asked": gtin}, status=404)
+    products = site.database.products([wanted])
+    if wanted not in products:
+        return page(request, "no_product.html", {"lang": language, "asked": wanted}, status=404)
+    if link_type == "all" or "application/linkset+json" in request.headers.get("accept", ""):
+        return JSONResponse(_link_set(site, wanted), media_type="application/linkset+json")
+    card = product_card(products[wanted], language, site.clock.now(), site.setup.config.shop.card_rules)
+    return page(request, "product.html", {"lang": language, "card": card, **_map_paths()})
+
+
+def _link_set(site: Site, gtin: str) -> dict[str, object]:
+    """The same page answers every kind of question; it says all that is known."""
+    anchor = f"{site.setup.config.shop.link_domain or site.setup.config.http.address}/01/{gtin}"
+    kinds = ("defaultLink", "pip", "allergenInfo", "nutritionalInfo", "sustainabilityInfo", "recipeInfo")
+    links = {f"https://gs1.org/voc/{kind}": [{"href": anchor, "type": "text/html"}] for kind in kinds}
+    return {"linkset": [{"anchor": anchor, **links}]}
+
+
+def _bay_context(site: Site, section: DisplaySection, language: str) -> dict[str, object]:
+    now, shop = site.clock.now(), site.setup.config.shop
+    here = [slot for slot in site.plan.of_bay(section.bay) if slot.gtin]
+    everywhere = site.database.products(sorted({slot.gtin for slot in site.plan.slots.values() if slot.gtin}))
+    cards = {
+        slot.gtin: product_card(
+            everywhere[slot.gtin], language, now, shop.card_rules, others_of(everywhere[slot.gtin], everywhere.values())
+        )
+        for slot in here
+        if slot.gtin in everywhere
+    }
+    public = site.setup.config.http.public_address
+    return {
+        "lang": language,
+        "languages": section.languages,
+        "display": section,
+        "cards": list(cards.values()),
+        "slots": here,
+        "names": {gtin: card.name for gtin, card in cards.items()},
+        "offers": _most_telling([card for card in cards.values() if card.prior_price]),
+        "season": [card for card in cards.values() if card.is_in_season][:_MOST_OFFERS],
+        "drawing": bay_drawing(site.plan.planograms[section.bay]),
+        "filters": FILTERS,
+        "key_mm": key_font_mm(section.viewing_distance_m),
+        "mm": mm_in_css(section.screen_width_mm),
+        "shop": shop,
+        "my_link": f"{public}/my/{section.id}" if public else "",
+        **_map_paths(),
+    }
+
+
+def _most_telling(cards: list[ProductCard]) -> list[ProductCard]:
+    return sorted(cards, key=lambda card: (len(card.saving), card.saving), reverse=True)[:_MOST_OFFERS]
+
+
+def _language(section: DisplaySection, asked: str | None) -> str:
+    return asked if asked in section.languages else section.languages[0]
+
+
+def _map_paths() -> dict[str, object]:
+    return {"land": LAND_PATH, "water": WATER_PATH}

@@ -1,0 +1,36 @@
+// The bay on a shopper's phone: their filter lives in this page and ends with it.
+
+import { showAnswers, verdictOf } from "./filter.js";
+
+const chips = [...document.querySelectorAll(".chip")];
+const products = [...document.querySelectorAll(".my-product")];
+const list = document.getElementById("products");
+const count = document.getElementById("fit-count");
+const ORDER = { fits: 0, unknown: 1, no: 2 };
+
+function apply() {
+  const filters = chips.filter((chip) => chip.getAttribute("aria-pressed") === "true").map((chip) => chip.dataset.filter);
+  let fitting = 0;
+  for (const product of products) {
+    const panel = product.querySelector(".panel");
+    showAnswers(panel, filters);
+    const { verdict, why } = verdictOf(panel, filters);
+    const words = panel.querySelector(".verdict").dataset;
+    if (filters.length) product.dataset.verdict = verdict;
+    else delete product.dataset.verdict;
+    product.querySelector(".my-why").textContent = filters.length ? [words[verdict], why.join(", ")].filter(Boolean).join(": ") : "";
+    if (verdict === "fits") fitting++;
+  }
+  const place = new Map(products.map((one, index) => [one, index]));
+  const rank = (one) => (ORDER[one.dataset.verdict] ?? 0) * 1000 + place.get(one);
+  list.replaceChildren(...[...products].sort((one, other) => rank(one) - rank(other)));
+  count.hidden = !filters.length;
+  count.textContent = filters.length ? `${fitting} ${count.dataset.words}` : "";
+}
+
+for (const chip of chips) {
+  chip.addEventListener("click", () => {
+    chip.setAttribute("aria-pressed", String(chip.getAttribute("aria-pressed") !== "true"));
+    apply();
+  });
+}
