@@ -71,6 +71,12 @@ def main(arguments: list[str] | None = None) -> int:
         remedy = f"pip install 'smartshelf[{component.extra}]'"
         sys.stderr.write(f"smartshelf {given[0]}: the package {error.name} is missing; install it with {remedy}\n")
         return 2
+    except OSError as error:
+        if error.filename is None:
+            raise
+        remedy = "choose a place that can be read and written"
+        sys.stderr.write(f"smartshelf {given[0]}: {error.filename}: {error.strerror}; {remedy}\n")
+        return 2
     return 0
 
 

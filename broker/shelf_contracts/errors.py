@@ -38,6 +38,14 @@ def shown(value: Any) -> str:
     return text if len(text) <= _LONGEST_VALUE else text[: _LONGEST_VALUE - 1] + "…"
 
 
+class ProblemsInside(ValueError):
+    """For validators of a whole model: several problems, each with its key path; ``files`` tells them one by one."""
+
+    def __init__(self, problems: list[Problem]) -> None:
+        self.problems = problems
+        super().__init__("; ".join(str(problem) for problem in problems))
+
+
 class ContractError(ValueError):
     """Something from outside does not keep the contract."""
 

@@ -5,13 +5,15 @@ from __future__ import annotations
 import difflib
 import json
 import os
+import tempfile
 import tomllib
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from shelf_contracts.errors import FileProblems, Problem, shown
+from shelf_contracts.errors import ContractError, FileProblems, Problem, ProblemsInside, shown
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -51,6 +53,35 @@ def write_json(path: Path | str, model: BaseModel) -> None:
     part.replace(file)
 
 
+def check_target(path: Path | str) -> None:
+    """Before long work: make sure that a file can be written there at its end.
+
+    Raises: FileProblems when the path is a folder, or its folder cannot be made or written to.
+    """
+    file = Path(path)
+    if file.is_dir():
+        raise FileProblems(file, [Problem("", "a folder", "must be the name of a file", f"say {file / 'NAME'}")])
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=file.parent):
+            pass
+    except OSError as error:
+        raise FileProblems(file, [problem_of(error)]) from error
+
+
+def in_words(error: ContractError | OSError) -> str:
+    """An error for a person: what the operating system refused, with the file's name; ours as they are."""
+    if isinstance(error, OSError) and error.filename is not None:
+        return str(FileProblems(str(error.filename), [problem_of(error)]))
+    return str(error)
+
+
+def problem_of(error: OSError) -> Problem:
+    """What the operating system refused, in words."""
+    reason = error.strerror or type(error).__name__
+    return Problem("", reason.lower(), "must be a place that can be read and written", "choose another path")
+
+
 def _read_bytes(file: Path) -> bytes:
     """No more than the largest file holds: a path may lead to something without an end."""
     try:
@@ -67,11 +98,25 @@ def _parse(file: Path, raw: bytes) -> Any:
         raise FileProblems(file, [Problem("", f"more than {LARGEST_FILE_BYTES} bytes", allowed)])
     try:
         text = raw.decode("utf-8")
-        content = tomllib.loads(text) if file.suffix == ".toml" else json.loads(text, parse_constant=refuse_constant)
+        content = tomllib.loads(text) if file.suffix == ".toml" else _loads(text)
         refuse_depth(content)
     except (ValueError, RecursionError) as error:  # ValueError: no UTF-8, no TOML or JSON, a number of 5000 digits
         kind = "TOML" if file.suffix == ".toml" else "JSON"
         raise FileProblems(file, [Problem("", f"not {kind}", str(error) or "nested too deep")]) from error
+    return content
+
+
+def _loads(text: str) -> Any:
+    return json.loads(text, parse_constant=refuse_constant, object_pairs_hook=_without_doubles)
+
+
+def _without_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Of a key that stands twice JSON would silently keep the last."""
+    content = dict(pairs)
+    if len(content) < len(pairs):
+        names = [name for name, _ in pairs]
+        double = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"{double!r} stands in one object twice")
     return content
 
 
@@ -101,6 +146,10 @@ def problems_of(error: ValidationError, model: type[BaseModel] | None = None) ->
     problems = []
     for item in error.errors(include_url=False):
         key = key_path(item["loc"])
+        inside = item.get("ctx", {}).get("error")
+        if isinstance(inside, ProblemsInside):
+            problems += [replace(one, key=f"{key}.{one.key}" if key else one.key) for one in inside.problems]
+            continue
         value = "(missing)" if item["type"] == "missing" else shown(item["input"])
         remedy = ""
         if item["type"] == "extra_forbidden" and model is not None:

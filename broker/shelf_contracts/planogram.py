@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from shelf_contracts.errors import Problem, ProblemsInside
 from shelf_contracts.ids import BayId, CameraId, Gtin, LevelId, SlotId, StoreId
 
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
@@ -131,7 +132,7 @@ class Planogram(_Part):
     def _check_whole(self) -> Planogram:
         wrong = [*_repeated_ids(self), *_dangling_references(self), *_impossible_slots(self), *_overlaps(self)]
         if wrong:
-            raise ValueError("; ".join(wrong))
+            raise ProblemsInside(wrong)
         return self
 
     def product_of(self, slot: str) -> PlannedProduct:
@@ -165,62 +166,68 @@ def polygon_area(polygon: list[Point]) -> float:
     return sum(x1 * y2 - x2 * y1 for (x1, y1), (x2, y2) in zip(polygon, following, strict=True)) / 2
 
 
-def _repeated_ids(plan: Planogram) -> list[str]:
+def _repeated_ids(plan: Planogram) -> list[Problem]:
     wrong = []
-    for key, ids in (
-        ("products", [product.id for product in plan.products]),
-        ("fixtures", [fixture.id for fixture in plan.fixtures]),
-        ("positions", [position.id for position in plan.positions]),
-        ("views", [view.camera for view in plan.views]),
+    for key, field, ids in (
+        ("products", "id", [product.id for product in plan.products]),
+        ("fixtures", "id", [fixture.id for fixture in plan.fixtures]),
+        ("positions", "id", [position.id for position in plan.positions]),
+        ("views", "camera", [view.camera for view in plan.views]),
     ):
-        repeated = sorted({i for i in ids if ids.count(i) > 1})
-        wrong += [f"{key}: id {i!r} is used more than once" for i in repeated]
+        first: dict[str, int] = {}
+        for i, one in enumerate(ids):
+            if one in first:
+                allowed = f"must be used once, but {key}[{first[one]}] has it too"
+                wrong.append(Problem(f"{key}[{i}].{field}", repr(one), allowed, "give it another"))
+            first.setdefault(one, i)
     return wrong
 
 
-def _dangling_references(plan: Planogram) -> list[str]:
+def _dangling_references(plan: Planogram) -> list[Problem]:
     products = {product.id for product in plan.products}
     fixtures = {fixture.id for fixture in plan.fixtures}
     slots = {position.id for position in plan.positions}
     wrong = []
     for i, position in enumerate(plan.positions):
         if position.product_id not in products:
-            wrong.append(f"positions[{i}].productId = {position.product_id!r}: must be the id of one of products")
+            key = f"positions[{i}].productId"
+            wrong.append(Problem(key, repr(position.product_id), "must be the id of one of products"))
         if position.fixture_id not in fixtures:
-            wrong.append(f"positions[{i}].fixtureId = {position.fixture_id!r}: must be the id of one of fixtures")
+            key = f"positions[{i}].fixtureId"
+            wrong.append(Problem(key, repr(position.fixture_id), "must be the id of one of fixtures"))
     for i, view in enumerate(plan.views):
-        wrong += [
-            f"views[{i}].slots.{slot}: must be the id of one of positions" for slot in view.slots if slot not in slots
-        ]
+        unknown = [slot for slot in view.slots if slot not in slots]
+        wrong += [Problem(f"views[{i}].slots", repr(slot), "must be the id of one of positions") for slot in unknown]
     return wrong
 
 
-def _impossible_slots(plan: Planogram) -> list[str]:
+def _impossible_slots(plan: Planogram) -> list[Problem]:
     wrong = []
     for i, position in enumerate(plan.positions):
+        key = f"positions[{i}]"
         if position.min_presentation > position.capacity:
-            wrong.append(
-                f"positions[{i}].min_presentation = {position.min_presentation}: "
-                f"must not exceed the capacity of {position.capacity}"
-            )
+            allowed = f"must not exceed the capacity of {position.capacity}"
+            wrong.append(Problem(f"{key}.min_presentation", str(position.min_presentation), allowed))
         if position.capacity > position.facings.items:
-            wrong.append(
-                f"positions[{i}].capacity = {position.capacity}: must not exceed facings h x v x d = "
-                f"{position.facings.items}"
-            )
-        beyond_x = position.x + position.w > plan.width + _OVERLAP_TOLERANCE_MM
-        if beyond_x or position.y + position.h > plan.height + _OVERLAP_TOLERANCE_MM:
-            bay = f"{plan.width:g} x {plan.height:g} mm"
-            wrong.append(f"positions[{i}] ({position.id}): reaches beyond the bay of {bay}")
+            allowed = f"must not exceed facings h x v x d = {position.facings.items}"
+            wrong.append(Problem(f"{key}.capacity", str(position.capacity), allowed))
+        for axis, begin, size, limit in (
+            ("x", position.x, position.w, plan.width), ("y", position.y, position.h, plan.height),
+        ):  # fmt: skip
+            if begin + size > limit + _OVERLAP_TOLERANCE_MM:
+                side = "w" if axis == "x" else "h"
+                found = f"{begin:g} + {size:g} mm"
+                wrong.append(Problem(f"{key}.{axis} + {side}", found, f"must lie within the bay's {limit:g} mm"))
     return wrong
 
 
-def _overlaps(plan: Planogram) -> list[str]:
+def _overlaps(plan: Planogram) -> list[Problem]:
     wrong = []
     for i, one in enumerate(plan.positions):
-        for other in plan.positions[i + 1 :]:
+        for j, other in enumerate(plan.positions[i + 1 :], start=i + 1):
             across = min(one.x + one.w, other.x + other.w) - max(one.x, other.x)
             down = min(one.y + one.h, other.y + other.h) - max(one.y, other.y)
             if across > _OVERLAP_TOLERANCE_MM and down > _OVERLAP_TOLERANCE_MM:
-                wrong.append(f"positions {one.id!r} and {other.id!r} overlap by {across:g} x {down:g} mm")
+                found = f"{other.id!r}, over positions[{i}] {one.id!r} by {across:g} x {down:g} mm"
+                wrong.append(Problem(f"positions[{j}]", found, "must not overlap another slot"))
     return wrong

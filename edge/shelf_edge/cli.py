@@ -29,11 +29,12 @@ _WIDE = 200
 def _bad_input() -> Iterator[None]:
     """Errors of files are told as they are, and end with exit code 2."""
     from shelf_contracts.errors import ContractError
+    from shelf_contracts.files import in_words
 
     try:
         yield
-    except (ContractError, FileNotFoundError) as error:
-        _errors.print(f"[red]error:[/red] {_escaped(str(error))}")
+    except (ContractError, OSError) as error:
+        _errors.print(f"[red]error:[/red] {_escaped(in_words(error))}")
         raise typer.Exit(2) from error
 
 

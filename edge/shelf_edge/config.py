@@ -8,7 +8,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from shelf_contracts.errors import FileProblems, Problem
+from shelf_contracts.errors import FileProblems, Problem, ProblemsInside
 from shelf_contracts.files import read_model
 from shelf_contracts.ids import CameraId, NodeId, StoreId
 from shelf_contracts.planogram import Planogram
@@ -103,10 +103,15 @@ class EdgeConfig(_Section):
 
     @model_validator(mode="after")
     def _each_camera_once(self) -> EdgeConfig:
-        ids = [camera.id for camera in self.cameras]
-        repeated = sorted({camera for camera in ids if ids.count(camera) > 1})
-        if repeated:
-            raise ValueError(f"cameras: id {', '.join(repeated)} is used more than once")
+        first: dict[str, int] = {}
+        wrong = []
+        for i, camera in enumerate(self.cameras):
+            if camera.id in first:
+                allowed = f"must be used once, but cameras[{first[camera.id]}] has it too"
+                wrong.append(Problem(f"cameras[{i}].id", repr(camera.id), allowed, "give it another"))
+            first.setdefault(camera.id, i)
+        if wrong:
+            raise ProblemsInside(wrong)
         return self
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -45,7 +46,7 @@ class CameraWork:
     infer_ms: float = 0.0
     frame_age_ms: float = 0.0
     fps: float = 0.0
-    last_frame_s: float = 0.0
+    last_served_s: float = -math.inf
     is_given_up: bool = False
     counted_s: float = 0.0
     counted_seen: int = 0
@@ -90,6 +91,7 @@ class Pipeline:
         self._wake = wake
         self._on_look = on_look
         self._on_sight = on_sight
+        self._began_s = clock.monotonic_s()
         self._stop = threading.Event()
         self._say_again = threading.Event()
         self._failures: list[float] = []
@@ -156,8 +158,8 @@ class Pipeline:
             camera.infer_ms += _SMOOTHING * (spent_ms - camera.infer_ms) if camera.looked_at else spent_ms
             camera.looked_at += 1
         facts = camera.bay.advance(frame, detections)
-        camera.last_frame_s = self._clock.now_s()
-        camera.frame_age_ms = (camera.last_frame_s - frame.captured_s) * 1000
+        camera.last_served_s = self._clock.monotonic_s()
+        camera.frame_age_ms = (self._clock.now_s() - frame.captured_s) * 1000
         self._say(camera, facts)
         self._follow_sight(camera, frame)
         if self._on_look is not None:
@@ -175,12 +177,12 @@ class Pipeline:
         self._on_sight(camera)
 
     def _give_up_if_lost(self, camera: CameraWork) -> None:
-        """A camera that was silent for long: what its slots hold is no longer known."""
-        now_s = self._clock.now_s()
-        if camera.is_given_up or not camera.last_frame_s or now_s - camera.last_frame_s < _LOST_AFTER_S:
+        """A camera that was silent for long, or from the start: what its slots hold is not known (any more)."""
+        now_s = self._clock.monotonic_s()
+        if camera.is_given_up or now_s - max(camera.last_served_s, self._began_s) < _LOST_AFTER_S:
             return
         camera.is_given_up = True
-        self._say(camera, camera.bay.lose_sight(now_s))
+        self._say(camera, camera.bay.lose_sight(self._clock.now_s()))
 
     def _say(self, camera: CameraWork, facts: list[Fact]) -> None:
         for fact in facts:

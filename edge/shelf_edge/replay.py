@@ -10,7 +10,7 @@ import cv2
 
 from shelf_contracts.envelope import SlotHappening, SlotMessage, encode, node_source, wrap
 from shelf_contracts.errors import FileProblems, Problem
-from shelf_contracts.files import read_model
+from shelf_contracts.files import check_target, read_model
 from shelf_contracts.planogram import Planogram
 from shelf_edge.adapters.camera_files import PICTURES_FPS, open_recording
 from shelf_edge.core.bay import Bay
@@ -105,8 +105,8 @@ def replay(
     Raises: FileProblems.
     """
     planogram, camera_id = read_planogram_for(planogram_path, camera)
+    check_target(events_path)
     summary = ReplaySummary(counts={position.id: None for position in planogram.positions})
-    events_path.parent.mkdir(parents=True, exist_ok=True)
     part = events_path.with_name(events_path.name + ".part")
     writer: cv2.VideoWriter | None = None
     bay_id, sequence = planogram.bay, 0

@@ -18,11 +18,12 @@ output = Console(soft_wrap=True, highlight=False, emoji=False)
 def bad_input() -> Iterator[None]:
     """Errors of files are told as they are, and end with exit code 2; Ctrl-C ends with 130."""
     from shelf_contracts.errors import ContractError
+    from shelf_contracts.files import in_words
 
     try:
         yield
-    except (ContractError, FileNotFoundError) as error:
-        errors.print(f"error: {error}", markup=False, style="red")
+    except (ContractError, OSError) as error:
+        errors.print(f"error: {in_words(error)}", markup=False, style="red")
         raise typer.Exit(2) from error
     except KeyboardInterrupt as error:
         errors.print("stopped; nothing was written")

@@ -59,7 +59,7 @@ def test_a_position_of_an_unknown_product_is_named() -> None:
 def test_ids_that_become_the_same_level_are_named() -> None:
     wrong = AzureFile.model_validate(REQUEST)
     wrong.planogram.positions[1].id = "position-1"
-    with pytest.raises(ValueError, match="positions: id 'position-1' is used more than once"):
+    with pytest.raises(ValueError, match="'position-1': must be used once"):
         from_azure(wrong, store="s1", bay="a03")
 
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, ConfigDict, Field
 
 from shelf_contracts.errors import FileProblems, MessageProblem, Problem, shown
-from shelf_contracts.files import LARGEST_FILE_BYTES, key_path, read_model
+from shelf_contracts.files import LARGEST_FILE_BYTES, check_target, key_path, read_model
 from shelf_contracts.manifest import Manifest
 from shelf_contracts.planogram import Planogram
 
@@ -71,10 +71,13 @@ def test_the_nearest_name_is_the_one_written_in_the_file(json_file: Write, plano
 
 def test_what_is_wrong_with_the_whole_says_so(json_file: Write, planogram_content: dict[str, Any]) -> None:
     planogram_content["positions"][1]["x"] = 150
-    problem = _problems(json_file(planogram_content), Planogram)[""]
-    assert str(problem).startswith("(whole file) = ")
-    assert "overlap by 10 x 110 mm" in str(problem)
-    assert len(problem.found) <= 80
+    planogram_content["positions"][0]["productId"] = "peas"
+    problems = _problems(json_file(planogram_content), Planogram)
+    assert str(problems["positions[0].productId"]) == (
+        "positions[0].productId = 'peas': must be the id of one of products"
+    )
+    assert "by 10 x 110 mm: must not overlap another slot" in str(problems["positions[1]"])
+    assert len(problems) == 2, "one line each, not a list in one"
 
 
 @pytest.mark.parametrize(
@@ -86,6 +89,7 @@ def test_what_is_wrong_with_the_whole_says_so(json_file: Write, planogram_conten
         ("[]", "x.json", "must be an object with named keys"),
         ('"text"', "x.json", "must be an object with named keys"),
         ('{"store": NaN}', "x.json", "NaN is not a JSON number"),
+        ('{"store": "a", "bay": {"x": 1, "x": 2}}', "x.json", "'x' stands in one object twice"),
         ('{"store": ' + "1" * 5000 + "}", "x.json", "not JSON"),
         ("store = ", "x.toml", "not TOML"),
         ('store = "a"\nstore = "b"\n', "x.toml", "not TOML"),
@@ -180,3 +184,13 @@ def test_a_manifest_that_cannot_be(change: dict[str, Any], says: str, json_file:
     with pytest.raises(FileProblems) as caught:
         read_model(json_file(_MANIFEST | change), Manifest)
     assert says in str(caught.value)
+
+
+def test_a_place_that_cannot_be_written_is_told_before_the_work(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("x")
+    check_target(tmp_path / "new" / "report.json")
+    assert list((tmp_path / "new").iterdir()) == []
+    with pytest.raises(FileProblems, match="a folder: must be the name of a file"):
+        check_target(tmp_path)
+    with pytest.raises(FileProblems, match="must be a place that can be read and written; choose another path"):
+        check_target(tmp_path / "file" / "report.json")

@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Iterator
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -105,3 +106,17 @@ def test_stop_does_not_wait_for_the_back_off() -> None:
     began_s = time.monotonic()
     capture.stop(5)
     assert time.monotonic() - began_s < 3
+
+
+def test_a_camera_that_is_off_for_a_night_is_tried_again_in_the_morning(monkeypatch: pytest.MonkeyPatch) -> None:
+    """More than a thousand tries: twice as long a pause each time would be more than a float holds."""
+    source = ScriptedSource([SourceProblem("refused")] * 1100 + [3])
+    hand_off = LatestFrame(threading.Condition())
+    capture = Capture("c", source, hand_off, SystemClock(), lambda state: None)
+    pauses: list[float] = []
+    monkeypatch.setattr(capture._stop, "wait", pauses.append)
+    capture.start()
+    capture._thread.join(20)
+    assert hand_off.seen == 3
+    assert len(pauses) >= 1100
+    assert max(pauses) <= 39

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -11,7 +11,7 @@ from shelf_contracts.planogram import Planogram
 from shelf_edge.core.arms import ArmFinder, ArmRules, Arms
 from shelf_edge.core.change import Change, ChangeGate
 from shelf_edge.core.detections import Boxes, Detections, Kind
-from shelf_edge.core.facts import Fact, Observation, StockFact
+from shelf_edge.core.facts import Fact, Observation, SlotFact, StockFact
 from shelf_edge.core.frame import Frame
 from shelf_edge.core.geometry import Points, are_covered, share_covered
 from shelf_edge.core.hands import BodyMemory, Hand, HandRules, HandTracker
@@ -97,6 +97,8 @@ class Bay:
         self._hands: HandTracker | None = None
         self._arms: ArmFinder | None = None
         self._bodies = BodyMemory(self._rules.body_memory_s)
+        self._now_s = float("-inf")
+        self._ahead_s = 0.0
         self._changed_s = float("-inf")
         self._looked_s = float("-inf")
 
@@ -117,7 +119,7 @@ class Bay:
             self._fit_to(width, height)
         assert self._gate is not None
         self._change = self._gate.measure(frame.image)
-        now_s = frame.captured_s
+        now_s = self._now_s = self._steady(frame.captured_s)
         if max(self._change.share, self._change.since_look) > self._rules.changed_share:
             self._changed_s = now_s
         if self._sight.state in ("dark", "frozen"):
@@ -129,7 +131,7 @@ class Bay:
     def advance(self, frame: Frame, detections: Detections | None) -> list[Fact]:
         """What follows from this frame; ``detections`` is None when the detector did not look."""
         assert self._change is not None, "wants_look comes first"
-        now_s = frame.captured_s
+        now_s = self._now_s
         hand_in: set[int] = set()
         products = Detections.none()
         cover, near = PeopleCover.none(), np.zeros((0, 4), np.float32)
@@ -152,7 +154,7 @@ class Bay:
         facts = self._follow_sight(frame, None if detections is None else cover.boxes_px)
         assert self._watch is not None
         if self._sight.state != "clear" or self._watch.is_in_doubt:
-            return facts
+            return self._on_the_clock(facts)
         for index, (geometry, slot) in enumerate(self._slots):
             look = SlotLook(
                 captured_s=now_s,
@@ -166,13 +168,34 @@ class Bay:
                 ),
             )
             facts += slot.step(look)
-        return facts
+        return self._on_the_clock(facts)
+
+    def _steady(self, captured_s: float) -> float:
+        """The bay's own time: what the camera says, but never back; a clock that is set back goes on from here.
+
+        Else what is remembered would lie in the future, and nothing could be concluded for as long as the step.
+        """
+        self._ahead_s = max(self._ahead_s, self._now_s - captured_s)
+        return captured_s + self._ahead_s
+
+    def _on_the_clock(self, facts: list[Fact]) -> list[Fact]:
+        """The facts with the times of the camera's clock as it goes now."""
+        if self._ahead_s == 0.0:
+            return facts
+        told: list[Fact] = []
+        for fact in facts:
+            captured_s = fact.captured_s - self._ahead_s
+            if isinstance(fact, SlotFact):
+                told.append(replace(fact, captured_s=captured_s, started_s=fact.started_s - self._ahead_s))
+            else:
+                told.append(replace(fact, captured_s=captured_s))
+        return told
 
     def _follow_sight(self, frame: Frame, people_px: Boxes | None) -> list[Fact]:
         """Watch the camera: slots move with it, and are unknown while nothing can be seen."""
         assert self._watch is not None
         assert self._change is not None
-        before, now_s = self._sight, frame.captured_s
+        before, now_s = self._sight, self._now_s
         after = self._sight = self._watch.step(frame.image, now_s, is_same=self._change.is_same, people_px=people_px)
         if after.warp is not before.warp:
             self._see_from(after)
@@ -195,10 +218,12 @@ class Bay:
         self._gate.follow(geometries)
 
     def lose_sight(self, now_s: float) -> list[Fact]:
-        """The camera is gone: every slot becomes unknown, and is counted anew when pictures come again."""
+        """The camera is gone, or never came: every slot is unknown, and is counted anew when pictures come again."""
         self._size_px = (0, 0)
         gone = Observation(None, 0, 0, 0.0, "camera-lost")
-        return [StockFact(geometry.slot, gone, "unknown", now_s) for geometry, _ in self._slots]
+        seen = self._planogram.view_of(self._camera).slots
+        slots = [position.id for position in self._planogram.positions if position.id in seen]
+        return [StockFact(slot, gone, "unknown", now_s) for slot in slots]
 
     def _fit_to(self, width: int, height: int) -> None:
         """Take the size of the camera's pictures; a changed size starts the slots anew."""

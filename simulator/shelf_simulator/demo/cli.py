@@ -54,8 +54,14 @@ def demo(
         _fail(f"--broker = {broker!r}: must be embedded or mosquitto")
     if report is not None and not headless:
         _fail("--report needs --headless: a report is the result of a measured run")
-    if report is not None and not report.parent.is_dir():
-        _fail(f"--report = {report}: the folder {report.parent} does not exist")
+    if report is not None:
+        from shelf_contracts.errors import FileProblems
+        from shelf_contracts.files import check_target
+
+        try:
+            check_target(report)
+        except FileProblems as problem:
+            _fail(f"--report: {problem}")
     from shelf_simulator.demo.children import ChildProblem
     from shelf_simulator.demo.readiness import NotReady
     from shelf_simulator.demo.shop import Shop, free_ports
