@@ -36,6 +36,8 @@ def names_in(schema: object) -> Iterator[str]:
 
 def test_no_message_names_a_person_a_track_or_a_face() -> None:
     for file in (ROOT / "docs" / "schemas").glob("*.json"):
+        if file.name == "manifest.json":
+            continue  # no message: a file beside a model, which says how it embeds products
         for name in names_in(json.loads(file.read_text())):
             assert not PERSONAL.search(name), f"{file.name}: {name}"
 

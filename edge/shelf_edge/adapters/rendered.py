@@ -11,8 +11,10 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
+
+import cv2
+import numpy as np
 
 from shelf_contracts.errors import FileProblems, Problem
 from shelf_contracts.files import read_model
@@ -79,7 +81,7 @@ def shipped_scenarios() -> list[str]:
 def fingerprint(scenario: str) -> str:
     """Of everything a recording is made by: the simulator's code, the scenario, the packs, the libraries."""
     folder = simulator_folder()
-    mark = hashlib.sha256(f"{version('numpy')} {version('opencv-python')} {FPS} {_BAY}".encode())
+    mark = hashlib.sha256(f"{np.__version__} {cv2.__version__} {FPS} {_BAY}".encode())
     for source in _SOURCES:
         path = folder / source.format(scenario=scenario)
         for file in sorted(path.rglob("*.py")) if path.is_dir() else [path]:
