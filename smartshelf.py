@@ -25,6 +25,7 @@ COMPONENTS = {
     "pki": Component("shelf_broker.pki.cli", "broker", "Who belongs to the shop's network: certificates for devices."),
     "chaos": Component("shelf_simulator.chaos.cli", "demo", "Everything dies at random, and nothing may be lost."),
     "soak": Component("shelf_simulator.soak.cli", "demo", "A shop for a long time: does anything grow?"),
+    "bench": Component("shelf_simulator.bench.cli", "demo", "How fast: from a frame's capture to the painted pixel."),
     "simulator": Component("shelf_simulator.cli", "simulator", "A store made of code, with ground truth."),
     "models": Component("shelf_models.cli", "models", "From pictures to a checked .onnx."),
 }

@@ -186,10 +186,10 @@ class Keeper:
             self._abandon_gaps(facts)
             self.memory.tick(now, facts)
             shown = self._viewer.display_screens(facts, self.memory, now)
+            # A hand at the shelf does not wait for the disk: what displays show is promised to nobody.
+            for screen in shown:
+                self._screens.show(screen)
             screens = self._viewer.screens(facts, self.memory, now)
-        # A hand at the shelf does not wait for the disk: what displays show is promised to nobody.
-        for screen in shown:
-            self._screens.show(screen)
         if set_aside or facts.must_be_stored:
             self._insist(lambda: self._history.store(facts, self.memory.state, set_aside))
         for screen in screens:

@@ -124,7 +124,7 @@ function leave() {
     panels.dataset.panels = "0";
     panels.replaceChildren();
     rest.removeAttribute("inert");
-  }, 450);
+  }, 350);
 }
 
 function cancelLeave() {

@@ -20,19 +20,28 @@ const LAST = STEPS.length - 1;
 const COLUMN_EM = { bar: 10, wide: 13, tall: 13 };
 const MOST_COLUMNS = 4;
 
-/** Give a panel the letters of a step; how wide and high it is decides how its parts stand. */
+/** Try a step on a panel: how wide and high it is decides how its parts stand. Returns what `dress` needs. */
 function apply(panel, index) {
-  const { key, text, density } = STEPS[index];
-  panel.style.setProperty("--key-share", key);
-  panel.style.setProperty("--text-share", text);
-  panel.dataset.density = density;
+  dress(panel, { index, shape: panel.dataset.shape ?? "tall", columns: 1 });
   const width = panel.clientWidth;
   const height = panel.clientHeight;
   const fontPx = parseFloat(getComputedStyle(panel).fontSize);
   const shape = width > height * 2.6 ? "bar" : width > height * 1.12 && width > fontPx * 34 ? "wide" : "tall";
-  panel.dataset.shape = shape;
   const room = shape === "wide" ? width * 0.54 : shape === "bar" ? width * 0.5 : width;
-  panel.style.setProperty("--columns", Math.max(1, Math.min(MOST_COLUMNS, Math.floor(room / (fontPx * COLUMN_EM[shape])))));
+  const columns = Math.max(1, Math.min(MOST_COLUMNS, Math.floor(room / (fontPx * COLUMN_EM[shape]))));
+  const look = { index, shape, columns };
+  dress(panel, look);
+  return look;
+}
+
+/** Put a look on a panel without asking the browser anything: one layout, when it paints. */
+function dress(panel, { index, shape, columns }) {
+  const { key, text, density } = STEPS[index];
+  panel.style.setProperty("--key-share", key);
+  panel.style.setProperty("--text-share", text);
+  panel.style.setProperty("--columns", columns);
+  panel.dataset.density = density;
+  panel.dataset.shape = shape;
 }
 
 const isTooHigh = (part) => part.scrollHeight > part.clientHeight + 1;
@@ -76,7 +85,7 @@ function firstThatFits(panel, from) {
  * `nameOf` names what decides about its size.
  */
 export function makeFitter(measure, makePanel) {
-  const known = new Map(); // "product among n" -> index of a step
+  const known = new Map(); // "product among n" -> its look
 
   let rounds = 0;
 
@@ -91,7 +100,7 @@ export function makeFitter(measure, makePanel) {
       });
       const panel = makePanel(one);
       measure.replaceChildren(panel, ...others);
-      known.set(name, firstThatFits(panel, 0));
+      known.set(name, apply(panel, firstThatFits(panel, 0)));
       measure.replaceChildren();
       measure.dataset.panels = "0";
     }
@@ -99,8 +108,8 @@ export function makeFitter(measure, makePanel) {
   }
 
   function fit(wanted, nameOf) {
-    const steps = wanted.map((one) => alone(one, wanted.length, nameOf));
-    wanted.forEach((one, at) => apply(one.element, steps[at]));
+    const looks = wanted.map((one) => alone(one, wanted.length, nameOf));
+    wanted.forEach((one, at) => dress(one.element, looks[at]));
   }
 
   /** Work out every product for one, two and three panels, a piece at a time. */

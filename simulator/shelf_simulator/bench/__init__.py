@@ -1,0 +1,1 @@
+"""How fast: measured runs of the demo shop in a real browser."""
