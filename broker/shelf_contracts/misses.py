@@ -163,7 +163,10 @@ class _Case:
             return "told twice", ""
         passing = [t for t in touches if t.begin_s - 1.0 <= told.at_s <= t.clear_s + 1.0]
         if passing:
-            return "hand on its way elsewhere", f"to {passing[0].slot}"
+            nearest = min(passing, key=lambda true: abs(told.at_s - true.done_s))
+            ahead_s = nearest.begin_s - told.at_s
+            when = f"{ahead_s:.1f} s before it was in it" if ahead_s > 0 else "while it was in it or went back"
+            return "hand on its way elsewhere", f"to {nearest.slot}, {when}"
         if self._covered_share(told.slot, told.at_s - 0.5, told.at_s) > 0:
             return "body taken for a hand", ""
         return "out of nothing", ""

@@ -184,7 +184,8 @@ class Figures:
     Attributes:
         recordings, bay_seconds: how much was scored; looked_at: share of the frames that the detector saw.
         events: by kind, and ``pick+put``; quantity_exact: of events that were told rightly.
-        counts_*: of slot-time not occluded and settled for 1.5 s; in_range: the range held the truth.
+        counts_*: of slot-time not occluded and settled for 1.5 s; in_range: the range held the truth;
+            wrong: a count was said and was not the true one (``unknown`` is not wrong).
         list_exact: share of the time in which every slot (not occluded, settled) was exact; strict: all, always.
         false_changes: picks, puts and restocks told falsely; alerts: low-stock alerts a shop would have heard.
         double_reaches: two hands in two slots at once, and both told and no third.
@@ -201,6 +202,7 @@ class Figures:
     counts_within_one: float | None
     counts_in_range: float | None
     counts_known: float | None
+    counts_wrong: float | None
     list_exact: float | None
     list_exact_strict: float | None
     false_changes: int
@@ -239,6 +241,7 @@ def figures_of(scores: Sequence[TakeScore]) -> Figures:
         counts_within_one=weighed("within_one"),
         counts_in_range=weighed("in_range"),
         counts_known=weighed("known"),
+        counts_wrong=_less(weighed("known"), weighed("exact")),
         list_exact=_share(sum(score.lists.exact_s for score in scores), span_s),
         list_exact_strict=_share(sum(score.lists.strict_s for score in scores), span_s),
         false_changes=false_changes,
@@ -275,6 +278,10 @@ def report_of(
 
 def _share(part: float, whole: float) -> float | None:
     return round(part / whole, 4) if whole else None
+
+
+def _less(value: float | None, other: float | None) -> float | None:
+    return None if value is None or other is None else round(value - other, 4)
 
 
 def _percentiles(seconds: Iterable[float]) -> Percentiles:

@@ -15,7 +15,7 @@ def figures_table(scores: Sequence[TakeScore]) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold")
     for heading in (
         "scenario", "pick+put", "recall", "precision", "reach r/p", "restock r", "misplaced r", "quantity", "exact",
-        "within 1", "list", "false/day", "alerts/day", "doubles", "hand ms", "event ms",
+        "within 1", "wrong", "list", "false/day", "alerts/day", "doubles", "hand ms", "event ms",
     ):  # fmt: skip
         table.add_column(heading, justify="left" if heading == "scenario" else "right", no_wrap=True)
     names = list(dict.fromkeys(score.take.scenario for score in scores))
@@ -40,6 +40,7 @@ def _cells(name: str, figures: Figures) -> list[str]:
         _share(figures.quantity_exact),
         _share(figures.counts_exact),
         _share(figures.counts_within_one),
+        _share(figures.counts_wrong),
         _share(figures.list_exact),
         f"{figures.false_changes_per_bay_day:.0f}",
         f"{figures.alerts_false_per_bay_day:.0f}",

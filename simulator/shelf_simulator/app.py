@@ -17,7 +17,7 @@ from shelf_simulator.adapters.mjpeg_server import CameraServer
 from shelf_simulator.core.design import BayDesign, Pack, design_bay
 from shelf_simulator.core.packs import PackFile
 from shelf_simulator.core.scenario import Scenario
-from shelf_simulator.core.splits import SPLITS, SplitName, bay_of, light_of, look_of
+from shelf_simulator.core.splits import DEV, SPLITS, SplitName, bay_of, light_of, look_of
 from shelf_simulator.core.world import World
 
 
@@ -49,7 +49,8 @@ def read_scenario(name: str) -> Scenario:
 
 def make_world(bay: str, seed: int, scenario: str) -> World:
     """A bay at second 0."""
-    return World(demo_bay(bay, seed), read_scenario(scenario), seed)
+    script = read_scenario(scenario)
+    return World(bay_of(DEV, bay, demo_packs(), seed, script.packs), script, seed)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,8 +69,9 @@ def stage(bay: str, scenario: str, split: SplitName, number: int = 0, seed: int 
     """
     store = SPLITS[split]
     seed = store.first_scored + number if seed is None else seed
-    design = bay_of(store, bay, demo_packs(), seed)
-    world = World(design, read_scenario(scenario), seed)
+    script = read_scenario(scenario)
+    design = bay_of(store, bay, demo_packs(), seed, script.packs)
+    world = World(design, script, seed)
     return Stage(world, LiveView(world, seed, look=look_of(store, design), light=light_of(store, seed)), seed)
 
 

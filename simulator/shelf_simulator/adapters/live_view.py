@@ -12,6 +12,7 @@ from shelf_simulator.adapters.people_painter import paint_people
 from shelf_simulator.adapters.pictures import Picture
 from shelf_simulator.adapters.shelf_painter import Canvas, ShelfPainter
 from shelf_simulator.core.design import BayDesign, SlotDesign
+from shelf_simulator.core.geometry import Camera
 from shelf_simulator.core.splits import Light
 from shelf_simulator.core.world import World
 
@@ -48,9 +49,10 @@ class LiveView:
         light = light or Light()
         number = world.design.look_seed % _DEMO_LOOKS if look is None else look
         self._world = world
-        self._camera = world.design.camera
+        self._camera = world.camera
         self._rng = np.random.default_rng([seed, 4242])
-        self._painter = ShelfPainter(world.design, _LOOKS[number])
+        self._look = _LOOKS[number]
+        self._painter = ShelfPainter(world.design, self._look, self._camera)
         self._shelf: Canvas = self._painter.paint(world.items)
         self._versions = {slot: stock.version for slot, stock in world.stocks.items()}
         self._optics = Optics(
@@ -65,25 +67,32 @@ class LiveView:
 
     def capture(self) -> Picture:
         """The picture now, uint8 (540, 960, 3)."""
+        if self._world.camera != self._camera:  # somebody knocked it
+            self._camera = self._world.camera
+            self._painter = ShelfPainter(self._world.design, self._look, self._camera)
+            self._shelf = self._painter.paint(self._world.items)
         self._repaint_changed_slots()
         canvas = self._shelf
         if self._world.figures:
             canvas = Canvas(canvas.picture.copy(), canvas.ids, canvas.depths)
             paint_people(canvas, self._world.figures, self._camera, with_ids=False)
-        optics = replace(self._optics, gain=round(self._world.light * self._optics.gain * 50) / 50)
+        optics = replace(
+            self._optics,
+            gain=round(self._world.light * self._optics.gain * 50) / 50,
+            warmth=round((self._world.warmth + self._optics.warmth) * 20) / 20,
+        )
         return noisy(lit(canvas.picture, optics), optics, self._rng)
 
     def _repaint_changed_slots(self) -> None:
         for slot_id, stock in self._world.stocks.items():
             if stock.version != self._versions[slot_id]:
                 self._versions[slot_id] = stock.version
-                box = _space_of(self._world.design, stock.slot)
+                box = _space_of(self._world.design, stock.slot, self._camera)
                 self._painter.repaint(self._shelf, self._world.items, box)
 
 
-def _space_of(design: BayDesign, slot: SlotDesign) -> tuple[int, int, int, int]:
+def _space_of(design: BayDesign, slot: SlotDesign, camera: Camera) -> tuple[int, int, int, int]:
     """The window of the picture (left, top, right, bottom) in which anything that stands in a slot is seen."""
-    camera = design.camera
     ceiling = slot.shelf.board_y_mm - max(slot.shelf.space_mm, slot.pack.height_mm + 10)
     corners = [
         (x, y, z)

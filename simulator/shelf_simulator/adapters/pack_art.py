@@ -57,8 +57,8 @@ class BoxArt:
 
 
 def seed_of(pack: Pack) -> int:
-    """A number that is fixed for a pack in every process."""
-    return zlib.crc32(f"{pack.gtin}|{pack.name}|{pack.brand}".encode())
+    """A number that is fixed for a pack in every process; packs of one family share it."""
+    return zlib.crc32((pack.print_of or f"{pack.gtin}|{pack.name}|{pack.brand}").encode())
 
 
 def palette_of(pack: Pack) -> Palette:

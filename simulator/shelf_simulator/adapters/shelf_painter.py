@@ -283,6 +283,9 @@ def _paint_turned(
     if gain != 1.0:
         picture = cv2.convertScaleAbs(picture, alpha=gain)
     window = canvas.part(box)
+    if sprite.opacity is not None:
+        share = cv2.warpAffine(sprite.opacity, matrix, size, flags=cv2.INTER_LINEAR)[..., None].astype(np.uint16)
+        picture = ((picture * share + window.picture * (255 - share)) // 255).astype(np.uint8)
     cv2.copyTo(picture, mask, window.picture)
     seen = mask > 0
     window.ids[seen] = item.number

@@ -25,6 +25,7 @@ from shelf_simulator.core.design import Pack
 ELEVATION_STEP_RAD = math.radians(3.0)
 VARIANTS = 3
 _RINGS_PER_PX = 2.0
+_GLASS_OPACITY = 0.3
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,6 +37,7 @@ class Sprite:
         base_px: where the middle of its base is, (x, y) in the sprite.
         top_px: where the middle of its top is.
         px_per_mm: its scale across.
+        opacity: uint8 (h, w), for a body to see through; None when all of it is opaque.
     """
 
     picture: Picture
@@ -43,11 +45,15 @@ class Sprite:
     base_px: tuple[float, float]
     top_px: tuple[float, float]
     px_per_mm: float
+    opacity: Mask | None = None
 
 
 @dataclass(frozen=True, eq=False)
 class _Body:
-    """Half width and half depth in mm at ``levels`` equally spaced heights, and its wrapped texture."""
+    """Half width and half depth in mm at ``levels`` equally spaced heights, and its wrapped texture.
+
+    ``opacity`` (0 to 1) at the same heights, for a body to see through.
+    """
 
     half_width: NDArray[np.float64]
     half_depth: NDArray[np.float64]
@@ -55,6 +61,7 @@ class _Body:
     flat: bool
     gloss: float
     lid: tuple[int, int, int]
+    opacity: NDArray[np.float64] | None = None
 
 
 def sprite_of(pack: Pack, elevation_rad: float, variant: int, px_per_mm: float) -> Sprite:
@@ -126,7 +133,12 @@ def _seen(body: _Body, height_mm: float, elevation: float, turn: float, scale: f
         cv2.ellipse(mask, centre, axes, 0, 0, 360, 255, -1)
         inner = (max(1, round(axes[0] * 0.84)), max(1, round(axes[1] * 0.8)))
         cv2.ellipse(drawn, centre, inner, 0, 0, 360, mixed(body.lid, (30, 30, 30), 0.22), -1)
-    return Sprite(drawn, mask, (centre_x, float(above)), (centre_x, top_y), scale)
+    opacity = None
+    if body.opacity is not None:
+        solid = np.interp(filled, at, body.opacity)
+        solid = np.maximum(solid, np.abs(across) ** 6)  # glass is seen best at its edges
+        opacity = (np.clip(solid, 0, 1) * 255).astype(np.uint8)
+    return Sprite(drawn, mask, (centre_x, float(above)), (centre_x, top_y), scale, opacity)
 
 
 def _light_on(
@@ -229,7 +241,7 @@ def _bottle(pack: Pack) -> _Body:
     cap_from = 0.8 if jar else float(rng.uniform(0.87, 0.93))
     half = np.where(level >= cap_from, half * (1.06 if not jar else 1.08), half)
     half = np.minimum(half, r)
-    glass = _liquid_of(words, palette, rng)
+    glass = (228, 220, 206) if pack.clear else _liquid_of(words, palette, rng)
     high, full = round(pack.height_mm * ART_PX_PER_MM), round(2 * math.pi * r * ART_PX_PER_MM)
     texture = np.empty((high, full, 3), np.uint8)
     texture[:] = glass
@@ -240,6 +252,9 @@ def _bottle(pack: Pack) -> _Body:
     texture[air:level_of_liquid] = mixed(glass, (235, 235, 235), 0.45)
     label_top, label_bottom = (0.24, 0.88) if jar else (1 - shoulder + 0.04, float(rng.uniform(0.86, 0.94)))
     top, bottom = round(high * label_top), round(high * label_bottom)
+    if pack.clear:  # a narrow label, so that much can be seen through
+        middle = (top + bottom) // 2
+        top, bottom = middle - (bottom - top) // 5, middle + (bottom - top) // 5
     label = _wrapped(pack, palette, (bottom - top) / ART_PX_PER_MM, r)
     label = resized(label, full, bottom - top)
     reach = full if rng.random() < 0.6 else round(full * 0.52)
@@ -254,7 +269,11 @@ def _bottle(pack: Pack) -> _Body:
     texture[:air] = cap
     for x in range(0, full, 8):
         texture[2:air, x : x + 3] = mixed(cap, (0, 0, 0), 0.18)
-    return _Body(half, half, texture, flat=False, gloss=0.6, lid=cap)
+    opacity = None
+    if pack.clear:
+        opacity = np.where(level >= cap_from, 1.0, _GLASS_OPACITY)
+        opacity[(level >= 1 - bottom / high) & (level <= 1 - top / high)] = 1.0
+    return _Body(half, half, texture, flat=False, gloss=0.6, lid=cap, opacity=opacity)
 
 
 def _liquid_of(words: str, palette: Palette, rng: np.random.Generator) -> tuple[int, int, int]:

@@ -32,7 +32,10 @@ _UNDER_NEXT_BOARD_MM = 55.0
 
 @dataclass(frozen=True)
 class Pack:
-    """A product as it stands on the shelf: its GTIN, what is printed on it, its shape and its size in mm."""
+    """A product as it stands on the shelf: its GTIN, what is printed on it, its shape and its size in mm.
+
+    ``print_of`` names a family whose packs are printed alike but for their words; ``clear``: a bottle to see through.
+    """
 
     gtin: str
     name: str
@@ -42,6 +45,8 @@ class Pack:
     height_mm: float
     depth_mm: float
     net_content: str = ""
+    print_of: str = ""
+    clear: bool = False
 
 
 @dataclass(frozen=True)
@@ -149,12 +154,15 @@ def default_camera(
     )
 
 
-def design_bay(bay: str, packs: Sequence[Pack], seed: int, fixture: Fixture | None = None) -> BayDesign:
+def design_bay(
+    bay: str, packs: Sequence[Pack], seed: int, fixture: Fixture | None = None, *, families: bool = False
+) -> BayDesign:
     """A bay of 5 or 6 slots a shelf, every slot another product; by default the demo's, with 4 shelves.
 
     Args:
         bay: id such as "a01"; together with ``seed`` it decides which products stand where.
         packs: what the shop sells, of all four shapes; at least 20.
+        families: a shelf holds packs of one family (``print_of``), beside one another.
     Raises: ValueError when the packs do not fill the shelves.
     """
     rng = np.random.default_rng([seed, *bay.encode()])
@@ -166,7 +174,7 @@ def design_bay(bay: str, packs: Sequence[Pack], seed: int, fixture: Fixture | No
         y += space
         shelves.append(Shelf(f"s{index + 1}", y, space - BOARD_THICKNESS_MM))
     height = y + 250.0
-    chosen = _packs_by_shelf(shelves, packs, rng)
+    chosen = _families_by_shelf(shelves, packs, rng) if families else _packs_by_shelf(shelves, packs, rng)
     slots: list[SlotDesign] = []
     for index, (shelf, on_shelf) in enumerate(zip(shelves, chosen, strict=True)):
         slots += slots_of_shelf(index, shelf, on_shelf, width, depth, rng)
@@ -194,6 +202,20 @@ def _packs_by_shelf(shelves: Sequence[Shelf], packs: Sequence[Pack], rng: np.ran
             picked.append(rest[0])
         left = [pack for pack in left if pack not in picked]
         chosen[index] = [picked[i] for i in rng.permutation(len(picked))]
+    return chosen
+
+
+def _families_by_shelf(shelves: Sequence[Shelf], packs: Sequence[Pack], rng: np.random.Generator) -> list[list[Pack]]:
+    names = [str(name) for name in rng.permutation(sorted({pack.print_of for pack in packs}))]
+    by_name = {name: [pack for pack in packs if pack.print_of == name] for name in names}
+    chosen = []
+    for index, shelf in enumerate(shelves):
+        highest = shelf.space_mm - (0.0 if index == 0 else _UNDER_NEXT_BOARD_MM - BOARD_THICKNESS_MM)
+        name = next((n for n in names if max(pack.height_mm for pack in by_name[n]) <= highest), None)
+        if name is None:
+            raise ValueError(f"shelf {shelf.id}: no family of products of at most {highest:g} mm high is left")
+        names.remove(name)
+        chosen.append(by_name[name])
     return chosen
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Annotated, Literal
 
 import numpy as np
@@ -59,9 +60,10 @@ _SIZES: dict[PackShape, tuple[tuple[float, float], tuple[float, float], tuple[fl
 }
 
 
-def invent_pack(rng: np.random.Generator, *, highest_mm: float = 300.0) -> Pack:
+def invent_pack(rng: np.random.Generator, *, highest_mm: float = 300.0, shape: PackShape | None = None) -> Pack:
     """A pack that no shop sells, at most ``highest_mm`` high; its GTIN is in the range for use inside one shop."""
-    shape: PackShape = ("box", "box", "can", "bottle", "bag")[int(rng.integers(5))]
+    shapes: tuple[PackShape, ...] = ("box", "box", "can", "bottle", "bag")
+    shape = shape or shapes[int(rng.integers(5))]
     (w0, w1), (h0, h1), (d0, d1) = _SIZES[shape]
     height = float(rng.uniform(min(h0, highest_mm * 0.5), min(h1, highest_mm)))
     width = float(rng.uniform(w0, w1))
@@ -72,3 +74,24 @@ def invent_pack(rng: np.random.Generator, *, highest_mm: float = 300.0) -> Pack:
     gtin = f"{body}{gtin_check_digit(body)}".zfill(14)
     net = f"{int(rng.integers(1, 20)) * 50} {'ml' if shape == 'bottle' else 'g'}"
     return Pack(gtin, name, brand, shape, round(width), round(height), round(depth), net)
+
+
+_VARIETIES = ("Classic", "Light", "Bio", "Mild", "Extra", "Family", "Original", "Plus")
+
+
+def invent_family(rng: np.random.Generator, *, highest_mm: float, members: int) -> list[Pack]:
+    """Packs of one size and print that differ in a word and in their content, as a brand's varieties do."""
+    first = invent_pack(rng, highest_mm=highest_mm)
+    family = []
+    for number in range(members):
+        other = invent_pack(rng)
+        family.append(
+            replace(
+                first,
+                gtin=other.gtin,
+                name=f"{first.name} {_VARIETIES[number % len(_VARIETIES)]}",
+                net_content=other.net_content,
+                print_of=first.gtin,
+            )
+        )
+    return family

@@ -207,6 +207,24 @@ def pose_person(
     return parts
 
 
+def trolley_at(x_mm: float, z_mm: float, floor_y_mm: float, goods: Bgr) -> Figure:
+    """A shopping trolley that stands along the shelf, its middle at (x, z): it hides what is behind as a body does."""
+
+    def level(above_mm: float, long_mm: float, wide_mm: float, radius_mm: float) -> list[tuple[FloatArray, float]]:
+        y = floor_y_mm - above_mm
+        ends = ((-1.0, -1.0), (1.0, -1.0), (1.0, 1.0), (-1.0, 1.0))
+        return [(np.array([x_mm + a * long_mm / 2, y, z_mm + b * wide_mm / 2]), radius_mm) for a, b in ends]
+
+    wire, rail = (168, 170, 172), (96, 98, 100)
+    return Figure(
+        [
+            _part("body", rail, *level(120, 760, 420, 22), *level(330, 640, 380, 16)),
+            _part("body", goods, *level(700, 560, 340, 40), *level(1030, 420, 240, 70)),
+            _part("body", wire, *level(420, 660, 380, 18), *level(940, 860, 500, 18), pattern="checks", other=rail),
+        ]
+    )
+
+
 def _part(kind: PartKind, colour: Bgr, *spheres: tuple[FloatArray, float], **more: object) -> Part:
     table = np.array([[*centre, radius] for centre, radius in spheres])
     return Part(kind, table, colour, **more)  # type: ignore[arg-type]

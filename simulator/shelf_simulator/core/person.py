@@ -11,12 +11,13 @@ from shelf_simulator.core.design import Pack
 from shelf_simulator.core.geometry import FloatArray
 from shelf_simulator.core.items import HeldItem, PlacedItem
 from shelf_simulator.core.motion import Stroke, Walk
-from shelf_simulator.core.people import Appearance, Figure, Reach, Stance, pose_person
+from shelf_simulator.core.people import Appearance, Figure, Reach, Stance, pose_person, trolley_at
 
 LEFT, RIGHT = 0, 1
 GRIP_HEIGHT = 0.55
 GRIP_GAP_MM = 12.0
 _HELD_FROM = 20_000
+_TROLLEY_AHEAD_MM = 640.0
 
 
 @dataclass
@@ -75,6 +76,8 @@ class Person:
     hands: list[Hand]
     walk: Walk | None = None
     turn_rad: float = 0.0
+    has_trolley: bool = False
+    heading: float = 1.0
 
     def belly_mm(self, hand: int) -> FloatArray:
         """Where a hand rests: in front of the body, where the camera does not see it."""
@@ -87,6 +90,7 @@ class Person:
         if self.walk is not None:
             self.place_mm = self.walk.at(now_s)
             ahead = self.walk.end - self.walk.start
+            self.heading = float(np.sign(ahead[0])) or 1.0
             left = (self.walk.begun_s + self.walk.lasts_s - now_s) / 0.4
             into = (now_s - self.walk.begun_s) / 0.4
             self.turn_rad = float(np.sign(ahead[0])) * 0.9 * min(1.0, max(0.0, left), max(0.0, into))
@@ -109,6 +113,13 @@ class Person:
         parts = pose_person(self.look, stance, self.floor_y_mm, *reaches)
         held = tuple(HeldItem(n, item) for n, hand in enumerate(self.hands) for item in self._held(n, hand))
         return Figure(parts, held)
+
+    def trolley(self) -> Figure | None:
+        """What this person pushes, ahead of them; None when nothing."""
+        if not self.has_trolley:
+            return None
+        x, z = (float(value) for value in self.place_mm)
+        return trolley_at(x + self.heading * _TROLLEY_AHEAD_MM, z, self.floor_y_mm, self.look.shirt_other)
 
     @staticmethod
     def _reach(hand: Hand) -> Reach:

@@ -8,13 +8,14 @@ draws, other fixtures, other camera angles, other looks and light. It is measure
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 
-from shelf_simulator.core.design import BayDesign, Fixture, Pack, design_bay
-from shelf_simulator.core.packs import invent_pack
+from shelf_simulator.core.design import BayDesign, Fixture, Pack, PackShape, design_bay
+from shelf_simulator.core.packs import invent_family, invent_pack
+from shelf_simulator.core.scenario import PackFamily
 
 SplitName = Literal["dev", "hidden"]
 Range = tuple[float, float]
@@ -78,21 +79,30 @@ def split_of(seed: int) -> Split:
     return HIDDEN if seed in HIDDEN.seeds else DEV
 
 
-def packs_of(split: Split, shop: Sequence[Pack], seed: int) -> list[Pack]:
+def packs_of(split: Split, shop: Sequence[Pack], seed: int, family: PackFamily = "mixed") -> list[Pack]:
     """What the store sells: the demo's packs, or invented ones that are this seed's own."""
-    if split.name == "dev":
-        return list(shop)
     rng = np.random.default_rng([seed, 90_001])
-    return [invent_pack(rng, highest_mm=float(rng.uniform(150, 300))) for _ in range(_INVENTED)]
+    if family == "look-alikes":
+        heights = (140.0, 160.0, 170.0, 190.0, 200.0, 220.0, 240.0, 260.0)
+        return [pack for highest in heights for pack in invent_family(rng, highest_mm=highest, members=6)]
+    if family == "mixed":
+        if split.name == "dev":
+            return list(shop)
+        return [invent_pack(rng, highest_mm=float(rng.uniform(150, 300))) for _ in range(_INVENTED)]
+    shape: PackShape = "bag" if family == "bags" else "bottle"
+    own = [pack for pack in shop if pack.shape == shape] if split.name == "dev" else []
+    own += [invent_pack(rng, highest_mm=float(rng.uniform(170, 290)), shape=shape) for _ in range(_INVENTED)]
+    return [replace(pack, clear=family == "transparent") for pack in own]
 
 
-def bay_of(split: Split, bay: str, shop: Sequence[Pack], seed: int) -> BayDesign:
+def bay_of(split: Split, bay: str, shop: Sequence[Pack], seed: int, family: PackFamily = "mixed") -> BayDesign:
     """A bay of the store. Raises: ValueError when the seed is not the split's."""
     if seed not in split.seeds:
         raise ValueError(f"seed {seed} is not of split {split.name}: {split.seeds.start} to {split.seeds.stop - 1}")
-    packs = packs_of(split, shop, seed)
+    packs = packs_of(split, shop, seed, family)
+    families = family == "look-alikes"
     if split.name == "dev":
-        return design_bay(bay, packs, seed)
+        return design_bay(bay, packs, seed, families=families)
     rng = np.random.default_rng([seed, 90_002])
     tiers = int(rng.choice(split.tiers))
     spaces = sorted(_drawn(rng, split.space) for _ in range(tiers))
@@ -104,7 +114,7 @@ def bay_of(split: Split, bay: str, shop: Sequence[Pack], seed: int) -> BayDesign
         camera_above_floor_mm=_drawn(rng, split.above_floor),
         camera_away_mm=_drawn(rng, split.away),
     )
-    return design_bay(bay, packs, seed, fixture)
+    return design_bay(bay, packs, seed, fixture, families=families)
 
 
 def light_of(split: Split, seed: int) -> Light:

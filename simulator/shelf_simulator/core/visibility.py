@@ -28,10 +28,10 @@ class Coverage:
 
 
 class SlotSight:
-    """The slots of a bay as sample points in the picture."""
+    """The slots of a bay as sample points in the picture of a camera, by default the design's."""
 
-    def __init__(self, design: BayDesign) -> None:
-        self._camera = design.camera
+    def __init__(self, design: BayDesign, camera: Camera | None = None) -> None:
+        self._camera = camera or design.camera
         self._slots = len(design.slots)
         self._points = np.concatenate([_front_points(slot) for slot in design.slots])
         self._pixels = self._camera.project(self._points)

@@ -9,13 +9,14 @@ from __future__ import annotations
 import math
 import zlib
 from collections.abc import Callable, Generator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from shelf_contracts.truth import CountChanged, EventKind, Fact, SightChanged, TruthEvent
 from shelf_simulator.core.choreography import Errand, grip_to_put, grip_to_take, handfuls, strokes_of
 from shelf_simulator.core.design import BayDesign, Pack, SlotDesign
+from shelf_simulator.core.geometry import Camera
 from shelf_simulator.core.items import PlacedItem
 from shelf_simulator.core.motion import Walk
 from shelf_simulator.core.people import Figure, Reach, Stance, invent_appearance, pose_person
@@ -114,6 +115,7 @@ class World:
         self.stocks: dict[str, SlotStock] = fill(design, counts, self._rng)
         self._watch = {slot.id: _SlotWatch(interest=sought.get(slot.id, 1.0)) for slot in design.slots}
         self._index = {slot.id: i for i, slot in enumerate(design.slots)}
+        self._camera = design.camera
         self._sight = SlotSight(design)
         self._running: list[_Running] = []
         self._figures: list[Figure] = []
@@ -121,19 +123,41 @@ class World:
             _Door(self._draw(scenario.shoppers.between) * 0.4 + 2.0 * i) for i in range(scenario.shoppers.at_once)
         ]
         self._staff_due_s: float | None = None
+        if scenario.staff.comes_unasked:
+            for slot in design.slots:
+                low = counts[slot.id] <= slot.min_presentation
+                self._watch[slot.id].low_since_s = 0.0 if low else None
         self._facts: list[Fact] = []
         self._phase = float(self._rng.uniform(0, 2 * math.pi))
+        occluders = scenario.occluders
+        self._occluder_doors = [_Door(self._draw(occluders.between) * 0.5) for _ in range(occluders.at_once)]
+
+    @property
+    def camera(self) -> Camera:
+        """The camera as it hangs now: knocked since, or as it was installed."""
+        return self._camera
 
     @property
     def light(self) -> float:
-        """Gain of the light now, near 1."""
-        t = self.now_s
+        """Gain of the light now, 1 as the shop was built."""
+        t, light = self.now_s, self.scenario.light
         wander = 0.6 * math.sin(t / 37.0 + self._phase) + 0.4 * math.sin(t / 11.3 + 2 * self._phase)
-        return 1.0 + self.scenario.light_drift * wander
+        gain = 1.0 + self.scenario.light_drift * wander
+        if light.points:
+            gain *= float(np.interp(t, [p.at_s for p in light.points], [p.gain for p in light.points]))
+        if light.flicker and t % light.flicker_every_s < light.flicker_for_s:
+            gain *= 1.0 - light.flicker * (0.5 - 0.5 * math.cos(2 * math.pi * light.flicker_hz * t))
+        return gain
+
+    @property
+    def warmth(self) -> float:
+        """Colour of the light now, -1 (blue) to 1 (yellow)."""
+        points = self.scenario.light.points
+        return float(np.interp(self.now_s, [p.at_s for p in points], [p.warmth for p in points])) if points else 0.0
 
     @property
     def figures(self) -> list[Figure]:
-        """Everybody as posed at the last step."""
+        """Everybody as posed at the last step, and the trolleys of those who have one."""
         return self._figures
 
     @property
@@ -153,13 +177,16 @@ class World:
         self.now_s = round(self.now_s + dt_s, 9)
         self._facts = []
         self._let_in()
+        self._knock_camera()
         for running in list(self._running):
             for hand, what in running.person.advance(self.now_s):
                 if what == "touch":
                     self._touch_done(running.person, hand)
         for running in list(self._running):
             self._advance_script(running)
-        self._figures = [running.person.figure() for running in self._running]
+        people = [running.person for running in self._running]
+        self._figures = [person.figure() for person in people]
+        self._figures += [trolley for person in people if (trolley := person.trolley()) is not None]
         self._look()
         return self._facts
 
@@ -186,6 +213,12 @@ class World:
                 door.taken = True
                 person = self._new_person(staff=False)
                 self._start(person, self._shopper(person, number))
+        for number, door in enumerate(self._occluder_doors):
+            if not door.taken and self.now_s >= door.next_s:
+                door.taken = True
+                person = self._new_person(staff=False)
+                person.has_trolley = bool(self._rng.random() < self.scenario.occluders.trolley)
+                self._start(person, self._stand_in_the_way(person, number))
         if self._staff_due_s is None:
             low = [watch.low_since_s for watch in self._watch.values() if watch.low_since_s is not None]
             if low:
@@ -194,6 +227,22 @@ class World:
             person = self._new_person(staff=True)
             self._start(person, self._staff(person))
 
+    def _knock_camera(self) -> None:
+        """The truth is about what the camera sees from where it hangs now."""
+        done = [step for step in self.scenario.camera if step.at_s <= self.now_s]
+        if not done:
+            return
+        last, built = done[-1], self.design.camera
+        camera = replace(
+            built,
+            yaw_rad=built.yaw_rad + math.radians(last.pan_deg),
+            pitch_rad=built.pitch_rad + math.radians(last.tilt_deg),
+            roll_rad=built.roll_rad + math.radians(last.roll_deg),
+        )
+        if camera != self._camera:
+            self._camera = camera
+            self._sight = SlotSight(self.design, camera)
+
     def _new_person(self, *, staff: bool) -> Person:
         used = {running.person.index for running in self._running}
         index = next(i for i in range(100) if i not in used)
@@ -201,7 +250,7 @@ class World:
         x = -_OUTSIDE_MM if self._rng.random() < 0.5 else self.design.width_mm + _OUTSIDE_MM
         place = np.array([x, float(self._rng.uniform(-520, -410))])
         nowhere = np.zeros(3)
-        both = staff or self._rng.random() < 0.5
+        both = staff or self._rng.random() < self.scenario.shoppers.both_hands
         favourite = LEFT if self._rng.random() < 0.3 else RIGHT
         hands = [Hand(nowhere, nowhere, used=both or number == favourite) for number in (LEFT, RIGHT)]
         person = Person(index, look, place, self.design.height_mm, hands)
@@ -241,10 +290,29 @@ class World:
             elif draw < habits.look_only + habits.two_hands and all(hand.used for hand in person.hands):
                 yield from self._reach_with_both(person)
             else:
-                yield from self._reach_for(person, 2 if self._rng.random() < habits.take_two else 1)
+                yield from self._reach_for(person, self._many() if self._rng.random() < habits.take_two else 1)
         yield from self._leave(person)
         self._doors[door].taken = False
         self._doors[door].next_s = self.now_s + self._draw(habits.between)
+
+    def _many(self) -> int:
+        """How many somebody takes who takes more than one."""
+        most = self.scenario.shoppers.take_most
+        return 2 if most == 2 else int(self._rng.integers(2, most + 1))
+
+    def _stand_in_the_way(self, person: Person, door: int) -> _Script:
+        occluders = self.scenario.occluders
+        yield self._pause(0.0)
+        for _ in range(10):
+            x = float(self._rng.uniform(150, self.design.width_mm - 150))
+            if self._has_room(person, x):
+                yield from self._go(person, x)
+                yield self._pause(self._draw(occluders.stands_for))
+                break
+            yield self._pause(0.7)
+        yield from self._leave(person)
+        self._occluder_doors[door].taken = False
+        self._occluder_doors[door].next_s = self.now_s + self._draw(occluders.between)
 
     def _stand_about(self, person: Person) -> _Script:
         x = float(self._rng.uniform(200, self.design.width_mm - 200))
@@ -324,7 +392,7 @@ class World:
         for goal in goals:
             column = self._usable_column(goal, 1)
             if column is not None and self._touchable(goal.slot.id, person):
-                delay = float(self._rng.uniform(0.0, 0.35))
+                delay = float(self._rng.uniform(0.0, self.scenario.shoppers.two_hands_apart_s))
                 self._begin_touch(person, _Goal(goal.slot, column, goal.stance_x, goal.hand), "pick", 1, delay_s=delay)
         yield _Until(lambda: not any(hand.busy for hand in person.hands), 20.0)
         for goal in goals:
@@ -607,7 +675,7 @@ class World:
         return person is not None and person.hands[touch.hand].effort > 0.5
 
     def _hand_before(self, touch: _Touch, index: int) -> bool:
-        for running, figure in zip(self._running, self._figures, strict=True):
+        for running, figure in zip(self._running, self._figures, strict=False):  # trolleys come after the people
             if running.person.index == touch.person:
                 if running.person.hands[touch.hand].effort <= 0.02:
                     return False
