@@ -24,7 +24,7 @@ demo: $(VENV)/.demo-ready
 
 test: $(VENV)/.test-ready
 	@scripts/test-programs
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -rs $(ARGS)
 
 test-long: $(VENV)/.test-ready
 	@scripts/test-programs

@@ -30,7 +30,7 @@ _NEEDED_BY_ULTRALYTICS = ("torch", "torchvision", "ultralytics", "onnx")
 @app.command()
 def train(
     preset: Annotated[
-        str, typer.Option(help="demo: what is shipped. gpu: more of it. minute. yolo11: through ultralytics.")
+        str, typer.Option(help="demo: the recipe of what ships. gpu: more of it. minute. yolo11: by ultralytics.")
     ] = "demo",
     out: Annotated[Path | None, typer.Option(help="Model folder to write; default: runs/PRESET/model.")] = None,
     work: Annotated[Path | None, typer.Option(help="For pictures and checkpoints; default: runs/PRESET.")] = None,
