@@ -43,7 +43,7 @@ def import_(
     shelf_depth_mm: Annotated[float, typer.Option(min=1, max=10_000, help="CSV: front to back.")] = 400.0,
     mm_per_unit: Annotated[float, typer.Option(min=0.001, max=1000, help="JSON: 25.4 for inches, 10 for cm.")] = 1.0,
 ) -> None:
-    """Bring in a planogram. Columns of a table: shelf, product, width_mm, height_mm; where they are known slot, gtin, name,
+    """Bring in a planogram. Columns of a table: shelf, product, width_mm, height_mm; where known slot, gtin, name,
     depth_mm, x_mm, facings_h, facings_v, facings_d, capacity, min_presentation, case_pack."""
     with bad_input():
         from shelf_contracts.errors import FileProblems, Problem

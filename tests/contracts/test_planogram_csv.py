@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -59,7 +60,7 @@ def test_every_problem_of_the_table_is_told_at_once_with_its_line() -> None:
     assert problems(text) == [
         "line 2, width_mm = 'wide': must be a number of mm",
         "line 2, facings_h = '2.5': must be a whole number",
-        "line 2, gtin = '400638133393': the check digit is 3 but should be 1; spreadsheets turn long numbers into "
+        "line 2, gtin = '400638133393': the check digit is 3 but should be 0; spreadsheets turn long numbers into "
         "4.00638E+12: make the column text and export again",
         "line 3, shelf = empty: must be given",
         "line 3, height_mm = empty: must be given",
@@ -97,10 +98,8 @@ def test_what_is_wrong_is_named(text: str, says: str) -> None:
 @given(st.text(max_size=300))
 def test_any_text_is_a_planogram_or_a_list_of_problems(text: str) -> None:
     for whole in (text, "shelf,product,width_mm,height_mm\n" + text):
-        try:
-            read(whole)
-        except FileProblems as error:
-            assert error.problems
+        with suppress(FileProblems):  # anything else is a crash
+            assert read(whole).positions
 
 
 def test_a_table_saved_by_an_old_spreadsheet_is_read(tmp_path: Path) -> None:
