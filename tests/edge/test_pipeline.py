@@ -135,7 +135,9 @@ def test_in_the_dark_counts_are_unknown_never_wrong_and_come_back_with_the_light
     node = Node()
     node.show(6)
     node.shelf.items = 0  # what a detector makes of a black picture
-    node.show(30, np.zeros_like(WALL))
+    node.show(4, np.zeros_like(WALL))
+    assert node.levels == [(1, "clear"), (None, "dark")], "before anything could be concluded from the dark"
+    node.show(26, np.zeros_like(WALL))
     node.shelf.items = 1
     node.show(5)
     assert node.levels == [(1, "clear"), (None, "dark"), (1, "clear")]

@@ -65,7 +65,7 @@ class Camera:
         for _ in range(round(seconds * FPS)):
             self.number += 1
             frame = noisy(picture, self.number)
-            yield self.watch.step(frame, self.number / FPS, is_same=False, people_px=people)
+            yield self.watch.step(frame, self.number / FPS, is_same=False, changed=1.0, people_px=people)
 
     def see(self, seconds: float, picture: Picture, people: np.ndarray = NOBODY) -> Sight:
         return list(self.show(seconds, picture, people))[-1]
@@ -177,9 +177,9 @@ def test_a_covered_lens(blur_px: float) -> None:
 
 def test_a_picture_that_stands_still() -> None:
     watch, frame = SightWatch(SightRules(), WIDTH, HEIGHT), noisy(scene(), 1)
-    sights = [watch.step(frame, second, is_same=second > 0, people_px=NOBODY) for second in range(40)]
+    sights = [watch.step(frame, second, is_same=second > 0, changed=0.0, people_px=NOBODY) for second in range(40)]
     assert [sight.state for sight in sights] == ["clear"] * 30 + ["frozen"] * 10
-    assert watch.step(noisy(scene(), 2), 41, is_same=False, people_px=None).state == "clear"
+    assert watch.step(noisy(scene(), 2), 41, is_same=False, changed=1.0, people_px=None).state == "clear"
 
 
 def test_somebody_who_is_overlooked_at_the_start_does_not_become_the_reference() -> None:

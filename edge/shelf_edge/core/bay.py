@@ -155,10 +155,14 @@ class Bay:
         assert self._watch is not None
         if self._sight.state != "clear" or self._watch.is_in_doubt:
             return self._on_the_clock(facts)
+        if detections is None:
+            for (_, slot), moving in zip(self._slots, self._change.slot_shares.tolist(), strict=True):
+                facts += slot.rest(now_s, moving)
+            return self._on_the_clock(facts)
         for index, (geometry, slot) in enumerate(self._slots):
             look = SlotLook(
                 captured_s=now_s,
-                columns=view_slot(geometry, products, cover) if detections is not None else None,
+                columns=view_slot(geometry, products, cover),
                 hand=index in hand_in,
                 covered=cover.share_of(geometry.samples),
                 moving=float(self._change.slot_shares[index]),
@@ -196,7 +200,9 @@ class Bay:
         assert self._watch is not None
         assert self._change is not None
         before, now_s = self._sight, self._now_s
-        after = self._sight = self._watch.step(frame.image, now_s, is_same=self._change.is_same, people_px=people_px)
+        after = self._sight = self._watch.step(
+            frame.image, now_s, is_same=self._change.is_same, changed=self._change.share, people_px=people_px
+        )
         if after.warp is not before.warp:
             self._see_from(after)
         if after.state == before.state:

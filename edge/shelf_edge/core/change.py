@@ -1,6 +1,7 @@
-"""The change gate: which part of the picture changed, for a fiftieth of the price of looking at it.
+"""The change gate: which part of the picture changed, for a hundredth of the price of looking at it.
 
-A strided green channel and an absolute difference cost about 0.05 ms a 720p frame, one inference 15 ms or more.
+A strided green channel, an absolute difference and an integral image cost about 0.1 ms a 720p frame, one inference
+10 ms or more.
 """
 
 from __future__ import annotations
@@ -8,13 +9,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 
 from shelf_edge.core.frame import Picture
 from shelf_edge.core.slot_view import SlotGeometry
 
-_Grey = npt.NDArray[np.int16]
+_Grey = npt.NDArray[np.uint8]
 
 TARGET_WIDTH_PX = 320
 """The gate looks at every n-th pixel so that about this many remain across."""
@@ -50,29 +52,42 @@ class ChangeGate:
 
     def measure(self, image: Picture) -> Change:
         """Compare with the frame before; the first frame counts as changed everywhere."""
-        grey = image[:: self._stride, :: self._stride, 1].astype(np.int16)
+        grey = np.ascontiguousarray(image[:: self._stride, :: self._stride, 1])
         before, looked_at = self._before, self._looked_at
         self._before = grey
         if before is None or before.shape != grey.shape:
             return Change(1.0, np.ones(len(self._windows)), 1.0)
-        step = np.abs(grey - before)
-        moved, is_same = step > PIXEL_STEP, not step.any()
-        shares = np.array([moved[window].mean() if moved[window].size else 0.0 for window in self._windows])
+        step = cv2.absdiff(grey, before)
+        moved = cv2.threshold(step, PIXEL_STEP, 1, cv2.THRESH_BINARY)[1]
+        count = cv2.countNonZero(moved)
+        shares = self._shares_of(moved) if count else np.zeros(len(self._windows))
+        is_same = not count and not cv2.countNonZero(step)
+        share = count / grey.size
         if looked_at is None or looked_at.shape != grey.shape:
-            return Change(float(moved.mean()), shares, 1.0, is_same)
-        differs = np.abs(grey - looked_at) > PIXEL_STEP
-        return Change(float(moved.mean()), shares, float(differs.mean()), is_same)
+            return Change(share, shares, 1.0, is_same)
+        differs = cv2.threshold(cv2.absdiff(grey, looked_at), PIXEL_STEP, 1, cv2.THRESH_BINARY)[1]
+        return Change(share, shares, cv2.countNonZero(differs) / grey.size, is_same)
+
+    def _shares_of(self, moved: cv2.typing.MatLike) -> npt.NDArray[np.float64]:
+        """Share of each slot's window that moved, by one integral image."""
+        height, width = moved.shape
+        sums = np.asarray(cv2.integral(moved), np.float64)
+        x1, y1, x2, y2 = np.minimum(self._windows, np.array([width, height, width, height])).T
+        inside = sums[y2, x2] - sums[y1, x2] - sums[y2, x1] + sums[y1, x1]
+        area = (x2 - x1) * (y2 - y1)
+        return np.asarray(np.divide(inside, area, out=np.zeros(len(area)), where=area > 0), np.float64)
 
     def follow(self, geometry: Sequence[SlotGeometry]) -> None:
         """The slots lie elsewhere in the picture now."""
-        self._windows = [_window(slot, self._stride) for slot in geometry]
+        self._windows = np.array([_window(slot, self._stride) for slot in geometry], np.intp).reshape(-1, 4)
 
     def mark_looked_at(self) -> None:
         """The frame last measured is being looked at: later frames are compared with it."""
         self._looked_at = self._before
 
 
-def _window(slot: SlotGeometry, stride: int) -> tuple[slice, slice]:
+def _window(slot: SlotGeometry, stride: int) -> tuple[int, int, int, int]:
+    """x1 y1 x2 y2 in the gate's small picture; nothing of it lies left of or above the picture."""
     low = np.maximum(np.floor(slot.samples.min(axis=0) / stride).astype(int), 0)
-    high = np.ceil(slot.samples.max(axis=0) / stride).astype(int) + 1
-    return slice(int(low[1]), int(high[1])), slice(int(low[0]), int(high[0]))
+    high = np.maximum(np.ceil(slot.samples.max(axis=0) / stride).astype(int) + 1, 0)
+    return int(low[0]), int(low[1]), int(high[0]), int(high[1])

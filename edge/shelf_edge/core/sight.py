@@ -38,6 +38,7 @@ class SightRules:
 
     Attributes:
         check_every_s: pause between comparisons with the reference.
+        check_at_rest_s: the same while no more than ``stirred_share`` of the picture changes.
         dark_level: lights are off when 99 of 100 pixels are darker than this (0 to 255).
         dark_s, obstructed_s: for so long, before it is said.
         frozen_s: a picture without any change at all for this long stands still; sensors have noise.
@@ -50,6 +51,8 @@ class SightRules:
     """
 
     check_every_s: float = 1.0
+    check_at_rest_s: float = 20.0
+    stirred_share: float = 0.002
     dark_level: int = 24
     dark_s: float = 2.0
     frozen_s: float = 30.0
@@ -98,6 +101,8 @@ class SightWatch:
         self._lit_s = -math.inf
         self._seen_s = -math.inf
         self._checked_s = -math.inf
+        self._stirred = True
+        self._is_suspect = False
         self._shifts: deque[Matrix] = deque(maxlen=rules.agreeing)
         self._unlike = 0
 
@@ -110,11 +115,13 @@ class SightWatch:
         """The camera seems to have moved, but how far is not certain yet: nothing should be concluded now."""
         return bool(self._shifts) or self._unlike > 0
 
-    def step(self, image: Picture, now_s: float, *, is_same: bool, people_px: Boxes | None) -> Sight:
+    def step(self, image: Picture, now_s: float, *, is_same: bool, changed: float, people_px: Boxes | None) -> Sight:
         """The camera's sight after one more frame.
 
         Args:
             is_same: the picture is exactly the one before, to the last pixel.
+            changed: share of the picture that changed since the frame before, 0 to 1: while nothing stirs, there is
+                nothing to compare.
             people_px: (n, 4) boxes of hands and bodies; None when the detector did not look at this frame.
         """
         if math.isinf(self._lit_s):
@@ -126,17 +133,24 @@ class SightWatch:
             return self._sight
         if self._sight.state == "frozen":
             self._sight = self._placed
-        if now_s - self._checked_s < self._rules.check_every_s:
+        self._stirred = self._stirred or changed > self._rules.stirred_share
+        waited_s = now_s - self._checked_s
+        is_settled = self._reference is not None and self._sight is self._placed and not self._is_suspect
+        if waited_s < self._rules.check_every_s or (
+            is_settled and not self._stirred and waited_s < self._rules.check_at_rest_s
+        ):
             return self._sight
-        self._checked_s = now_s
+        self._checked_s, self._stirred = now_s, False
         green = np.ascontiguousarray(image[:, :, 1])
         grey = np.asarray(cv2.resize(green, self._size, interpolation=cv2.INTER_AREA), np.uint8)
         trouble = self._dark(grey, now_s) or self._obstructed(grey, now_s)
+        self._is_suspect = trouble is not None or self.is_in_doubt
         if trouble is not None:
             self._forget_shifts()
             self._sight = trouble
         elif people_px is not None:
             self._sight = self._compare(grey, people_px)
+            self._is_suspect = self.is_in_doubt
         elif self._sight.state in ("dark", "frozen", "obstructed"):
             self._sight = self._placed
         return self._sight

@@ -157,6 +157,19 @@ class Slot:
         self._said = None
         self._window.clear()
 
+    def rest(self, now_s: float, moving: float) -> list[Fact]:
+        """What ``step`` says of a frame at which the detector did not look, for next to nothing."""
+        if self._visit is not None and now_s - self._visit.last_s >= self._rules.visit_gap_s:
+            self._visit = None
+        if moving > self._rules.moving_share:
+            self._window.clear()
+        if self._covered_since_s is None and self._said is not None:
+            _, said_s = self._said
+            if now_s - said_s < self._rules.heartbeat_s:
+                return []
+        stock = self._say_stock(now_s)
+        return [] if stock is None else [stock]
+
     def step(self, look: SlotLook) -> list[Fact]:
         """The facts that follow from one more frame."""
         facts: list[Fact] = []
