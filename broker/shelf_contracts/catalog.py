@@ -210,6 +210,18 @@ CATALOG: tuple[Topic, ...] = (
         "An open replenishment alert; an empty payload means solved.",
     ),
     Topic(
+        "gallery_offer",
+        "gallery/offer",
+        messages.GalleryOffer,
+        "collector",
+        ("node",),
+        1,
+        True,
+        None,
+        2048,
+        "The gallery that nodes should recognise products with. Which one they do stands in their health.",
+    ),
+    Topic(
         "collector_status",
         "collector/status",
         messages.Status,

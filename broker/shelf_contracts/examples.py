@@ -75,6 +75,26 @@ EXAMPLES: tuple[Example, ...] = (
             observed_at=_after(2),
         ),
     ),
+    _stock(
+        "something else stands there",
+        4712,
+        messages.StockLevel(
+            gtin=GTIN, count=3, capacity=12, min=4, level="low", confidence=0.9, observed_at=_after(2),
+            seen=messages.SeenProduct(
+                verdict="known", gtin="08712345678906", confidence=0.97, gallery="5f0c1a2b3c4d", since=_NOON, looks=9
+            ),
+        ),
+    ),
+    _stock(
+        "nobody enrolled what stands there",
+        4712,
+        messages.StockLevel(
+            gtin=GTIN, count=3, capacity=12, min=4, level="low", confidence=0.9, observed_at=_after(2),
+            seen=messages.SeenProduct(
+                verdict="unknown", kind="tea", confidence=0.9, gallery="5f0c1a2b3c4d", since=_NOON, looks=41
+            ),
+        ),
+    ),
     _happening(
         "one was taken",
         4713,
@@ -142,6 +162,7 @@ EXAMPLES: tuple[Example, ...] = (
             model=messages.ModelHealth(
                 name="shelf-demo", version="1", sha256="0" * 64, state="trial", rollout="r-0192f7a0",
             ),
+            gallery=messages.GalleryHealth(revision="2" * 64, products=120, photos=410),
         ),
         node=NODE,
     ),
@@ -220,6 +241,15 @@ EXAMPLES: tuple[Example, ...] = (
             slot=SLOT, gtin=GTIN, opened_at=_NOON, state="open", count=2, suggested_qty=10,
         ),
         alert="a03-s2-04-low",
+    ),
+    _example(
+        "gallery_offer",
+        "a product was enrolled",
+        messages.GalleryOffer(
+            revision="2" * 64, size_bytes=210_000, products=120, photos=410, model_name="shelf-embed",
+            model_version="1", model_sha256="0" * 64, at=_NOON,
+            url="http://collector.store.local:8080/galleries/" + "2" * 64,
+        ),
     ),
     _example(
         "collector_status",

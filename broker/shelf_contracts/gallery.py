@@ -168,6 +168,11 @@ def undone(gallery: Gallery, enrolment: str | None = None) -> Gallery:
     return _rows(gallery, kept)
 
 
+def without_names(gallery: Gallery) -> Gallery:
+    """The gallery as nodes get it: who enrolled what is nobody's business there."""
+    return replace(gallery, entries=tuple(entry.model_copy(update={"by": ""}) for entry in gallery.entries))
+
+
 def last_enrolment(gallery: Gallery) -> str | None:
     """The newest enrolment; of two at the same moment, the one that was added later. None in an empty gallery."""
     rows = range(len(gallery.entries))

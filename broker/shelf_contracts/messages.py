@@ -50,8 +50,38 @@ class Message(BaseModel):
     model_config = ConfigDict(extra="ignore", frozen=True, allow_inf_nan=False)
 
 
+GalleryRevision = Annotated[str, Field(pattern=r"^[0-9a-f]{12}$")]
+"""The beginning of a gallery's SHA-256."""
+
+
+class SeenProduct(Message):
+    """What stands in a slot by the looks of it, whatever the planogram says; voted over frames and facings.
+
+    ``known``: ``gtin``. ``ambiguous``: ``gtin`` or ``other``, which look too much alike. ``unknown``: nothing that was
+    enrolled, though perhaps something of a ``kind``. ``since`` and ``looks`` say how long and how often it was seen so.
+    """
+
+    verdict: Literal["known", "ambiguous", "unknown"]
+    gtin: Gtin | None = None
+    other: Gtin | None = None
+    kind: Annotated[str, Field(max_length=64)] = ""
+    confidence: Confidence
+    gallery: GalleryRevision
+    since: UtcTime
+    looks: Annotated[int, Field(ge=0)] = 0
+
+    @model_validator(mode="after")
+    def _names_what_it_says(self) -> SeenProduct:
+        if (self.gtin is None) != (self.verdict == "unknown") or (self.other is None) != (self.verdict != "ambiguous"):
+            raise ValueError("known needs gtin, ambiguous needs gtin and other, unknown has none")
+        return self
+
+
 class StockLevel(Message):
-    """What one slot holds now. ``count`` is the best value within ``count_low..count_high``; null when unseen."""
+    """What one slot holds now. ``count`` is the best value within ``count_low..count_high``; null when unseen.
+
+    ``gtin`` is what the planogram wants there, ``seen`` what is recognised there; null where nothing recognises.
+    """
 
     gtin: Gtin | None = None
     count: Quantity | None
@@ -64,6 +94,7 @@ class StockLevel(Message):
     reason: Reason = "clear"
     method: Literal["camera", "scale", "manual", "pos", "fused"] = "camera"
     observed_at: UtcTime
+    seen: SeenProduct | None = None
 
     @model_validator(mode="after")
     def _range_holds_count(self) -> StockLevel:
@@ -82,7 +113,8 @@ class SlotEvent(Message):
     """Something that happened at one slot.
 
     ``started_at`` is when the hand came, ``ended_at`` when the event was certain; ``captured_at`` is the capture time
-    of the frame that decided it. ``at_s`` is set in replays: seconds from the start of the recording.
+    of the frame that decided it. ``at_s`` is set in replays: seconds from the start of the recording. Of something
+    ``misplaced``, ``gtin`` is what stands there, and ``seen`` how sure that is.
     """
 
     action: Action
@@ -96,6 +128,7 @@ class SlotEvent(Message):
     captured_at: UtcTime
     at_s: float | None = None
     text: Annotated[str, Field(max_length=300)] = ""
+    seen: SeenProduct | None = None
 
 
 class Status(Message):
@@ -171,6 +204,21 @@ class ModelHealth(Message):
     text: Annotated[str, Field(max_length=300)] = ""
 
 
+class GalleryHealth(Message):
+    """The gallery in use, and how the last change went.
+
+    ``settled``: in use. ``fetching``: the one ``offered`` is on its way, the old one in use. ``refused``: it could not
+    be taken, ``text`` says why; the old one stays in use.
+    """
+
+    revision: Annotated[str, Field(pattern=r"^([0-9a-f]{64})?$")] = ""
+    products: Annotated[int, Field(ge=0)] = 0
+    photos: Annotated[int, Field(ge=0)] = 0
+    state: Literal["settled", "fetching", "refused"] = "settled"
+    offered: Annotated[str, Field(pattern=r"^([0-9a-f]{64})?$")] = ""
+    text: Annotated[str, Field(max_length=300)] = ""
+
+
 class NodeHealth(Message):
     """A node's figures, every few seconds."""
 
@@ -185,6 +233,8 @@ class NodeHealth(Message):
     """Messages that wait in memory because the disk is full."""
     cameras: list[CameraHealth] = []
     model: ModelHealth | None = None
+    gallery: GalleryHealth | None = None
+    """Null where nothing recognises products."""
 
 
 class CameraStatus(Message):
@@ -331,3 +381,20 @@ class UpdateCommand(Message):
     correlation: Annotated[str, Field(min_length=1, max_length=64)]
     requested_by: str = "collector"
     expires: UtcTime
+
+
+class GalleryOffer(Message):
+    """The gallery every node should run: ``url`` gives the file, whose SHA-256 is ``revision``.
+
+    A node with another embedding model leaves it, and says so in its health.
+    """
+
+    revision: Sha256Text
+    size_bytes: Annotated[int, Field(ge=1)]
+    products: Annotated[int, Field(ge=0)]
+    photos: Annotated[int, Field(ge=0)]
+    model_name: Annotated[str, Field(min_length=1, max_length=64)]
+    model_version: Annotated[str, Field(min_length=1, max_length=32)]
+    model_sha256: Sha256Text
+    at: UtcTime
+    url: Annotated[str, Field(pattern=r"^https?://[^\s]+$", max_length=500)]

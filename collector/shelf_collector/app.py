@@ -20,6 +20,7 @@ from shelf_collector.adapters.model_shelf import ModelShelf
 from shelf_collector.adapters.mqtt_bus import MqttBus
 from shelf_collector.adapters.passwords import Passwords
 from shelf_collector.adapters.task_list import TaskList
+from shelf_collector.adapters.vision_worker import VisionWorker
 from shelf_collector.adapters.web.server import Listening, create_app, serve
 from shelf_collector.adapters.web.site import Site
 from shelf_collector.config import CollectorSetup
@@ -31,8 +32,10 @@ from shelf_collector.core.plan import store_plan
 from shelf_collector.core.rollout import NodeReport
 from shelf_collector.core.views import Viewer
 from shelf_collector.doorkeeper import Doorkeeper
+from shelf_collector.enrolling import Enrolling
+from shelf_collector.galleries import Galleries
 from shelf_collector.keeper import Keeper
-from shelf_collector.ports import Clock, Delivery
+from shelf_collector.ports import Bus, Clock, Delivery
 from shelf_collector.rollouts import Rollouts
 from shelf_collector.taskdesk import TaskDesk
 from shelf_collector.watch import ModelWatch, note_files
@@ -87,11 +90,13 @@ def build(setup: CollectorSetup, clock: Clock | None = None) -> Collector:
         shelf = ModelShelf(setup.folder / config.models.folder, setup.models_url)
         rollouts = Rollouts(setup.rollouts_folder, shelf, bus, clock, config.store, lambda: node_reports(keeper, clock))
     desk = TaskDesk(TaskList(doorkeeper.accounts), hub, clock)
-    site = Site(setup, plan, keeper, viewer, database, hub, bus, clock, doorkeeper, desk, rollouts)
+    enrolling = open_enrolling(setup, bus, clock, doorkeeper)
+    site = Site(setup, plan, keeper, viewer, database, hub, bus, clock, doorkeeper, desk, rollouts, enrolling)
 
     def start() -> None:
         keeper.start()
         bus.start()
+        enrolling.start()
         if rollouts is not None:
             rollouts.start()
         log.info("collecting for store %s from %s", config.store, address)
@@ -100,6 +105,7 @@ def build(setup: CollectorSetup, clock: Clock | None = None) -> Collector:
         # First no more messages, then what is queued, then goodbye: 6 s at most.
         if rollouts is not None:
             rollouts.stop()
+        enrolling.stop()
         keeper.stop()
         bus.stop()
         doorkeeper.accounts.close()
@@ -113,6 +119,15 @@ def open_door(setup: CollectorSetup, clock: Clock) -> Doorkeeper:
     http = setup.config.http
     rules = SessionRules(timedelta(minutes=http.idle_minutes), timedelta(hours=http.session_hours))
     return Doorkeeper(Accounts(setup.database_url), Passwords(), clock, rules)
+
+
+def open_enrolling(setup: CollectorSetup, bus: Bus, clock: Clock, doorkeeper: Doorkeeper) -> Enrolling:
+    """The shop's gallery, and eyes for photos that are opened when they are needed."""
+    galleries = Galleries(
+        setup.gallery_folder, setup.galleries_url, bus, clock, setup.config.store,
+        keeps_thumbnails=setup.config.enrolment.keep_thumbnails,
+    )  # fmt: skip
+    return Enrolling(galleries, VisionWorker(setup.vision_arguments), doorkeeper.accounts, clock)
 
 
 def node_reports(keeper: Keeper, clock: Clock) -> dict[str, NodeReport]:

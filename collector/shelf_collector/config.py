@@ -160,6 +160,19 @@ class ModelsSection(_Section):
     """Where nodes reach the collector; empty: the address of ``[http]``."""
 
 
+class EnrolmentSection(_Section):
+    """Products enrolled by sight on ``/enrol``. Photos are never kept; thumbnails only if asked for."""
+
+    recogniser: Path | None = None
+    """Model folder of the embedding network, the one nodes run; by default the shipped one."""
+    detector: Path | None = None
+    """Model folder of the detector that proposes crops; by default the shipped one."""
+    keep_thumbnails: bool = False
+    """Keep a picture of 160 px of each enrolled pack, so that look-alikes can be shown side by side."""
+    url: Annotated[str, Field(pattern=r"^(https?://[^\s]+[^/\s])?$")] = ""
+    """Where nodes reach the collector; empty: the address of ``[http]``."""
+
+
 class DemoSection(_Section):
     """Only for demonstrations, and only while nobody but this computer can connect.
 
@@ -193,6 +206,7 @@ class CollectorConfig(_Section):
     rules: RulesSection = RulesSection()
     security_txt: SecurityTextSection | None = None
     models: ModelsSection | None = None
+    enrolment: EnrolmentSection = EnrolmentSection()
     demo: DemoSection = DemoSection()
 
     @model_validator(mode="after")
@@ -231,6 +245,23 @@ class CollectorSetup:
         """Where nodes reach the models."""
         given = self.config.models.url if self.config.models is not None else ""
         return given or self.config.http.address
+
+    @property
+    def gallery_folder(self) -> Path:
+        """Where the shop's gallery is kept."""
+        return self.folder / self.config.state / "gallery"
+
+    @property
+    def galleries_url(self) -> str:
+        """Where nodes reach the gallery."""
+        return self.config.enrolment.url or self.config.http.address
+
+    @property
+    def vision_arguments(self) -> list[str]:
+        """Which models the helper for photos uses."""
+        section = self.config.enrolment
+        pairs = (("--recogniser", section.recogniser), ("--detector", section.detector))
+        return [word for name, path in pairs if path is not None for word in (name, str(self.folder / path))]
 
     @property
     def database_url(self) -> str:

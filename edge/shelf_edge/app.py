@@ -7,29 +7,33 @@ import platform
 import threading
 import time
 import uuid
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import psutil
 
+from shelf_contracts.gallery import read_gallery
 from shelf_contracts.messages import CameraInfo, NodeHealth, NodeInfo
 from shelf_edge.adapters.clock import SystemClock
 from shelf_edge.adapters.detector_onnx import OnnxDetector, load_detector
-from shelf_edge.adapters.model_fetch import fetch_model
+from shelf_edge.adapters.model_fetch import fetch_gallery, fetch_model
 from shelf_edge.adapters.model_folder import people_in
 from shelf_edge.adapters.model_store import ModelStore
 from shelf_edge.adapters.mqtt_publisher import MqttPublisher
 from shelf_edge.adapters.outbox_sqlite import OutboxLimits, SqliteOutbox, only_one
 from shelf_edge.adapters.preview import Preview
+from shelf_edge.adapters.recogniser_onnx import OnnxRecogniser, load_recogniser
 from shelf_edge.adapters.sources import make_source
 from shelf_edge.config import CheckedConfig
 from shelf_edge.core.bay import Bay
 from shelf_edge.core.reporting import moment
 from shelf_edge.detector_switch import DetectorSwitch
+from shelf_edge.gallery_updates import GalleryUpdates
 from shelf_edge.journal import Journal, notice_maker
 from shelf_edge.node import CameraWork, Pipeline, camera_health, camera_status
+from shelf_edge.recognising import CropBudget, Recognising
 from shelf_edge.stages import CameraState, Capture, LatestFrame
 from shelf_edge.updates import ModelUpdates
 
@@ -81,6 +85,7 @@ def _run(checked: CheckedConfig, stop: threading.Event) -> int:
         make_notice=notice_maker(config.store, config.node, clock),
     )
     journal = Journal(config.store, config.node, outbox, clock)
+    sight = _open_sight(checked)
     arrived = threading.Condition()
     cameras = [
         CameraWork(camera.id, camera.view, camera.planogram, LatestFrame(arrived), Bay(camera.planogram, camera.view))
@@ -99,9 +104,9 @@ def _run(checked: CheckedConfig, stop: threading.Event) -> int:
             session=session_id,
             hardware=platform.machine(),
             software=software_version(),
-            models=[detector.info],
+            models=[detector.info, *([sight.recogniser.info] if sight is not None else [])],
             cameras=[CameraInfo(id=c.id, bay=c.planogram.bay, slots=len(c.planogram.positions)) for c in cameras],
-            capabilities=["count", "reach", "pickput"],
+            capabilities=["count", "reach", "pickput", *(["recognise"] if sight is not None else [])],
         )
         publisher.say("node_info", info, node=config.node)
         for camera in cameras:
@@ -130,6 +135,7 @@ def _run(checked: CheckedConfig, stop: threading.Event) -> int:
         clock,
         birth,
         on_update=lambda command: updates.take(command),
+        on_gallery=lambda offer: galleries.take(offer) if galleries is not None else None,
         limitation=lambda: detector.info.fallback,
     )
     pipeline = Pipeline(
@@ -141,6 +147,22 @@ def _run(checked: CheckedConfig, stop: threading.Event) -> int:
         publisher.wake,
         preview.show if preview is not None else None,
         say_camera,
+        sight.recognising if sight is not None else None,
+    )
+    galleries = (
+        GalleryUpdates(
+            checked.state / "gallery",
+            checked.gallery,
+            sight.recogniser.embedder,
+            sight.recogniser.dimension,
+            partial(fetch_gallery, make_tls=address.tls_context),
+            sight.recognising.use,
+            clock,
+            accepts_offers=sight.accepts_offers,
+            on_change=lambda: publisher.say_health(health()),
+        )
+        if sight is not None
+        else None
     )
     updates = ModelUpdates(
         network_store,
@@ -177,11 +199,14 @@ def _run(checked: CheckedConfig, stop: threading.Event) -> int:
             outbox_waiting=journal.waiting,
             cameras=[camera_health(camera, clock.monotonic_s()) for camera in cameras],
             model=updates.health(),
+            gallery=galleries.health() if galleries is not None else None,
         )
 
     log.info("node %s: %s %s, %d cameras", config.node, detector.info.name, detector.info.version, len(cameras))
     if preview is not None:
         preview.start()
+    if galleries is not None:
+        galleries.start()
     publisher.start()
     pipeline.start()
     updates.start()
@@ -197,6 +222,8 @@ def _run(checked: CheckedConfig, stop: threading.Event) -> int:
     for capture in captures:
         capture.stop(0.1)
     updates.stop(1.0)
+    if galleries is not None:
+        galleries.stop(1.0)
     pipeline.stop(2.0)
     if preview is not None:
         preview.stop()
@@ -205,6 +232,30 @@ def _run(checked: CheckedConfig, stop: threading.Event) -> int:
     outbox.close()
     log.info("node %s: stopped", config.node)
     return 1 if pipeline.failed else 0
+
+
+@dataclass(frozen=True)
+class _Sight:
+    """What recognises products."""
+
+    recogniser: OnnxRecogniser
+    recognising: Recognising
+    accepts_offers: bool
+
+
+def _open_sight(checked: CheckedConfig) -> _Sight | None:
+    """None when the configuration asks for none. Raises: FileProblems when the model cannot be used."""
+    section = checked.config.recogniser
+    if section is None or checked.recogniser is None:
+        return None
+    model = checked.config.model
+    recogniser = load_recogniser(
+        checked.recogniser, threads=section.threads, execution=model.execution, trust=model.trust
+    )
+    if checked.gallery is not None:
+        read_gallery(checked.gallery, recogniser.embedder)
+    budget = CropBudget(section.crops_a_look, max(1, section.crops_a_look // 4))
+    return _Sight(recogniser, Recognising(recogniser, recogniser.calibration, budget=budget), section.updates)
 
 
 def software_version() -> str:

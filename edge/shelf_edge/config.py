@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated
 
@@ -10,9 +10,10 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 from shelf_contracts.errors import FileProblems, Problem, ProblemsInside
 from shelf_contracts.files import read_model
+from shelf_contracts.gallery import read_gallery
 from shelf_contracts.ids import CameraId, NodeId, StoreId
 from shelf_contracts.planogram import Planogram
-from shelf_contracts.shipped import model_folder
+from shelf_contracts.shipped import DEFAULT_RECOGNISER, model_folder
 from shelf_edge.adapters.runtime import Execution, Policy, ProviderName
 from shelf_edge.adapters.signatures import Trust
 from shelf_edge.adapters.sources import source_problem
@@ -59,6 +60,20 @@ class ModelSection(_Section):
         return Trust(tuple(self.trusted_keys), self.require_signature)
 
 
+class RecogniserSection(_Section):
+    """Which products stand there, by sight; without this section the planogram is taken for granted."""
+
+    model: Path | None = None
+    """Model folder of the embedding network; by default the shipped one."""
+    gallery: Path | None = None
+    """Used until the collector offers one (``smartshelf models enrol`` makes it)."""
+    threads: Annotated[int, Field(ge=1, le=64)] = 1
+    updates: bool = True
+    """Take the galleries that the collector offers."""
+    crops_a_look: Annotated[int, Field(ge=1, le=64)] = 8
+    """At most so many items of a frame are looked at; a quarter of it while somebody is at the shelf."""
+
+
 class CameraSection(_Section):
     """One camera and the bay it sees. ``purpose`` is the reason for filming, in words (GDPR article 5 asks for it)."""
 
@@ -98,6 +113,7 @@ class EdgeConfig(_Section):
     broker: BrokerSection = BrokerSection()
     outbox: OutboxSection = OutboxSection()
     model: ModelSection = ModelSection()
+    recogniser: RecogniserSection | None = None
     cameras: Annotated[list[CameraSection], Field(min_length=1, max_length=64)]
     preview: PreviewSection | None = None
 
@@ -134,6 +150,9 @@ class CheckedConfig:
     state: Path
     model: Path
     cameras: tuple[CheckedCamera, ...]
+    recogniser: Path | None = None
+    """Model folder of the recogniser; None: there is none."""
+    gallery: Path | None = None
 
     @property
     def models(self) -> Path:
@@ -166,4 +185,13 @@ def check_config(path: Path) -> CheckedConfig:
     if problems:
         raise FileProblems(path, problems)
     model = folder / config.model.path if config.model.path is not None else model_folder()
-    return CheckedConfig(config, folder, folder / config.state, model, tuple(cameras))
+    checked = CheckedConfig(config, folder, folder / config.state, model, tuple(cameras))
+    section = config.recogniser
+    if section is None:
+        return checked
+    recogniser = folder / section.model if section.model is not None else model_folder(DEFAULT_RECOGNISER)
+    gallery = folder / section.gallery if section.gallery is not None else None
+    if gallery is not None and not read_gallery(gallery).entries:
+        remedy = "enrol a product with smartshelf models enrol, or leave the key out: the collector offers one"
+        raise FileProblems(gallery, [Problem("entries", "none", "must hold a product", remedy)])
+    return replace(checked, recogniser=recogniser, gallery=gallery)

@@ -15,10 +15,11 @@ from shelf_edge.core.bay import Bay
 from shelf_edge.core.detections import Detections
 from shelf_edge.core.facts import Fact, SlotFact
 from shelf_edge.core.frame import Frame
-from shelf_edge.core.reporting import moment, slot_event, stock_level
+from shelf_edge.core.reporting import misplaced_event, moment, slot_event, stock_level
 from shelf_edge.core.sight import Sight, State
 from shelf_edge.journal import Journal
 from shelf_edge.ports import Clock, Detector
+from shelf_edge.recognising import Recognising
 from shelf_edge.stages import CameraState, LatestFrame
 
 log = logging.getLogger(__name__)
@@ -70,6 +71,7 @@ class Pipeline:
         journal: where messages go; ``wake`` tells that there are some.
         on_look: sees each processed frame (the demo's preview); must be quick.
         on_sight: called when what can be made of a camera's pictures changed.
+        recognising: says which products stand there; None: what the planogram says is taken for granted.
     """
 
     def __init__(
@@ -82,6 +84,7 @@ class Pipeline:
         wake: Callable[[], None],
         on_look: OnLook | None = None,
         on_sight: Callable[[CameraWork], None] = lambda camera: None,
+        recognising: Recognising | None = None,
     ) -> None:
         self._cameras = cameras
         self._arrived = arrived
@@ -92,6 +95,7 @@ class Pipeline:
         self._on_look = on_look
         self._on_sight = on_sight
         self._began_s = clock.monotonic_s()
+        self._recognising = recognising
         self._stop = threading.Event()
         self._say_again = threading.Event()
         self._failures: list[float] = []
@@ -164,6 +168,8 @@ class Pipeline:
         self._follow_sight(camera, frame)
         if self._on_look is not None:
             self._on_look(camera, frame, detections, facts)
+        if self._recognising is not None and detections is not None:
+            self._recognise(self._recognising, camera, frame, facts)
 
     def _follow_sight(self, camera: CameraWork, frame: Frame) -> None:
         before, after = camera.sight, camera.bay.sight
@@ -191,10 +197,28 @@ class Pipeline:
                 log.info("%s %s %s x%d", camera.planogram.bay, fact.slot, fact.action, fact.quantity)
                 self._journal.say(camera.planogram.bay, fact.slot, event)
             else:
-                level = stock_level(fact, camera.planogram)
+                seen = self._recognising.seen(camera.planogram, fact.slot) if self._recognising is not None else None
+                level = stock_level(fact, camera.planogram, seen)
                 camera.stock[fact.slot] = level
                 self._journal.say(camera.planogram.bay, fact.slot, level)
         if facts:
+            self._wake()
+
+    def _recognise(self, recognising: Recognising, camera: CameraWork, frame: Frame, facts: list[Fact]) -> None:
+        """Say what stands where, after the counts were said: they must not wait for it."""
+        changes = recognising.follow(camera.bay, camera.planogram, frame, facts)
+        bay = camera.planogram.bay
+        for change in changes:
+            level = camera.stock.get(change.slot)
+            if level is not None and level.seen != change.seen:
+                update = {"seen": change.seen, "observed_at": moment(frame.captured_s)}
+                camera.stock[change.slot] = level.model_copy(update=update)
+                self._journal.say(bay, change.slot, camera.stock[change.slot])
+            if change.is_misplaced and change.seen is not None:
+                log.info("%s %s holds %s", bay, change.slot, change.seen.gtin)
+                event = misplaced_event(change.slot, change.seen, camera.planogram, frame.captured_s)
+                self._journal.say(bay, change.slot, event)
+        if changes:
             self._wake()
 
     def _repeat_stock(self) -> None:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
+
+import numpy as np
+import numpy.typing as npt
 
 from shelf_contracts.messages import ModelInfo
 from shelf_edge.core.detections import Detections
@@ -53,6 +56,21 @@ class LookingDetector(Detector, Protocol):
 
     def detect_from(self, image: Picture, score_threshold: float) -> Detections:
         """What is in the picture, from another score."""
+
+
+class Embedder(Protocol):
+    """Turns crops of products into points: what looks alike lies close together."""
+
+    @property
+    def info(self) -> ModelInfo:
+        """Which model runs, and on what."""
+
+    @property
+    def dimension(self) -> int:
+        """Numbers in an embedding."""
+
+    def embed(self, crops: Sequence[Picture]) -> npt.NDArray[np.float32]:
+        """Embeddings (len(crops), dimension) of length 1, of BGR pictures of any size."""
 
 
 Kind = Literal["event", "state"]

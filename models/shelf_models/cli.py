@@ -14,7 +14,7 @@ from typing import Annotated
 
 import typer
 
-from shelf_models import cli_evaluate, cli_registry
+from shelf_models import cli_enrol, cli_evaluate, cli_registry
 from shelf_models.console import bad_input, output, progress, refuse
 
 app = typer.Typer(help="From pictures to a checked .onnx.", no_args_is_help=True)
@@ -22,6 +22,8 @@ app.add_typer(cli_evaluate.app, name="evaluate")
 app.command()(cli_evaluate.compare)
 app.command()(cli_evaluate.quantise)
 cli_registry.add_to(app)
+app.command()(cli_enrol.enrol)
+app.command(hidden=True)(cli_enrol.enrol_worker)
 
 _NEEDED = ("torch", "onnx")
 _NEEDED_BY_ULTRALYTICS = ("torch", "torchvision", "ultralytics", "onnx")

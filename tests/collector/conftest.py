@@ -33,12 +33,15 @@ from shelf_collector.core.memory import DisplayPlan, StoreMemory
 from shelf_collector.core.plan import store_plan
 from shelf_collector.core.views import Viewer
 from shelf_collector.doorkeeper import Doorkeeper
+from shelf_collector.enrolling import Enrolling
+from shelf_collector.galleries import Galleries
 from shelf_collector.keeper import Keeper
 from shelf_collector.ports import Delivery
 from shelf_collector.taskdesk import TaskDesk
 from shelf_contracts import topics
 from shelf_mqtt.session import MqttSession, Received
 from tests.collector.builders import GTINS, NOON, STORE, eventually, free_port, planogram, wire
+from tests.collector.eyes import FakeEyes
 
 CHEAP_PASSWORDS = Passwords(PasswordHasher(time_cost=1, memory_cost=8, parallelism=1))
 
@@ -174,7 +177,12 @@ def open_shop(shop_folder: Path) -> Iterator[Callable[[], Shop]]:
         rules = SessionRules(timedelta(minutes=http.idle_minutes), timedelta(hours=http.session_hours))
         doorkeeper = Doorkeeper(Accounts(setup.database_url), CHEAP_PASSWORDS, clock, rules)
         desk = TaskDesk(TaskList(doorkeeper.accounts), hub, clock)
-        site = Site(setup, plan, keeper, viewer, database, hub, bus, clock, doorkeeper, desk)
+        galleries = Galleries(
+            setup.gallery_folder, setup.galleries_url, bus, clock, STORE,
+            keeps_thumbnails=setup.config.enrolment.keep_thumbnails,
+        )  # fmt: skip
+        enrolling = Enrolling(galleries, FakeEyes(), doorkeeper.accounts, clock)  # type: ignore[arg-type]
+        site = Site(setup, plan, keeper, viewer, database, hub, bus, clock, doorkeeper, desk, enrolling=enrolling)
         opened.append(Shop(setup, database, keeper, bus, clock, hub, site))
         return opened[-1]
 

@@ -54,11 +54,12 @@ def all_routes(routes: list[Any], prefix: str = "") -> Iterator[tuple[str, str]]
 def served(shop: Shop) -> set[tuple[str, str]]:
     from fastapi.routing import APIRoute
 
-    from shelf_collector.adapters.web import api, entrance, kiosk, models, pages
+    from shelf_collector.adapters.web import api, enrol, entrance, kiosk, models, pages
 
     app = create_app(shop.site)
     found = {pair for route in app.routes if isinstance(route, Route | Mount) for pair in all_routes([route])}
-    for router in (api.router, api.health, models.router, pages.stream, pages.router, kiosk.router, entrance.router):
+    of_pages = (pages.stream, pages.router, kiosk.router, entrance.router, enrol.pages)
+    for router in (api.router, api.health, models.router, enrol.router, *of_pages):
         for route in router.routes:
             assert isinstance(route, APIRoute)
             found |= {(method, route.path) for method in route.methods}

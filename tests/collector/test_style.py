@@ -66,6 +66,6 @@ def test_every_page_is_made_of_files_that_exist() -> None:
             assert (STATIC / name).is_file(), f"{template.name} asks for {name}"
     worker = (STATIC / "sw.js").read_text()
     kept = set(re.findall(r'"([a-z]+\.(?:js|css|svg))"', worker))
-    assert kept == {path.name for path in STATIC.iterdir()} - {"sw.js", "staff.js", "overview.js"}, (
+    assert kept == {path.name for path in STATIC.iterdir()} - {"sw.js", "staff.js", "overview.js", "enrol.js"}, (
         "behind the login: never kept"
     )

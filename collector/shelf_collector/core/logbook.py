@@ -18,6 +18,7 @@ Action = Literal[
     "login", "login.failed", "logout", "password.changed", "link.made", "link.used", "person.added", "person.role",
     "person.removed", "token.made", "token.revoked", "product.added", "product.changed", "product.removed",
     "planogram.changed", "model.changed", "task.opened", "task.claimed", "task.done",
+    "gallery.enrolled", "gallery.undone", "gallery.removed",
 ]  # fmt: skip
 
 FIRST_HASH = "0" * 64

@@ -22,7 +22,7 @@ from shelf_collector.core.inbox import (
     SlotMessage,
     StockReport,
 )
-from shelf_contracts.messages import CameraStatus, Level, NodeHealth, NodeInfo, Reason, StockLevel
+from shelf_contracts.messages import CameraStatus, Level, NodeHealth, NodeInfo, Reason, SeenProduct, StockLevel
 
 HEARTBEAT_S = 5.0
 MISSED_HEARTBEATS = 3
@@ -98,6 +98,7 @@ class SlotReading:
     confidence: float
     gtin: str | None
     observed_at: datetime | None
+    seen: SeenProduct | None = None
 
     @property
     def is_known(self) -> bool:
@@ -161,12 +162,13 @@ class StoreState:
             return SlotReading(
                 bay, slot, "unknown", "stale" if is_away else stock.reason, None, None, None, stock.capacity,
                 stock.min, 0.0 if is_away else stock.confidence, stock.gtin, stock.observed_at,
+                None if is_away else stock.seen,
             )  # fmt: skip
         low = stock.count if stock.count_low is None else stock.count_low
         high = stock.count if stock.count_high is None else stock.count_high
         return SlotReading(
             bay, slot, stock.level, stock.reason, stock.count, low, high, stock.capacity, stock.min,
-            stock.confidence, stock.gtin, stock.observed_at,
+            stock.confidence, stock.gtin, stock.observed_at, stock.seen,
         )  # fmt: skip
 
     def slots_of_node(self, node: str) -> list[SlotKey]:

@@ -22,10 +22,12 @@ from shelf_contracts.messages import (
     CameraHealth,
     DisplayContent,
     DisplayPanel,
+    GalleryHealth,
     Level,
     ModelHealth,
     ModelInfo,
     Reason,
+    SeenProduct,
     UtcTime,
 )  # fmt: skip
 from shelf_contracts.products import Text
@@ -60,6 +62,7 @@ class SlotView(View):
     min_presentation: int
     confidence: float
     observed_at: UtcTime | None
+    seen: SeenProduct | None = None
 
 
 class BayView(View):
@@ -101,6 +104,7 @@ class EventView(View):
     captured_at: UtcTime
     received_at: UtcTime
     text: str = ""
+    seen: SeenProduct | None = None
 
 
 class NodeView(View):
@@ -120,6 +124,7 @@ class NodeView(View):
     outbox_lost: int | None = None
     cameras: list[CameraHealth] = []
     model: ModelHealth | None = None
+    gallery: GalleryHealth | None = None
     text: str = ""
 
 
@@ -211,6 +216,7 @@ class Viewer:
             min_presentation=planned.min_presentation if planned else reading.min_presentation if reading else 0,
             confidence=reading.confidence if reading else 0.0,
             observed_at=reading.observed_at if reading else None,
+            seen=reading.seen if reading else None,
         )
 
     def slots_of_bay(self, bay: str, memory: StoreMemory, now: datetime) -> list[SlotView]:
@@ -271,6 +277,7 @@ class Viewer:
             outbox_lost=health.outbox_lost if health else None,
             cameras=health.cameras if health else [],
             model=health.model if health else None,
+            gallery=health.gallery if health else None,
             text=node.text,
         )
 

@@ -1,4 +1,4 @@
-"""A model over HTTP: only what the offer's hash leads to, never more than it says, and not for ever."""
+"""A model or a gallery over HTTP: only what the offer's hash leads to, never more than it says, and not for ever."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ from pathlib import Path
 
 from shelf_contracts.errors import FileProblems, Problem
 from shelf_contracts.files import read_model
+from shelf_contracts.gallery import LARGEST_GALLERY_BYTES
 from shelf_contracts.manifest import Manifest
-from shelf_contracts.messages import ModelOffer
+from shelf_contracts.messages import GalleryOffer, ModelOffer
 from shelf_edge.adapters.model_folder import MANIFEST_NAME
 from shelf_edge.adapters.model_store import LARGEST_MODEL_BYTES
 
@@ -22,6 +23,7 @@ _LARGEST_MANIFEST_BYTES = 1 << 20
 _BLOCK_BYTES = 1 << 18
 _SILENCE_S = 10.0
 _DEADLINE_S = 1800.0
+_GALLERY_DEADLINE_S = 120.0
 
 
 def fetch_model(
@@ -45,7 +47,7 @@ def fetch_model(
     tls = make_tls() or ssl.create_default_context()
 
     def get(name: str, sha256: str, largest: int) -> int:
-        return _download(offer.url, name, folder, sha256, largest, lambda: is_stopping() or late(), tls)
+        return _download(offer.url, name, folder / name, sha256, largest, lambda: is_stopping() or late(), tls)
 
     def late() -> bool:
         return time.monotonic() > deadline_s
@@ -63,10 +65,38 @@ def fetch_model(
     return folder
 
 
+def fetch_gallery(
+    offer: GalleryOffer,
+    file: Path,
+    is_stopping: Callable[[], bool],
+    *,
+    make_tls: Callable[[], ssl.SSLContext | None] = lambda: None,
+) -> None:
+    """Download into ``file``, whole and with the offered hash, or not at all; redirects are not followed.
+
+    Raises: FileProblems naming the address and what is wrong.
+    """
+    file.parent.mkdir(parents=True, exist_ok=True)
+    deadline_s = time.monotonic() + _GALLERY_DEADLINE_S
+    largest = min(offer.size_bytes, LARGEST_GALLERY_BYTES)
+
+    def is_over() -> bool:
+        return is_stopping() or time.monotonic() > deadline_s
+
+    base, _, name = offer.url.rpartition("/")
+    part = file.with_name(f"{file.name}.part")
+    tls = make_tls() or ssl.create_default_context()
+    try:
+        _download(base, name, part, offer.revision, largest, is_over, tls)
+        part.replace(file)
+    finally:
+        part.unlink(missing_ok=True)
+
+
 def _download(
     base: str,
     name: str,
-    folder: Path,
+    into: Path,
     sha256: str,
     largest: int,
     is_over: Callable[[], bool],
@@ -87,7 +117,7 @@ def _download(
             response = connection.getresponse()
             if response.status != http.client.OK:
                 raise FileProblems(address, [Problem("status", str(response.status), "must be 200")])
-            with (folder / name).open("wb") as file:
+            with into.open("wb") as file:
                 while block := response.read(_BLOCK_BYTES):
                     size += len(block)
                     if size > largest:

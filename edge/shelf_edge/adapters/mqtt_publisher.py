@@ -15,7 +15,14 @@ from shelf_contracts import topics
 from shelf_contracts.catalog import BY_NAME
 from shelf_contracts.envelope import CONTENT_TYPE, decode_plain, encode
 from shelf_contracts.errors import ContractError
-from shelf_contracts.messages import Acknowledgement, ResendArguments, ResendCommand, Status, UpdateCommand
+from shelf_contracts.messages import (
+    Acknowledgement,
+    GalleryOffer,
+    ResendArguments,
+    ResendCommand,
+    Status,
+    UpdateCommand,
+)
 from shelf_edge.core.reporting import moment
 from shelf_edge.ports import Clock, GivenUp, NumberRange, Outbox, OutboxEntry, OutboxFull
 from shelf_mqtt.address import BrokerAddress, Will
@@ -23,7 +30,7 @@ from shelf_mqtt.session import MqttSession, Received
 
 log = logging.getLogger(__name__)
 
-READ = ("node_ack", "node_resend", "node_update", "collector_status")
+READ = ("node_ack", "node_resend", "node_update", "gallery_offer", "collector_status")
 
 _BATCH = 100
 _IDLE_S = 0.5
@@ -64,6 +71,7 @@ class MqttPublisher:
         outbox: emptied in the order of its sequence.
         on_birth: called after each connect to say everything a newcomer must know (on the session's thread).
         on_update: called with what the collector orders about models; must only hand it over.
+        on_gallery: called with the gallery the collector offers; must only hand it over.
         limitation: why the node does less well than it was meant to; its status is then ``degraded``.
     """
 
@@ -77,6 +85,7 @@ class MqttPublisher:
         clock: Clock,
         on_birth: Callable[[], None],
         on_update: Callable[[UpdateCommand], None] = lambda _command: None,
+        on_gallery: Callable[[GalleryOffer], None] = lambda _offer: None,
         limitation: Callable[[], str] = lambda: "",
     ) -> None:
         self._store = store
@@ -86,6 +95,7 @@ class MqttPublisher:
         self._clock = clock
         self._on_birth = on_birth
         self._on_update = on_update
+        self._on_gallery = on_gallery
         self._limitation = limitation
         self._wake = threading.Event()
         self._stopping = False
@@ -107,6 +117,7 @@ class MqttPublisher:
             topics.build("node_ack", store=store, node=node): self._acknowledgement_came,
             topics.build("node_resend", store=store, node=node): self._resend_came,
             topics.build("node_update", store=store, node=node): self._update_came,
+            topics.build("gallery_offer", store=store): self._gallery_came,
             topics.build("collector_status", store=store): self._collector_status_came,
         }
         status_topic = topics.build("node_status", store=store, node=node)
@@ -212,6 +223,9 @@ class MqttPublisher:
 
     def _update_came(self, received: Received) -> None:
         self._on_update(decode_plain(received.topic, received.payload, UpdateCommand))
+
+    def _gallery_came(self, received: Received) -> None:
+        self._on_gallery(decode_plain(received.topic, received.payload, GalleryOffer))
 
     def _collector_status_came(self, received: Received) -> None:
         message = decode_plain(received.topic, received.payload, Status)

@@ -17,7 +17,7 @@ from shelf_edge.core.geometry import Points, are_covered, share_covered
 from shelf_edge.core.hands import BodyMemory, Hand, HandRules, HandTracker
 from shelf_edge.core.sight import Sight, SightRules, SightWatch, State
 from shelf_edge.core.slot import Slot, SlotLook, SlotRules
-from shelf_edge.core.slot_view import SlotGeometry, bay_geometry, view_slot
+from shelf_edge.core.slot_view import ShownItem, SlotGeometry, bay_geometry, shown_items, view_slot
 
 _UNKNOWN_BECAUSE: dict[State, Reason] = {
     "dark": "dark", "frozen": "stale", "obstructed": "occluded", "moved": "moved-camera",
@@ -101,6 +101,7 @@ class Bay:
         self._ahead_s = 0.0
         self._changed_s = float("-inf")
         self._looked_s = float("-inf")
+        self._seen: tuple[Detections, PeopleCover] | None = None
 
     @property
     def geometry(self) -> list[SlotGeometry]:
@@ -151,6 +152,7 @@ class Bay:
             steady = hand_boxes[[hand.is_steady for hand in hands]] if hands else hand_boxes
             near = _widened(bodies, self._rules.arm_share)
             cover = PeopleCover(np.concatenate([hand_boxes, bodies]), arms)
+        self._seen = None
         facts = self._follow_sight(frame, None if detections is None else cover.boxes_px)
         assert self._watch is not None
         if self._sight.state != "clear" or self._watch.is_in_doubt:
@@ -159,6 +161,7 @@ class Bay:
             for (_, slot), moving in zip(self._slots, self._change.slot_shares.tolist(), strict=True):
                 facts += slot.rest(now_s, moving)
             return self._on_the_clock(facts)
+        self._seen = products, cover
         for index, (geometry, slot) in enumerate(self._slots):
             look = SlotLook(
                 captured_s=now_s,
@@ -222,6 +225,15 @@ class Bay:
         self._slots = [(geometry, slot) for geometry, (_, slot) in zip(geometries, self._slots, strict=True)]
         assert self._gate is not None
         self._gate.follow(geometries)
+
+    def shown(self, slot: SlotGeometry) -> list[ShownItem]:
+        """Items of a slot that can be looked at in the last frame; empty when the detector did not look at it."""
+        return shown_items(slot, *self._seen) if self._seen is not None else []
+
+    @property
+    def is_anybody_there(self) -> bool:
+        """Whether hands or bodies were in the last frame that was looked at."""
+        return self._seen is not None and len(self._seen[1].boxes_px) > 0
 
     def lose_sight(self, now_s: float) -> list[Fact]:
         """The camera is gone, or never came: every slot is unknown, and is counted anew when pictures come again."""

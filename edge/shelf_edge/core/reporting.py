@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from shelf_contracts.messages import SlotEvent, StockLevel
+from shelf_contracts.messages import SeenProduct, SlotEvent, StockLevel
 from shelf_contracts.planogram import Planogram
 from shelf_edge.core.facts import SlotFact, StockFact
 
@@ -36,7 +36,22 @@ def slot_event(fact: SlotFact, planogram: Planogram, *, is_recording: bool) -> S
     )
 
 
-def stock_level(fact: StockFact, planogram: Planogram) -> StockLevel:
+def misplaced_event(slot: str, seen: SeenProduct, planogram: Planogram, captured_s: float) -> SlotEvent:
+    """Another product than the planogram's stands in a slot."""
+    wanted = planogram.product_of(slot)
+    return SlotEvent(
+        action="misplaced",
+        gtin=seen.gtin,
+        confidence=seen.confidence,
+        started_at=min(seen.since, moment(captured_s)),
+        ended_at=moment(captured_s),
+        captured_at=moment(captured_s),
+        text=f"the planogram wants {wanted.gtin or wanted.id}"[:300],
+        seen=seen,
+    )
+
+
+def stock_level(fact: StockFact, planogram: Planogram, recognised: SeenProduct | None = None) -> StockLevel:
     """The stock level as it is published."""
     position = planogram.position(fact.slot)
     seen = fact.observation
@@ -51,4 +66,5 @@ def stock_level(fact: StockFact, planogram: Planogram) -> StockLevel:
         confidence=seen.confidence,
         reason=seen.reason,
         observed_at=moment(fact.captured_s),
+        seen=recognised,
     )

@@ -237,6 +237,53 @@ class _Sizes:
     full: npt.NDArray[np.bool_]
 
 
+@dataclass(frozen=True)
+class ShownItem:
+    """An item that can be looked at: in which column of its slot, and its box, x1 y1 x2 y2 in picture pixels."""
+
+    column: int
+    box_px: tuple[float, float, float, float]
+
+
+_MOST_HIDDEN = 0.1
+_LEAST_SHOWN_PX = 12.0
+
+
+def shown_items(geometry: SlotGeometry, products: Detections, cover: Cover) -> list[ShownItem]:
+    """Of each column the nearest item, when nobody covers the column.
+
+    Without a board: up to three of the largest that stand in the slot.
+    """
+    boxes = products.boxes_px.astype(float)
+    if not len(boxes):
+        return []
+    sides = boxes[:, 2:] - boxes[:, :2]
+    large = (sides >= _LEAST_SHOWN_PX).all(axis=1)
+    bases = np.column_stack([(boxes[:, 0] + boxes[:, 2]) / 2, boxes[:, 3]])
+    if geometry.to_board is None:
+        if cover.share_of(geometry.samples) > _MOST_HIDDEN:
+            return []
+        standing = np.flatnonzero(_stands_in(geometry.front, bases) & large)
+        largest = sorted(standing, key=lambda row: -float(sides[row].prod()))[:3]
+        return [ShownItem(0, _as_box(boxes[row])) for row in largest]
+    on_board = project(geometry.to_board, bases)
+    u, depths = on_board[:, 0], on_board[:, 1] * geometry.rows
+    here = (u > 0) & (u < 1) & (depths > -_FRONT_MARGIN_ROWS) & (depths < geometry.rows) & np.isfinite(depths)
+    here &= large  # of any size: what does not belong there may be larger or smaller than what does
+    columns = np.clip((u * geometry.columns).astype(int), 0, geometry.columns - 1)
+    found = []
+    for column in range(geometry.columns):
+        members = np.flatnonzero(here & (columns == column))
+        if len(members) and cover.share_of(geometry.column_samples[column]) <= _MOST_HIDDEN:
+            found.append(ShownItem(column, _as_box(boxes[members[depths[members].argmin()]])))
+    return found
+
+
+def _as_box(row: Points) -> tuple[float, float, float, float]:
+    x1, y1, x2, y2 = (float(value) for value in row)
+    return x1, y1, x2, y2
+
+
 def _sizes(geometry: SlotGeometry, boxes: Points, on_board: Points) -> _Sizes:
     """Compare boxes (n, 4) with an item that stands at their places on the board (n, 2)."""
     if not len(boxes) or geometry.to_board is None:

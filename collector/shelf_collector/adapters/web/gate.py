@@ -28,6 +28,7 @@ from shelf_collector.ports import StorageProblem
 SESSION_COOKIE = "smartshelf_session"
 SECURE_SESSION_COOKIE = "__Host-smartshelf_session"
 LARGEST_BODY_BYTES = 64 * 1024
+LARGEST_PHOTO_BYTES = 16 * 1024 * 1024
 _LONGEST_SECRET = 200
 _FORM_KEY_BYTES = 32
 _LANGUAGE = re.compile(r"&lang=[a-z]{2}\b")
@@ -46,6 +47,7 @@ class Rule:
     role: Role
     scope: TokenScope | None = None
     is_page: bool = False
+    largest_body_bytes: int = LARGEST_BODY_BYTES
 
 
 _PUBLIC, _VIEWER, _STAFF, _ADMIN = Role.NOBODY, Role.VIEWER, Role.STAFF, Role.ADMIN
@@ -66,6 +68,7 @@ RULES: tuple[Rule, ...] = (
     Rule("GET", "/.well-known/security.txt", _PUBLIC),
     # Nodes fetch models: nothing secret, and they trust hash and signature, not the address.
     Rule("GET", "/models/{name}/{file}", _PUBLIC),
+    Rule("GET", "/galleries/{revision}", _PUBLIC),  # no names, no pictures; the address holds the hash
     # The way in.
     Rule("GET", "/login", _PUBLIC),
     Rule("POST", "/login", _PUBLIC),
@@ -95,6 +98,14 @@ RULES: tuple[Rule, ...] = (
     Rule("POST", "/staff/tasks/{task}/claim", _STAFF),
     Rule("POST", "/staff/tasks/{task}/done", _STAFF),
     Rule("GET", "/demo/camera/{bay}.mjpg", _STAFF),
+    Rule("GET", "/enrol", _STAFF, is_page=True),
+    Rule("GET", "/enrol/thumbnails/{photo}.jpg", _STAFF),
+    Rule("GET", "/api/v1/enrol", _STAFF),
+    Rule("POST", "/api/v1/enrol", _STAFF),
+    Rule("POST", "/api/v1/enrol/photos", _STAFF, largest_body_bytes=LARGEST_PHOTO_BYTES),
+    Rule("POST", "/api/v1/enrol/check", _STAFF),
+    Rule("POST", "/api/v1/enrol/undo", _STAFF),
+    Rule("POST", "/api/v1/enrol/remove", _ADMIN),
     # Admins.
     Rule("GET", "/people", _ADMIN, is_page=True),
     Rule("POST", "/people", _ADMIN),
@@ -266,7 +277,7 @@ def is_own_form(visit: Visit, mark: str) -> bool:
 
 
 class BodyLimit:
-    """Refuses request bodies over 64 KiB, said or not said in advance."""
+    """Refuses request bodies over 64 KiB (photos: 16 MiB), said or not said in advance."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -276,8 +287,10 @@ class BodyLimit:
             await self._app(scope, receive, send)
             return
         said = Headers(scope=scope).get("content-length", "0")
-        if not said.isdecimal() or int(said[:12]) > LARGEST_BODY_BYTES:
-            answer = _error(413, "too_large", f"a request may hold {LARGEST_BODY_BYTES} bytes")
+        rules = [rule for rule in rules_for(scope["path"]) if rule.method == scope["method"]]
+        largest = max((rule.largest_body_bytes for rule in rules), default=LARGEST_BODY_BYTES)
+        if not said.isdecimal() or int(said[:12]) > largest:
+            answer = _error(413, "too_large", f"a request may hold {largest} bytes")
             await answer(scope, receive, send)
             return
         received = 0
@@ -286,7 +299,7 @@ class BodyLimit:
             nonlocal received
             message = await receive()
             received += len(message.get("body", b""))
-            if received > LARGEST_BODY_BYTES:
+            if received > largest:
                 return {"type": "http.disconnect"}
             return dict(message)
 

@@ -15,7 +15,7 @@ from starlette.datastructures import MutableHeaders
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from shelf_collector.adapters.web import api, entrance, kiosk, models, pages
+from shelf_collector.adapters.web import api, enrol, entrance, kiosk, models, pages
 from shelf_collector.adapters.web.errors import install_errors
 from shelf_collector.adapters.web.gate import BodyLimit, Gate
 from shelf_collector.adapters.web.site import Site
@@ -70,6 +70,8 @@ def create_app(site: Site, start: Callable[[], None] | None = None, stop: Callab
     app.include_router(api.router)
     app.include_router(api.health)
     app.include_router(models.router)
+    app.include_router(enrol.router)
+    app.include_router(enrol.pages)
     app.include_router(pages.stream)
     app.include_router(kiosk.router)
     app.include_router(pages.router)

@@ -16,6 +16,7 @@ from shelf_collector.core.memory import StoreMemory
 from shelf_collector.core.plan import StorePlan
 from shelf_collector.core.views import Viewer
 from shelf_collector.doorkeeper import Doorkeeper
+from shelf_collector.enrolling import Enrolling
 from shelf_collector.keeper import Keeper
 from shelf_collector.ports import Bus, Clock
 from shelf_collector.rollouts import Rollouts
@@ -37,6 +38,7 @@ class Site:
     doorkeeper: Doorkeeper
     desk: TaskDesk
     rollouts: Rollouts | None = None
+    enrolling: Enrolling | None = None
 
     @property
     def store_name(self) -> str:

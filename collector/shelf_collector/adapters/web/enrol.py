@@ -1,0 +1,354 @@
+"""/enrol: products enrolled by sight, on a phone. /galleries: what nodes fetch of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Annotated, TypeVar
+
+from fastapi import APIRouter, Header, Path, Request
+from fastapi.responses import Response
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
+
+from shelf_collector.adapters.vision_worker import INSTALL, PhotoProblem, VisionProblem, Warned
+from shelf_collector.adapters.web.entrance import form_page
+from shelf_collector.adapters.web.errors import not_found
+from shelf_collector.adapters.web.gate import is_own_form, visit_of
+from shelf_collector.adapters.web.pages import language_of
+from shelf_collector.adapters.web.site import Site, site_of
+from shelf_collector.core.access import Role
+from shelf_collector.core.texts import WORDS
+from shelf_collector.core.views import PlaceView
+from shelf_collector.enrolling import MOST_PHOTOS_AT_ONCE, Chosen, Enrolling, PhotoGone
+from shelf_contracts.errors import ContractError
+from shelf_contracts.ids import Gtin
+from shelf_contracts.messages import UtcTime
+from shelf_contracts.products import Text
+
+T = TypeVar("T")
+
+router = APIRouter()
+pages = APIRouter(include_in_schema=False)
+
+_MOST_PRODUCTS = 500
+Share = Annotated[float, Field(ge=0.0, le=1.0)]
+Revision = Annotated[str, Path(pattern=r"^[0-9a-f]{64}$")]
+Mark = Annotated[str, Header(alias="X-Form-Mark", max_length=100)]
+
+
+class PhotoView(BaseModel):
+    """A photo that waits in memory for a quarter of an hour. ``proposals``: x1 y1 x2 y2 in shares, the best first."""
+
+    photo: str
+    width: int
+    height: int
+    proposals: list[tuple[float, float, float, float]]
+    warnings: list[Warned]
+
+
+class _Body(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class ChosenPhoto(_Body):
+    photo: Annotated[str, Field(pattern=r"^[0-9a-f]{24}$")]
+    box: tuple[Share, Share, Share, Share]
+
+
+class EnrolRequest(_Body):
+    """Photos of one product, and what of each is the product."""
+
+    gtin: Gtin
+    kind: Annotated[str, Field(max_length=64)] = ""
+    photos: Annotated[list[ChosenPhoto], Field(min_length=1, max_length=MOST_PHOTOS_AT_ONCE)]
+
+
+class UndoRequest(_Body):
+    enrolment: Annotated[str, Field(pattern=r"^[a-z0-9-]{1,32}$")]
+
+
+class RemoveRequest(_Body):
+    gtin: Gtin
+
+
+class LookAlikeView(BaseModel):
+    """A product that looks alike; ``similarity`` is a cosine, ``thumbnail`` an address when a picture is kept."""
+
+    gtin: str
+    name: Text
+    similarity: float
+    thumbnail: str | None
+
+
+class CheckView(BaseModel):
+    """``warnings``: of each photo, in their order."""
+
+    name: Text
+    warnings: list[list[Warned]]
+    look_alikes: list[LookAlikeView]
+
+
+class EnrolledView(BaseModel):
+    enrolment: str
+    gtin: str
+    name: Text
+    revision: str
+
+
+class KnownProduct(BaseModel):
+    """A product that is enrolled. ``enrolment`` is its newest one."""
+
+    gtin: str
+    name: Text
+    photos: int
+    at: UtcTime
+    by: str
+    enrolment: str
+    thumbnail: str | None
+
+
+class NodeGallery(BaseModel):
+    """What a node runs; ``is_live`` when it is what is offered."""
+
+    node: str
+    is_present: bool
+    is_live: bool
+    state: str
+    revision: str
+    text: str
+
+
+class UnknownItem(BaseModel):
+    """Something on a shelf that nobody enrolled: where, since when, how often seen, what the plan wants there."""
+
+    place: PlaceView
+    since: UtcTime
+    looks: int
+    kind: str
+    planned_gtin: str | None
+    planned_name: Text
+
+
+class EnrolView(BaseModel):
+    """``problem``: why nothing can be enrolled here; empty when it can."""
+
+    problem: str
+    revision: str | None
+    products: list[KnownProduct]
+    unknown: list[UnknownItem]
+    nodes: list[NodeGallery]
+
+
+@router.get("/galleries/{revision}", tags=["models"])
+def get_gallery(request: Request, revision: Revision) -> Response:
+    """The gallery that nodes are offered; nodes trust its hash, not this address."""
+    enrolling = site_of(request).enrolling
+    content = enrolling.galleries.content(revision) if enrolling is not None else None
+    if content is None:
+        raise not_found("gallery", revision, [])
+    return Response(content, media_type="application/octet-stream")
+
+
+@router.get("/api/v1/enrol", tags=["enrolment"])
+def get_enrol(request: Request) -> EnrolView:
+    """What is enrolled, what is unknown on the shelves, and which nodes have it."""
+    site, enrolling = site_of(request), _enrolling(request)
+    offered = enrolling.galleries.offered
+    return EnrolView(
+        problem=enrolling.worker.missing or enrolling.galleries.problem,
+        revision=offered.revision if offered is not None else None,
+        products=_known(site, enrolling),
+        unknown=_unknown(site),
+        nodes=_nodes(site, offered.revision if offered is not None else ""),
+    )
+
+
+@router.post("/api/v1/enrol/photos", tags=["enrolment"])
+async def add_photo(request: Request, mark: Mark = "") -> PhotoView:
+    """A photo as the body. It is looked at, kept in memory for a quarter of an hour, and never written to disk."""
+    _must_be_own(request, mark)
+    enrolling, who = _enrolling(request), visit_of(request).who
+    raw = await request.body()
+    if not raw:
+        raise HTTPException(422, "the photo is empty")
+    photo, look = await run_in_threadpool(_in_words, lambda: enrolling.take(who, raw))
+    return PhotoView(photo=photo, **look.model_dump(exclude={"sha256"}))
+
+
+@router.post("/api/v1/enrol/check", tags=["enrolment"])
+def check(request: Request, asked: EnrolRequest, mark: Mark = "") -> CheckView:
+    """What to know before saving: what is wrong with the crops, and which products look alike."""
+    _must_be_own(request, mark)
+    site, enrolling, who = site_of(request), _enrolling(request), visit_of(request).who
+    found = _in_words(lambda: enrolling.check(who, asked.gtin, _chosen(asked)))
+    pictures = {product.gtin: product.thumbnail for product in _known(site, enrolling)}
+    names = _names(site, [asked.gtin, *(one.gtin for one in found.look_alikes)])
+    alike = [
+        LookAlikeView(gtin=one.gtin, name=names[one.gtin], similarity=one.similarity, thumbnail=pictures.get(one.gtin))
+        for one in found.look_alikes
+    ]
+    return CheckView(name=names[asked.gtin], warnings=found.warnings, look_alikes=alike)
+
+
+@router.post("/api/v1/enrol", tags=["enrolment"])
+def enrol(request: Request, asked: EnrolRequest, mark: Mark = "") -> EnrolledView:
+    """Enrol: all of these photos or none. Nodes take the new gallery by themselves."""
+    _must_be_own(request, mark)
+    site, enrolling, visit = site_of(request), _enrolling(request), visit_of(request)
+    name, _ = _in_words(lambda: enrolling.enrol(visit.who, visit.origin, asked.gtin, asked.kind, _chosen(asked)))
+    names = _names(site, [asked.gtin])
+    return EnrolledView(enrolment=name, gtin=asked.gtin, name=names[asked.gtin], revision=_offered(enrolling))
+
+
+@router.post("/api/v1/enrol/undo", tags=["enrolment"])
+def undo(request: Request, asked: UndoRequest, mark: Mark = "") -> EnrolView:
+    """Take an enrolment back."""
+    _must_be_own(request, mark)
+    enrolling, visit = _enrolling(request), visit_of(request)
+    _in_words(lambda: enrolling.undo(visit.who, visit.origin, asked.enrolment))
+    return get_enrol(request)
+
+
+@router.post("/api/v1/enrol/remove", tags=["enrolment"])
+def remove(request: Request, asked: RemoveRequest, mark: Mark = "") -> EnrolView:
+    """Forget a product altogether."""
+    _must_be_own(request, mark)
+    enrolling, visit = _enrolling(request), visit_of(request)
+    _in_words(lambda: enrolling.remove(visit.who, visit.origin, asked.gtin))
+    return get_enrol(request)
+
+
+@pages.get("/enrol")
+def enrol_page(request: Request, lang: str | None = None) -> Response:
+    """Enrol a product with the phone's camera."""
+    site, enrolling = site_of(request), _enrolling(request)
+    language = language_of(request, lang)
+    known = {product.gtin for product in _known(site, enrolling)}
+    planned = sorted({slot.gtin for slot in site.plan.slots.values() if slot.gtin})
+    names = _names(site, [*planned, *site.database.product_gtins(after="", limit=_MOST_PRODUCTS)])
+    order = sorted(names, key=lambda gtin: (gtin in known, gtin not in planned, gtin))
+    context = {
+        "lang": language,
+        "enrol_words": words_of(language),
+        "products": [(gtin, names[gtin], gtin in known) for gtin in order],
+        "keeps_thumbnails": enrolling.galleries.keeps_thumbnails,
+        "is_admin": visit_of(request).who.role >= Role.ADMIN,
+        "install": INSTALL,
+        "most": MOST_PHOTOS_AT_ONCE,
+    }
+    return form_page(request, "enrol.html", context)
+
+
+@pages.get("/enrol/thumbnails/{photo}.jpg")
+def get_thumbnail(request: Request, photo: Revision) -> Response:
+    """A small picture of an enrolled pack, where the shop keeps them."""
+    found = _enrolling(request).galleries.thumbnail(photo)
+    if found is None:
+        raise not_found("thumbnail", photo, [])
+    return Response(found, media_type="image/jpeg")
+
+
+def words_of(language: str) -> dict[str, str]:
+    """The words of this page alone, for its script too."""
+    beginning = "enrol_"
+    return {key.removeprefix(beginning): text for key, text in WORDS[language].items() if key.startswith(beginning)}
+
+
+def _enrolling(request: Request) -> Enrolling:
+    enrolling = site_of(request).enrolling
+    if enrolling is None:
+        raise HTTPException(503, "enrolment is not set up here")
+    return enrolling
+
+
+def _must_be_own(request: Request, mark: str) -> None:
+    if not is_own_form(visit_of(request), mark):
+        raise HTTPException(403, "this page was open for too long, or cookies are off: load it again and repeat")
+
+
+def _in_words(action: Callable[[], T]) -> T:
+    """What goes wrong, as an answer. Raises: HTTPException."""
+    try:
+        return action()
+    except PhotoProblem as problem:
+        raise HTTPException(422, str(problem)) from problem
+    except VisionProblem as problem:
+        raise HTTPException(503, str(problem)) from problem
+    except PhotoGone as gone:
+        raise HTTPException(409, "a photo waited for too long: take it again") from gone
+    except ContractError as refused:
+        raise HTTPException(422, str(refused)) from refused
+
+
+def _chosen(asked: EnrolRequest) -> list[Chosen]:
+    return [Chosen(one.photo, one.box) for one in asked.photos]
+
+
+def _offered(enrolling: Enrolling) -> str:
+    offered = enrolling.galleries.offered
+    return offered.revision if offered is not None else ""
+
+
+def _names(site: Site, gtins: Iterable[str]) -> dict[str, Text]:
+    """What products are called: by their file, else by the planogram, else by their number."""
+    wanted = list(dict.fromkeys(gtins))
+    planned = {slot.gtin: slot.name for slot in site.plan.slots.values() if slot.gtin}
+    described = site.database.products(wanted)
+    return {gtin: described[gtin].name if gtin in described else {"en": planned.get(gtin) or gtin} for gtin in wanted}
+
+
+def _known(site: Site, enrolling: Enrolling) -> list[KnownProduct]:
+    """The newest enrolment first."""
+    gallery = enrolling.galleries.present
+    names = _names(site, gallery.gtins if gallery is not None else [])
+    found: dict[str, KnownProduct] = {}
+    for entry in gallery.entries if gallery is not None else ():
+        before = found.get(entry.gtin)
+        picture = f"/enrol/thumbnails/{entry.photo_sha256}.jpg" if enrolling.galleries.keeps_thumbnails else None
+        found[entry.gtin] = KnownProduct(
+            gtin=entry.gtin,
+            name=names[entry.gtin],
+            photos=1 + (before.photos if before else 0),
+            at=entry.at,
+            by=entry.by,
+            enrolment=entry.enrolment,
+            thumbnail=picture,
+        )
+    return sorted(found.values(), key=lambda product: product.at, reverse=True)
+
+
+def _unknown(site: Site) -> list[UnknownItem]:
+    """The most often seen first."""
+    with site.memory() as (memory, now):
+        slots = [slot for bay in site.plan.planograms for slot in site.viewer.slots_of_bay(bay, memory, now)]
+    found = [
+        UnknownItem(
+            place=slot.place,
+            since=slot.seen.since,
+            looks=slot.seen.looks,
+            kind=slot.seen.kind,
+            planned_gtin=slot.gtin,
+            planned_name=slot.name,
+        )
+        for slot in slots
+        if slot.seen is not None and slot.seen.verdict == "unknown"
+    ]
+    return sorted(found, key=lambda item: -item.looks)
+
+
+def _nodes(site: Site, offered: str) -> list[NodeGallery]:
+    with site.memory() as (memory, now):
+        nodes = [site.viewer.node(node, now) for node in memory.state.nodes.values()]
+    return [
+        NodeGallery(
+            node=node.node,
+            is_present=node.is_present,
+            is_live=bool(offered) and node.gallery.revision == offered,
+            state=node.gallery.state,
+            revision=node.gallery.revision,
+            text=node.gallery.text,
+        )
+        for node in nodes
+        if node.gallery is not None
+    ]

@@ -1,0 +1,495 @@
+// Enrolling a product: photos are made smaller here, looked at by the server, and one box of each is chosen.
+
+import { clockText } from "./live.js";
+
+const LARGEST_SIDE_PX = 2000;
+const LOOK_EVERY_MS = 5000;
+const LOOK_SOON_MS = 700;
+
+const lang = document.body.dataset.lang;
+const main = document.getElementById("main");
+const form = document.getElementById("enrol");
+const gtinField = document.getElementById("gtin");
+const gtinName = document.getElementById("gtin-name");
+const filesField = document.getElementById("photos");
+const drop = document.getElementById("drop");
+const shotList = document.getElementById("shots");
+const shotTemplate = document.getElementById("shot");
+const alikePart = document.getElementById("alike");
+const trouble = document.getElementById("trouble");
+const saveButton = document.getElementById("save");
+const outcome = document.getElementById("outcome");
+const words = {};
+for (const key of document.querySelectorAll("#words dt")) words[key.textContent] = key.nextElementSibling.textContent;
+const mark = form.elements.mark.value;
+const most = Number(main.dataset.most);
+
+/** Photos on the page: {element, photo, proposals, box, warnings}. */
+const shots = [];
+let savedAt = 0;
+let savedRevision = "";
+let savedEnrolment = "";
+
+const say = (key, values = {}) => words[key].replace(/\{(\w+)\}/g, (_, name) => values[name] ?? "");
+const named = (name) => name[lang] ?? name.en ?? Object.values(name)[0] ?? "?";
+
+/** Ask the server; an error is an Error with its words. */
+async function ask(path, body, headers = {}) {
+  let answer;
+  try {
+    answer = await fetch(path, body === undefined ? {} : {
+      method: "POST", body, headers: { "X-Form-Mark": mark, ...headers },
+    });
+  } catch {
+    throw new Error(words.offline);
+  }
+  if (answer.status === 401) location.reload(); // the session is over: the server leads to the login
+  const content = await answer.json().catch(() => ({}));
+  if (!answer.ok) throw new Error(content.error?.message ?? `${words.problem} (${answer.status})`);
+  return content;
+}
+
+const post = (path, content) => ask(path, JSON.stringify(content), { "Content-Type": "application/json" });
+
+function tell(text) {
+  trouble.textContent = text;
+  trouble.hidden = !text;
+}
+
+// -- the product ------------------------------------------------------------------------------------------------------
+
+/** The 14 digits of a GTIN whose check digit is right, or "". */
+function gtinOf(text) {
+  const digits = text.replace(/[\s-]/g, "");
+  if (!/^(\d{8}|\d{12,14})$/.test(digits)) return "";
+  const sum = [...digits.slice(0, -1)].reverse().reduce((all, digit, i) => all + Number(digit) * (i % 2 ? 1 : 3), 0);
+  return (10 - (sum % 10)) % 10 === Number(digits.at(-1)) ? digits.padStart(14, "0") : "";
+}
+
+function chosenGtin() {
+  const text = gtinField.value.trim();
+  const options = [...document.querySelectorAll("#products option")];
+  const option = options.find((one) => one.value === text || one.dataset.name === text);
+  return option ? option.dataset.gtin : gtinOf(text);
+}
+
+function nameOf(gtin) {
+  const option = document.querySelector(`#products option[data-gtin="${gtin}"]`);
+  return option ? option.dataset.name : gtin;
+}
+
+function showProduct() {
+  const gtin = chosenGtin();
+  const looksWrong = !gtin && /^[\d\s-]{8,}$/.test(gtinField.value);
+  gtinName.textContent = gtin ? `${nameOf(gtin)} · ${gtin.replace(/^0/, "")}` : looksWrong ? words.gtin_wrong : "";
+  gtinName.dataset.state = gtin ? "right" : looksWrong ? "wrong" : "";
+  gtinField.setAttribute("aria-invalid", looksWrong ? "true" : "false");
+}
+
+gtinField.addEventListener("input", () => {
+  showProduct();
+  changed();
+});
+
+// -- photos -----------------------------------------------------------------------------------------------------------
+
+/** A smaller, upright JPEG without anything but the picture; the file itself when this browser cannot read it. */
+async function smaller(file, canvas) {
+  let bitmap;
+  try {
+    bitmap = await createImageBitmap(file, { imageOrientation: "from-image" });
+  } catch {
+    return file;
+  }
+  const share = Math.min(1, LARGEST_SIDE_PX / Math.max(bitmap.width, bitmap.height));
+  canvas.width = Math.max(1, Math.round(bitmap.width * share));
+  canvas.height = Math.max(1, Math.round(bitmap.height * share));
+  canvas.getContext("2d").drawImage(bitmap, 0, 0, canvas.width, canvas.height);
+  bitmap.close();
+  return new Promise((done) => canvas.toBlob((blob) => done(blob ?? file), "image/jpeg", 0.92));
+}
+
+async function add(file) {
+  const element = shotTemplate.content.firstElementChild.cloneNode(true);
+  const shot = { element, photo: "", proposals: [], box: null, warnings: [] };
+  shots.push(shot);
+  element.dataset.state = "looking";
+  shotList.append(element);
+  element.querySelector(".away").addEventListener("click", () => leaveOut(shot));
+  const state = element.querySelector(".shot-state");
+  try {
+    const body = await smaller(file, element.querySelector("canvas"));
+    const found = await ask("/api/v1/enrol/photos", body, { "Content-Type": body.type || "application/octet-stream" });
+    shot.photo = found.photo;
+    shot.proposals = found.proposals;
+    shot.warnings = found.warnings;
+    showBoxes(shot);
+    choose(shot, found.proposals[0]);
+    state.textContent = found.proposals.length > 1 ? words.choose : "";
+    element.dataset.state = "ready";
+  } catch (error) {
+    element.dataset.state = "refused";
+    state.textContent = error.message;
+    state.setAttribute("role", "alert");
+  }
+  changed();
+}
+
+function leaveOut(shot) {
+  shots.splice(shots.indexOf(shot), 1);
+  const next = shot.element.nextElementSibling ?? shot.element.previousElementSibling;
+  shot.element.remove();
+  (next?.querySelector(".away") ?? filesField).focus();
+  changed();
+}
+
+const isWhole = (box) => box.join() === "0,0,1,1";
+
+function showBoxes(shot) {
+  const group = shot.element.querySelector(".boxes");
+  const boxes = shot.proposals.filter((box) => !isWhole(box));
+  boxes.forEach((box, i) => {
+    const button = document.createElement("button");
+    button.type = "button";
+    button.setAttribute("role", "radio");
+    button.setAttribute("aria-label", `${words.crop} ${i + 1}`);
+    button.className = "box";
+    const [x1, y1, x2, y2] = box;
+    button.style.left = `${x1 * 100}%`;
+    button.style.top = `${y1 * 100}%`;
+    button.style.width = `${(x2 - x1) * 100}%`;
+    button.style.height = `${(y2 - y1) * 100}%`;
+    // The smaller one lies on top, else it could not be tapped.
+    button.style.zIndex = String(1 + Math.round((1 - (x2 - x1) * (y2 - y1)) * 50));
+    button.addEventListener("click", () => choose(shot, box, true));
+    button.addEventListener("keydown", (event) => {
+      const step = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 }[event.key];
+      if (!step) return;
+      event.preventDefault();
+      const other = boxes[(i + step + boxes.length) % boxes.length];
+      choose(shot, other, true);
+      group.children[boxes.indexOf(other)].focus();
+    });
+    group.append(button);
+  });
+  const whole = shot.element.querySelector(".whole");
+  const wholeBox = shot.proposals.find(isWhole);
+  whole.hidden = !wholeBox || !boxes.length;
+  whole.addEventListener("click", () => choose(shot, wholeBox, true));
+}
+
+function choose(shot, box, byHand = false) {
+  shot.box = box;
+  const boxes = shot.proposals.filter((one) => !isWhole(one));
+  [...shot.element.querySelectorAll(".box")].forEach((button, i) => {
+    const isChosen = boxes[i] === box;
+    button.setAttribute("aria-checked", String(isChosen));
+    button.tabIndex = isChosen || (isWhole(box) && i === 0) ? 0 : -1;
+  });
+  shot.element.querySelector(".whole").setAttribute("aria-pressed", String(isWhole(box)));
+  shot.element.classList.toggle("is-whole", isWhole(box));
+  if (byHand) changed();
+}
+
+function showWarnings(shot, found = []) {
+  const list = shot.element.querySelector(".shot-warnings");
+  const kinds = [...new Set([...shot.warnings, ...found].map((one) => one.kind))].filter((kind) => words[`w_${kind}`]);
+  list.replaceChildren(...kinds.map((kind) => {
+    const item = document.createElement("li");
+    item.textContent = words[`w_${kind}`];
+    return item;
+  }));
+}
+
+function takeFiles(files) {
+  tell("");
+  outcome.hidden = true;
+  const pictures = [...files];
+  if (shots.length + pictures.length > most) tell(say("most", { n: most }));
+  for (const file of pictures.slice(0, most - shots.length)) add(file);
+}
+
+filesField.addEventListener("change", () => {
+  takeFiles(filesField.files);
+  filesField.value = "";
+});
+for (const name of ["dragenter", "dragover"]) {
+  document.addEventListener(name, (event) => {
+    event.preventDefault();
+    drop.classList.add("over");
+  });
+}
+document.addEventListener("dragleave", (event) => {
+  if (!event.relatedTarget) drop.classList.remove("over");
+});
+document.addEventListener("drop", (event) => {
+  event.preventDefault();
+  drop.classList.remove("over");
+  takeFiles([...event.dataTransfer.files].filter((file) => file.type.startsWith("image/")));
+});
+
+// -- what to know before saving -----------------------------------------------------------------------------------------
+
+let checkNumber = 0;
+
+/** Something was chosen: what is wrong with it, and what looks like it? */
+async function changed() {
+  const number = ++checkNumber;
+  const gtin = chosenGtin();
+  const ready = shots.filter((shot) => shot.photo && shot.box);
+  saveButton.disabled = !gtin || !ready.length || ready.length < shots.filter((one) => one.element.dataset.state !== "refused").length;
+  saveButton.textContent = words.save;
+  for (const shot of ready) showWarnings(shot);
+  if (!gtin || !ready.length) {
+    alikePart.hidden = true;
+    return;
+  }
+  try {
+    const found = await post("/api/v1/enrol/check", wish(gtin, ready));
+    if (number !== checkNumber) return;
+    ready.forEach((shot, i) => showWarnings(shot, found.warnings[i]));
+    showAlike(found, ready);
+    tell("");
+  } catch (error) {
+    if (number === checkNumber) tell(error.message);
+  }
+}
+
+const wish = (gtin, ready) => ({ gtin, photos: ready.map(({ photo, box }) => ({ photo, box })) });
+
+function cropOf(shot) {
+  const from = shot.element.querySelector("canvas");
+  const [x1, y1, x2, y2] = shot.box;
+  const to = document.createElement("canvas");
+  const [width, height] = [(x2 - x1) * from.width, (y2 - y1) * from.height];
+  const share = 240 / Math.max(width, height);
+  to.width = Math.max(1, width * share);
+  to.height = Math.max(1, height * share);
+  to.getContext("2d").drawImage(from, x1 * from.width, y1 * from.height, width, height, 0, 0, to.width, to.height);
+  return to;
+}
+
+function showAlike(found, ready) {
+  alikePart.hidden = !found.look_alikes.length;
+  alikePart.querySelector("ul").replaceChildren(...found.look_alikes.map((one) => {
+    const item = document.createElement("li");
+    const picture = one.thumbnail ? image(one.thumbnail, named(one.name)) : text("span", words.no_picture, "no-picture");
+    item.append(
+      figure(cropOf(ready[0]), `${named(found.name)} (${words.new_one})`),
+      text("strong", say("alike_share", { n: Math.round(one.similarity * 100) }), "share"),
+      figure(picture, named(one.name)),
+    );
+    return item;
+  }));
+}
+
+function figure(picture, caption) {
+  const made = document.createElement("figure");
+  made.append(picture, text("figcaption", caption));
+  return made;
+}
+
+function image(address, about) {
+  const made = document.createElement("img");
+  made.src = address;
+  made.alt = about;
+  return made;
+}
+
+function text(tag, content, name = "") {
+  const made = document.createElement(tag);
+  made.textContent = content;
+  if (name) made.className = name;
+  return made;
+}
+
+// -- saving and undoing -------------------------------------------------------------------------------------------------
+
+form.addEventListener("submit", async (event) => {
+  event.preventDefault();
+  const gtin = chosenGtin();
+  const ready = shots.filter((shot) => shot.photo && shot.box);
+  if (!gtin || !ready.length) return;
+  saveButton.disabled = true;
+  saveButton.textContent = words.saving;
+  tell("");
+  try {
+    const saved = await post("/api/v1/enrol", wish(gtin, ready));
+    savedAt = performance.now();
+    savedRevision = saved.revision;
+    savedEnrolment = saved.enrolment;
+    shots.length = 0;
+    shotList.replaceChildren();
+    alikePart.hidden = true;
+    gtinField.value = "";
+    showProduct();
+    outcome.querySelector(".what").textContent = say("saved", { name: named(saved.name) });
+    outcome.querySelector(".how-far").textContent = "";
+    outcome.querySelector("button").hidden = false;
+    outcome.hidden = false;
+    outcome.focus();
+    outcome.scrollIntoView({ block: "center" });
+    saveButton.textContent = words.save;
+    look();
+  } catch (error) {
+    tell(error.message);
+    changedButton();
+  }
+});
+
+function changedButton() {
+  saveButton.disabled = false;
+  saveButton.textContent = words.save;
+}
+
+async function undo(enrolment) {
+  try {
+    show(await post("/api/v1/enrol/undo", { enrolment }));
+    savedRevision = "";
+    outcome.querySelector(".what").textContent = words.undone;
+    outcome.querySelector(".how-far").textContent = "";
+    outcome.querySelector("button").hidden = true;
+    outcome.hidden = false;
+    outcome.focus();
+  } catch (error) {
+    tell(error.message);
+  }
+}
+
+outcome.querySelector("button").addEventListener("click", () => undo(savedEnrolment));
+
+// -- what is there ------------------------------------------------------------------------------------------------------
+
+function when(moment) {
+  const then = new Date(moment);
+  const isToday = then.toDateString() === new Date().toDateString();
+  return isToday ? clockText(then) : `${then.toLocaleDateString(lang, { day: "numeric", month: "short" })} ${clockText(then)}`;
+}
+
+const placeText = ({ bay, shelf, slot }) =>
+  [`${words.bay} ${bay}`, shelf ? `${words.shelf} ${shelf}` : "", `${words.slot} ${slot}`].filter(Boolean).join(", ");
+
+function unknownRow(item) {
+  const row = document.createElement("li");
+  row.className = "row";
+  const about = document.createElement("div");
+  const often = say("unknown_looks", { n: item.looks });
+  const kind = item.kind ? ` · ${say("unknown_kind", { kind: item.kind })}` : "";
+  about.append(
+    text("h3", placeText(item.place)),
+    text("p", `${words.since} ${when(item.since)} · ${often}${kind}`, "quiet"),
+    text("p", `${words.unknown_plan}: ${named(item.planned_name)}`, "quiet"),
+  );
+  const button = text("button", words.photograph, "button quiet-button");
+  button.type = "button";
+  button.setAttribute("aria-label", `${words.photograph}: ${placeText(item.place)}`);
+  button.addEventListener("click", () => {
+    form.scrollIntoView({ block: "start" });
+    gtinField.focus();
+  });
+  row.append(about, button);
+  return row;
+}
+
+function knownRow(product) {
+  const row = document.createElement("li");
+  row.className = "row known";
+  const name = named(product.name);
+  const about = document.createElement("div");
+  const photos = product.photos === 1 ? words.known_photo : say("known_photos", { n: product.photos });
+  about.append(
+    text("h3", name),
+    text("p", [photos, when(product.at), product.by].filter(Boolean).join(" · "), "quiet"),
+    text("p", product.gtin.replace(/^0/, ""), "quiet number"),
+  );
+  const actions = document.createElement("div");
+  actions.className = "row-actions";
+  const back = text("button", words.undo, "button quiet-button");
+  back.type = "button";
+  back.setAttribute("aria-label", `${words.undo}: ${name}`);
+  back.addEventListener("click", () => undo(product.enrolment));
+  actions.append(back);
+  if (main.dataset.admin) {
+    const more = document.createElement("details");
+    const sure = text("button", say("remove_sure", { name }), "button danger");
+    sure.type = "button";
+    sure.addEventListener("click", async () => {
+      try {
+        show(await post("/api/v1/enrol/remove", { gtin: product.gtin }));
+      } catch (error) {
+        tell(error.message);
+      }
+    });
+    more.append(text("summary", words.remove, "button quiet-button"), sure);
+    actions.append(more);
+  }
+  if (product.thumbnail) row.append(image(product.thumbnail, ""));
+  row.append(about, actions);
+  return row;
+}
+
+function nodeRow(node) {
+  const row = document.createElement("li");
+  const state = !node.is_present ? "node_silent" : node.is_live ? "node_live" : "node_behind";
+  row.append(
+    text("strong", node.node), " ",
+    text("span", words[state], `state ${state === "node_live" ? "state-online" : "state-bad"}`), " ",
+    text("span", node.is_live ? "" : node.text, "quiet"),
+  );
+  return row;
+}
+
+let shown = "";
+
+function show(found) {
+  const missing = document.getElementById("missing");
+  missing.hidden = !found.problem;
+  missing.querySelector(".why").textContent = found.problem;
+  showHowFar(found);
+  const now = JSON.stringify([found.products, found.unknown, found.nodes]);
+  if (now === shown) return; // nobody's focus or open question is taken away for nothing
+  shown = now;
+  document.getElementById("unknown").replaceChildren(...found.unknown.map(unknownRow));
+  document.getElementById("unknown-lead").textContent = found.unknown.length ? words.unknown_lead : words.unknown_none;
+  badge("unknown-count", found.unknown.length);
+  document.getElementById("known").replaceChildren(...found.products.map(knownRow));
+  document.getElementById("known-none").hidden = found.products.length > 0;
+  badge("known-count", found.products.length);
+  document.getElementById("nodes").replaceChildren(...found.nodes.map(nodeRow));
+  document.getElementById("node-part").hidden = !found.nodes.length;
+}
+
+function badge(id, count) {
+  const element = document.getElementById(id);
+  element.textContent = String(count);
+  element.hidden = !count;
+}
+
+/** How far the saved gallery has come. */
+function showHowFar(found) {
+  const line = outcome.querySelector(".how-far");
+  if (!savedRevision || found.revision !== savedRevision) return;
+  const there = found.nodes.filter((node) => node.is_present);
+  const live = there.filter((node) => node.is_live);
+  if (!there.length) line.textContent = words.live_none;
+  else if (live.length < there.length) line.textContent = say("live_wait", { n: live.length, m: there.length });
+  else {
+    line.textContent = say("live_all", { s: Math.max(1, Math.round((performance.now() - savedAt) / 1000)) });
+    savedRevision = "";
+  }
+}
+
+let looking = 0;
+
+async function look() {
+  clearTimeout(looking);
+  try {
+    show(await ask("/api/v1/enrol"));
+  } catch {
+    // The next look tells.
+  }
+  looking = setTimeout(look, savedRevision ? LOOK_SOON_MS : LOOK_EVERY_MS);
+}
+
+showProduct();
+look();

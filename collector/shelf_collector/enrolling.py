@@ -1,0 +1,188 @@
+"""Staff enrol products: photos wait in memory until they are saved as embeddings, and are forgotten after that.
+
+No photo is written to disk. What the unknown items of the shelves look like is not known here: nodes tell where and
+how often, and staff photograph what they find there.
+"""
+
+from __future__ import annotations
+
+import secrets
+import threading
+import uuid
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from shelf_collector.adapters.accounts import Accounts
+from shelf_collector.adapters.vision_worker import Crop, Look, VisionWorker, Warned
+from shelf_collector.core.access import Principal
+from shelf_collector.core.logbook import Deed
+from shelf_collector.galleries import Galleries
+from shelf_collector.ports import Clock
+from shelf_contracts.gallery import Gallery, GalleryEntry, Reference
+
+Box = tuple[float, float, float, float]
+
+_MOST_PHOTOS = 40
+_MOST_BYTES = 160 * 1024 * 1024
+_LASTS = timedelta(minutes=15)
+MOST_PHOTOS_AT_ONCE = 12
+
+
+class PhotoGone(Exception):
+    """A photo waited for too long, or others came in its place: take it again."""
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """A photo and what of it is the product."""
+
+    photo: str
+    box: Box
+
+
+@dataclass
+class _Waiting:
+    owner: str
+    raw: bytes
+    look: Look
+    at: datetime
+    crops: dict[tuple[Box, str, str], Crop] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Checked:
+    """What is to be known before saving: ``warnings`` of each photo, and of all of them together."""
+
+    warnings: list[list[Warned]]
+    look_alikes: list[Warned]
+
+
+class Enrolling:
+    """Any thread may call; the photos of one person are not seen by another."""
+
+    def __init__(self, galleries: Galleries, worker: VisionWorker, accounts: Accounts, clock: Clock) -> None:
+        self.galleries = galleries
+        self.worker = worker
+        self._accounts = accounts
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._photos: OrderedDict[str, _Waiting] = OrderedDict()
+
+    def start(self) -> None:
+        self.galleries.start()
+
+    def stop(self) -> None:
+        self.galleries.stop()
+        self.worker.stop()
+
+    def take(self, who: Principal, raw: bytes) -> tuple[str, Look]:
+        """Look at a photo, and keep it in memory for a quarter of an hour. Raises: VisionProblem."""
+        look = self.worker.look("photo", raw)
+        name = secrets.token_hex(12)
+        with self._lock:
+            self._forget_old()
+            self._photos[name] = _Waiting(_owner(who), raw, look, self._clock.now())
+            while len(self._photos) > _MOST_PHOTOS or sum(len(one.raw) for one in self._photos.values()) > _MOST_BYTES:
+                self._photos.popitem(last=False)
+        return name, look
+
+    def check(self, who: Principal, gtin: str, chosen: Sequence[Chosen]) -> Checked:
+        """What staff should know before they save. Raises: VisionProblem, PhotoGone."""
+        crops = [self._crop(who, one, gtin) for one in chosen]
+        nearest: dict[str, Warned] = {}
+        for crop in crops:
+            for one in crop.warnings:
+                if one.kind == "look-alike" and one.similarity > nearest.get(one.gtin, one).similarity - 1e-9:
+                    nearest[one.gtin] = one
+        return Checked(
+            [self._own_warnings(crop, gtin) for crop in crops],
+            sorted(nearest.values(), key=lambda one: -one.similarity)[:3],
+        )
+
+    def enrol(self, who: Principal, origin: str, gtin: str, kind: str, chosen: Sequence[Chosen]) -> tuple[str, Gallery]:
+        """Save; the enrolment's name and the gallery after it. All photos or none.
+
+        Raises: VisionProblem, PhotoGone, GalleryRefused, FileProblems.
+        """
+        embedder, dimension = self.worker.describe()
+        crops = [self._crop(who, one, gtin) for one in chosen]
+        enrolment, now = f"e-{uuid.uuid4().hex[:12]}", self._clock.now()
+        by = who.name[:64]
+        references = [
+            Reference(
+                GalleryEntry(gtin=gtin, photo_sha256=crop.sha256, enrolment=enrolment, at=now, by=by, kind=kind),
+                crop.vector,
+            )
+            for crop in crops
+        ]
+        gallery = self.galleries.add(embedder, dimension, references)
+        for reference, crop in zip(references, crops, strict=True):
+            self.galleries.keep_thumbnail(reference.entry, crop.thumbnail)
+        with self._lock:
+            for one in chosen:
+                self._photos.pop(one.photo, None)
+        detail: dict[str, str | int | float | bool | None]
+        detail = {"photos": len(references), "enrolment": enrolment, "revision": self._revision}
+        self._note(Deed("gallery.enrolled", _actor(who), origin, f"product:{gtin}", detail))
+        return enrolment, gallery
+
+    def undo(self, who: Principal, origin: str, enrolment: str) -> Gallery:
+        """Take an enrolment back. Raises: GalleryRefused, FileProblems."""
+        gallery = self.galleries.undo(enrolment)
+        detail = {"revision": self._revision}
+        self._note(Deed("gallery.undone", _actor(who), origin, f"enrolment:{enrolment}", detail))
+        return gallery
+
+    def remove(self, who: Principal, origin: str, gtin: str) -> Gallery:
+        """Forget a product. Raises: GalleryRefused, FileProblems."""
+        gallery = self.galleries.remove(gtin)
+        self._note(Deed("gallery.removed", _actor(who), origin, f"product:{gtin}", {"revision": self._revision}))
+        return gallery
+
+    @property
+    def _revision(self) -> str:
+        offered = self.galleries.offered
+        return offered.revision[:12] if offered is not None else ""
+
+    def _crop(self, who: Principal, chosen: Chosen, gtin: str) -> Crop:
+        gallery = self.galleries.present
+        mark = gallery.revision if gallery is not None else ""
+        with self._lock:
+            self._forget_old()
+            waiting = self._photos.get(chosen.photo)
+        if waiting is None or waiting.owner != _owner(who):
+            raise PhotoGone
+        key = chosen.box, gtin, mark
+        if key not in waiting.crops:
+            file = self.galleries.file if gallery is not None else None
+            waiting.crops[key] = self.worker.embed("photo", waiting.raw, chosen.box, gtin, file, mark)
+        return waiting.crops[key]
+
+    def _own_warnings(self, crop: Crop, gtin: str) -> list[Warned]:
+        found = [one for one in crop.warnings if one.kind != "look-alike"]
+        gallery = self.galleries.present
+        entries = gallery.entries if gallery is not None else ()
+        known = next((entry for entry in entries if entry.photo_sha256 == crop.sha256), None)
+        if known is not None:
+            kind = "enrolled" if known.gtin == gtin else "other-product"
+            found.append(Warned(kind=kind, text=f"is enrolled as {known.gtin}", gtin=known.gtin))
+        return found
+
+    def _forget_old(self) -> None:
+        """Called with the lock held."""
+        oldest = self._clock.now() - _LASTS
+        while self._photos and next(iter(self._photos.values())).at < oldest:
+            self._photos.popitem(last=False)
+
+    def _note(self, deed: Deed) -> None:
+        self._accounts.note([deed], self._clock.now())
+
+
+def _owner(who: Principal) -> str:
+    return f"{who.kind}:{who.session or who.name}"
+
+
+def _actor(who: Principal) -> str:
+    return f"{who.kind}:{who.name}"

@@ -1,0 +1,186 @@
+"""Which products stand in the slots: a few crops of each look, embedded together and compared with the gallery.
+
+Counting does not wait for it: a frame gives few crops, fewer while somebody is at the shelf, and what fails here is
+left alone for a while.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+
+import numpy as np
+
+from shelf_contracts.gallery import Gallery
+from shelf_contracts.messages import SeenProduct
+from shelf_contracts.planogram import Planogram
+from shelf_edge.core.bay import Bay
+from shelf_edge.core.facts import Fact, SlotFact
+from shelf_edge.core.frame import Frame, Picture
+from shelf_edge.core.recognition import Calibration, References, looks_of, references_of
+from shelf_edge.core.reporting import moment
+from shelf_edge.core.slot_sight import SightRules, SlotSight
+from shelf_edge.core.slot_view import ShownItem, SlotGeometry
+from shelf_edge.ports import Embedder
+
+log = logging.getLogger(__name__)
+
+_PAUSE_S = 30.0
+_MARGIN = 0.02
+
+
+@dataclass(frozen=True)
+class CropBudget:
+    """How many crops a frame may cost: ``alone`` when nobody is at the shelf, else ``in_company``."""
+
+    alone: int = 8
+    in_company: int = 2
+
+
+@dataclass(frozen=True)
+class SightChange:
+    """What a slot seems to hold now; ``is_misplaced``: it is certain, for the first time, that it does not belong."""
+
+    slot: str
+    seen: SeenProduct | None
+    is_misplaced: bool
+    probability: float
+
+
+@dataclass
+class RecognitionCounters:
+    """``crops``: embedded. ``failures``: looks that failed."""
+
+    crops: int = 0
+    failures: int = 0
+
+
+class Recognising:
+    """Used by the pipeline's thread; ``use`` may be called from any other."""
+
+    def __init__(
+        self,
+        embedder: Embedder,
+        calibration: Calibration,
+        rules: SightRules = SightRules(),  # noqa: B008 - frozen
+        budget: CropBudget = CropBudget(),
+    ) -> None:
+        self.counters = RecognitionCounters()
+        self._embedder = embedder
+        self._calibration = calibration
+        self._rules = rules
+        self._budget = budget
+        self._newest: References | None = None
+        self._bays: dict[str, _BaySight] = {}
+        self._paused_until_s = float("-inf")
+
+    def use(self, gallery: Gallery) -> None:
+        """Compare with this gallery from the next frame on."""
+        self._newest = references_of(gallery)
+
+    def follow(self, bay: Bay, planogram: Planogram, frame: Frame, facts: list[Fact]) -> list[SightChange]:
+        """Look at some items of a frame that the detector looked at; what changed. Never raises."""
+        references = self._newest
+        if references is None or frame.captured_s < self._paused_until_s:
+            return []
+        try:
+            return self._follow(references, bay, planogram, frame, facts)
+        except Exception:
+            self.counters.failures += 1
+            self._paused_until_s = frame.captured_s + _PAUSE_S
+            log.exception("products could not be recognised; trying again in %g s", _PAUSE_S)
+            return []
+
+    def seen(self, planogram: Planogram, slot: str) -> SeenProduct | None:
+        """What a slot seems to hold."""
+        bay, references = self._bays.get(planogram.bay), self._newest
+        sight = bay.sights.get(slot) if bay is not None else None
+        return sight.seen(references.revision) if sight is not None and references is not None else None
+
+    def _follow(
+        self, references: References, bay: Bay, planogram: Planogram, frame: Frame, facts: list[Fact]
+    ) -> list[SightChange]:
+        sights = self._sights_of(bay, planogram)
+        changed = sights.note(facts)
+        if sights.revision != references.revision:
+            for sight in sights.sights.values():
+                sight.match_again(references, self._calibration)
+            changed |= set(sights.sights)
+            sights.revision = references.revision
+        chosen = self._choose(bay, sights, frame.captured_s)
+        if chosen:
+            vectors = self._embedder.embed([_crop(frame.image, item) for _, item in chosen])
+            self.counters.crops += len(chosen)
+            looks = looks_of(references, vectors, self._calibration)
+            for (sight, item), vector, look in zip(chosen, vectors, looks, strict=True):
+                sight.see(item.column, vector, look, frame.captured_s)
+        found = []
+        for name in sorted(changed | {sight.slot for sight, _ in chosen}):
+            sight = sights.sights[name]
+            is_other = sight.judge(self._calibration, moment(frame.captured_s))
+            is_misplaced = sight.misplaced()
+            if is_other or is_misplaced or name in changed:
+                found.append(SightChange(name, sight.seen(references.revision), is_misplaced, sight.probability))
+        return found
+
+    def _choose(self, bay: Bay, sights: _BaySight, now_s: float) -> list[tuple[SlotSight, ShownItem]]:
+        """Items to look at: of the slots that were not looked at for longest, within the budget."""
+        left = self._budget.in_company if bay.is_anybody_there else self._budget.alone
+        chosen: list[tuple[SlotSight, ShownItem]] = []
+        waiting = [slot for slot in bay.geometry if sights.sights[slot.slot].wants_look(now_s)]
+        for geometry in sorted(waiting, key=lambda slot: sights.sights[slot.slot].looked_s):
+            sight = sights.sights[geometry.slot]
+            for item in bay.shown(geometry)[:left]:
+                chosen.append((sight, item))
+                left -= 1
+            if left <= 0:
+                break
+        return chosen
+
+    def _sights_of(self, bay: Bay, planogram: Planogram) -> _BaySight:
+        held = self._bays.get(planogram.bay)
+        if held is None or set(held.sights) != {slot.slot for slot in bay.geometry}:
+            held = self._bays[planogram.bay] = _BaySight(bay.geometry, planogram, self._rules)
+        return held
+
+
+class _BaySight:
+    """The slots of one bay, and the gallery they were compared with."""
+
+    def __init__(self, geometry: list[SlotGeometry], planogram: Planogram, rules: SightRules) -> None:
+        self.revision = ""
+        self.sights = {
+            slot.slot: SlotSight(
+                slot.slot,
+                planogram.product_of(slot.slot).gtin or "",
+                slot.columns if slot.to_board is not None else 1,
+                rules,
+            )
+            for slot in geometry
+        }
+
+    def note(self, facts: list[Fact]) -> set[str]:
+        """What happened to the slots; those about which something else must be said now."""
+        emptied = set()
+        for fact in facts:
+            sight = self.sights.get(fact.slot)
+            if sight is None:
+                continue
+            if isinstance(fact, SlotFact):
+                if fact.action in ("put", "restock"):
+                    sight.forget()
+                elif fact.action != "reach":
+                    sight.touch()
+            elif fact.observation.count == 0:
+                sight.clear()
+                emptied.add(fact.slot)
+        return emptied
+
+
+def _crop(image: Picture, item: ShownItem) -> Picture:
+    height, width = image.shape[:2]
+    x1, y1, x2, y2 = item.box_px
+    aside, above = _MARGIN * (x2 - x1), _MARGIN * (y2 - y1)
+    left, top = max(0, int(x1 - aside)), max(0, int(y1 - above))
+    right, bottom = min(width, int(np.ceil(x2 + aside))), min(height, int(np.ceil(y2 + above)))
+    return np.ascontiguousarray(image[top : max(bottom, top + 1), left : max(right, left + 1)])

@@ -1,0 +1,132 @@
+"""Photos of a product into a gallery file: all of them, or nothing."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from shelf_contracts.errors import FileProblems, Problem
+from shelf_contracts.gallery import (
+    Gallery,
+    GalleryEntry,
+    GalleryRefused,
+    Reference,
+    added,
+    last_enrolment,
+    read_gallery,
+    undone,
+    write_gallery,
+)
+from shelf_contracts.gallery_lock import held
+from shelf_edge.adapters.pictures import LARGEST_FILE_BYTES
+from shelf_models.enrol import Enroller, Photo, Warned, crop_of, crop_warnings, look_alikes
+
+
+@dataclass(frozen=True)
+class Enrolled:
+    """What came of it. ``warnings``: file name and warning; ``boxes``: file name and what was cropped of it."""
+
+    gallery: Gallery
+    enrolment: str
+    boxes: list[tuple[str, tuple[float, float, float, float]]]
+    warnings: list[tuple[str, Warned]]
+
+
+def enrol_files(
+    file: Path, gtin: str, photos: Sequence[Path], enroller: Enroller, *, by: str, kind: str,
+    on_photo: Callable[[], None] = lambda: None,
+) -> Enrolled:  # fmt: skip
+    """Add these photos of one product to the gallery.
+
+    Raises: FileProblems for the photos (all problems of all of them, nothing is written then) or for the gallery.
+    """
+    opened, warnings = _open_all(photos, enroller, on_photo)
+    with held(file):
+        gallery = read_gallery(file, enroller.embedder) if file.exists() else None
+        gallery = gallery if gallery is not None else Gallery(enroller.embedder, enroller.dimension)
+        fresh = []
+        known = {entry.photo_sha256: entry.gtin for entry in gallery.entries}
+        clashes = []
+        for photo in opened:
+            other = known.get(photo.sha256)
+            if other is not None and other != gtin:
+                remedy = "one photo stands for one product: take another, or --undo the wrong one"
+                clashes.append(Problem(photo.name, f"is enrolled as {other}", f"cannot be {gtin} too", remedy))
+            elif other is not None:
+                warnings.append((photo.name, Warned("enrolled", "was enrolled before: left out")))
+            else:
+                fresh.append(photo)
+        if clashes:
+            raise FileProblems(file, clashes)
+        if not fresh:
+            raise FileProblems(file, [Problem("photos", "none is new", "there is nothing to enrol", "take others")])
+        vectors = enroller.embed([crop_of(photo, photo.proposals[0]) for photo in fresh])
+        enrolment, now = f"e-{uuid.uuid4().hex[:12]}", datetime.now(UTC)
+        references = [
+            Reference(
+                GalleryEntry(gtin=gtin, photo_sha256=photo.sha256, enrolment=enrolment, at=now, by=by, kind=kind),
+                vector.tobytes(),
+            )
+            for photo, vector in zip(fresh, vectors, strict=True)
+        ]
+        for photo in fresh:
+            warnings += [(photo.name, one) for one in crop_warnings(photo, photo.proposals[0])]
+        warnings += [("", one) for one in look_alikes(gallery, gtin, vectors, enroller.look_alike)]
+        after = added(gallery, references)
+        write_gallery(file, after)
+    return Enrolled(after, enrolment, [(photo.name, photo.proposals[0]) for photo in fresh], warnings)
+
+
+def undo_last(file: Path) -> tuple[Gallery, str]:
+    """Take the last enrolment back; the gallery after it, and the enrolment's name. Raises: FileProblems."""
+    with held(file):
+        gallery = read_gallery(file)
+        name = last_enrolment(gallery)
+        try:
+            after = undone(gallery, name)
+        except GalleryRefused as refused:
+            raise FileProblems(file, refused.problems) from refused
+        write_gallery(file, after)
+    return after, name or ""
+
+
+def _open_all(
+    paths: Sequence[Path], enroller: Enroller, on_photo: Callable[[], None]
+) -> tuple[list[Photo], list[tuple[str, Warned]]]:
+    opened: dict[str, Photo] = {}
+    warnings: list[tuple[str, Warned]] = []
+    problems: list[FileProblems] = []
+    for path in paths:
+        try:
+            photo = enroller.open(str(path), _read(path))
+        except FileProblems as error:
+            problems.append(error)
+        else:
+            warnings += [(photo.name, one) for one in photo.warnings]
+            if photo.sha256 in opened:
+                warnings.append((photo.name, Warned("twice", f"is the same as {opened[photo.sha256].name}: left out")))
+            opened.setdefault(photo.sha256, photo)
+        on_photo()
+    if problems:
+        raise BadPhotos(problems)
+    return list(opened.values()), warnings
+
+
+class BadPhotos(FileProblems):
+    """Every photo that cannot be used, with all that is wrong with it."""
+
+    def __init__(self, photos: list[FileProblems]) -> None:
+        super().__init__(photos[0].file, [problem for photo in photos for problem in photo.problems])
+        self.args = ("\n".join(str(photo) for photo in photos) + "\nnothing was enrolled",)
+
+
+def _read(path: Path) -> bytes:
+    try:
+        with path.open("rb") as opened:
+            return opened.read(LARGEST_FILE_BYTES + 1)
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or type(error).__name__
+        raise FileProblems(path, [Problem("", reason, "must be a readable picture", "check the path")]) from error

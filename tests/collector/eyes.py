@@ -1,0 +1,52 @@
+"""Eyes without a model: the first byte of a photo says what is in it."""
+
+from __future__ import annotations
+
+import hashlib
+import struct
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from shelf_collector.adapters.vision_worker import Crop, Look, PhotoProblem, VisionProblem, Warned
+from shelf_contracts.gallery import Embedder, read_gallery
+
+MODEL = Embedder(name="fake", version="1", sha256="e" * 64)
+TINY_JPEG = b"\xff\xd8\xff\xe0 a small picture"
+
+
+@dataclass
+class FakeEyes:
+    """``b"a..."`` and ``b"b..."`` are photos of two things that look different; ``b"A..."`` looks like ``a``."""
+
+    missing: str = ""
+    looks: list[bytes] = field(default_factory=list)
+
+    def describe(self) -> tuple[Embedder, int]:
+        if self.missing:
+            raise VisionProblem(self.missing, is_missing=True)
+        return MODEL, 2
+
+    def look(self, name: str, photo: bytes) -> Look:
+        self.looks.append(photo)
+        if self.missing:
+            raise VisionProblem(self.missing, is_missing=True)
+        if not photo.strip(b"\0")[:1].isalpha():
+            raise PhotoProblem(f"{name}: must be a JPEG, PNG, WebP or BMP")
+        boxes = [(0.2, 0.1, 0.6, 0.9), (0.65, 0.2, 0.9, 0.9), (0.0, 0.0, 1.0, 1.0)]
+        return Look(sha256=_hash(photo), width=600, height=800, proposals=boxes, warnings=[])
+
+    def embed(self, name: str, photo: bytes, box: Sequence[float], gtin: str, gallery: Path | None, mark: str) -> Crop:
+        number = {"a": (1.0, 0.0), "A": (0.98, 0.2), "b": (0.0, 1.0)}.get(chr(photo[0]), (0.7, 0.7))
+        warnings = [Warned(kind="dark", text="too dark")] if b"dark" in photo else []
+        for entry in read_gallery(gallery).entries if gallery else ():
+            if entry.gtin != gtin and chr(photo[0]) in "aA":
+                warnings.append(Warned(kind="look-alike", text="alike", gtin=entry.gtin, similarity=0.93))
+        return Crop(_hash(photo), struct.pack("<2e", *number), warnings, TINY_JPEG)
+
+    def stop(self) -> None:
+        pass
+
+
+def _hash(photo: bytes) -> str:
+    return hashlib.sha256(photo).hexdigest()

@@ -1,0 +1,281 @@
+"""Enrolment through the collector: who may, what it says, what nodes are offered, and what is never kept."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from shelf_collector.adapters.vision_worker import PhotoProblem, VisionProblem, VisionWorker
+from shelf_collector.adapters.web.enrol import words_of
+from shelf_collector.core.access import Role
+from shelf_collector.core.texts import WORDS
+from shelf_contracts.gallery import decode_gallery, read_gallery, undone, write_gallery
+from shelf_contracts.messages import GalleryHealth, GalleryOffer, NodeHealth, SeenProduct
+from tests.collector.builders import GTINS, NOON, Node
+from tests.collector.conftest import Shop
+from tests.collector.eyes import TINY_JPEG
+from tests.collector.visitors import Visitor, logged_in
+
+BOX = [0.2, 0.1, 0.6, 0.9]
+
+
+@pytest.fixture
+def locked(shop_folder: Path) -> Path:
+    """Logins are asked for."""
+    config = shop_folder / "collector.toml"
+    config.write_text(config.read_text().replace("demo.open_to_this_computer = true\n", ""))
+    return shop_folder
+
+
+@pytest.fixture
+def shop(locked: Path, open_shop: Any) -> Shop:
+    opened: Shop = open_shop()
+    return opened
+
+
+@pytest.fixture
+def staff(shop: Shop) -> Visitor:
+    return logged_in(shop, "Anna", Role.STAFF)
+
+
+def marked(visitor: Visitor) -> dict[str, str]:
+    return {"X-Form-Mark": visitor.mark("/enrol")}
+
+
+def take(visitor: Visitor, photo: bytes) -> str:
+    answer = visitor.ask("POST", "/api/v1/enrol/photos", content=photo, headers=marked(visitor))
+    assert answer.status_code == 200, answer.text
+    return str(answer.json()["photo"])
+
+
+def wish(gtin: str, *photos: str) -> dict[str, object]:
+    return {"gtin": gtin, "photos": [{"photo": photo, "box": BOX} for photo in photos]}
+
+
+def send(visitor: Visitor, path: str, content: object) -> httpx.Response:
+    return visitor.ask("POST", f"/api/v1/enrol{path}", json=content, headers=marked(visitor))
+
+
+def enrol(visitor: Visitor, gtin: str, *photos: bytes) -> dict[str, Any]:
+    answer = send(visitor, "", wish(gtin, *(take(visitor, photo) for photo in photos)))
+    assert answer.status_code == 200, answer.text
+    return dict(answer.json())
+
+
+def test_what_is_enrolled_is_offered_to_the_nodes_without_names(shop: Shop, staff: Visitor) -> None:
+    saved = enrol(staff, GTINS[0], b"a one", b"a two")
+    offer = GalleryOffer.model_validate(shop.bus.newest("gallery/offer"))
+    assert (offer.revision, offer.products, offer.photos) == (saved["revision"], 1, 2)
+    content = Visitor(shop, "192.168.1.20", "http://192.168.1.2").get(f"/galleries/{offer.revision}").content
+    assert len(content) == offer.size_bytes
+    fetched = decode_gallery(content, "x")
+    assert fetched.revision == offer.revision
+    assert {entry.by for entry in fetched.entries} == {""}
+    kept = read_gallery(shop.setup.gallery_folder / "shop.gallery")
+    assert {entry.by for entry in kept.entries} == {"Anna"}
+    rows = [row for row in shop.site.doorkeeper.accounts.log_page(None, 20) if row.action == "gallery.enrolled"]
+    assert [(row.actor, row.subject) for row in rows] == [("person:Anna", f"product:{GTINS[0]}")]
+    assert json.loads(rows[0].detail)["photos"] == 2
+
+
+def test_an_enrolment_is_undone_and_a_product_forgotten(shop: Shop, staff: Visitor) -> None:
+    first = enrol(staff, GTINS[0], b"a one")
+    second = enrol(staff, GTINS[1], b"b one")
+    left = send(staff, "/undo", {"enrolment": second["enrolment"]}).json()
+    assert [product["gtin"] for product in left["products"]] == [GTINS[0]]
+    assert shop.bus.newest("gallery/offer")["revision"] == left["revision"] == first["revision"]
+    assert send(staff, "/undo", {"enrolment": second["enrolment"]}).status_code == 422
+    assert send(staff, "/remove", {"gtin": GTINS[0]}).status_code == 403
+    admin = logged_in(shop, "Cato", Role.ADMIN)
+    assert send(admin, "/remove", {"gtin": GTINS[0]}).json()["products"] == []
+    assert shop.bus.newest("gallery/offer")["products"] == 0
+    actions = {row.action for row in shop.site.doorkeeper.accounts.log_page(None, 20)}
+    assert {"gallery.enrolled", "gallery.undone", "gallery.removed"} <= actions
+
+
+def test_look_alikes_and_bad_light_are_told_before_saving(staff: Visitor) -> None:
+    enrol(staff, GTINS[0], b"a one")
+    found = send(staff, "/check", wish(GTINS[1], take(staff, b"A dark"), take(staff, b"b"))).json()
+    assert found["name"]["en"] == "Spaghetti"
+    assert [[one["kind"] for one in photo] for photo in found["warnings"]] == [["dark"], []]
+    assert [(one["gtin"], one["name"]["en"], one["similarity"]) for one in found["look_alikes"]] == [
+        (GTINS[0], "Fusilli", 0.93)
+    ]
+    again = send(staff, "/check", wish(GTINS[1], take(staff, b"a one"))).json()
+    assert "other-product" in {one["kind"] for one in again["warnings"][0]}
+
+
+def test_bad_input_changes_nothing(shop: Shop, staff: Visitor) -> None:
+    enrol(staff, GTINS[0], b"a one")
+    before = (shop.setup.gallery_folder / "shop.gallery").read_bytes()
+    assert staff.ask("POST", "/api/v1/enrol/photos", content=b"", headers=marked(staff)).status_code == 422
+    refused = staff.ask("POST", "/api/v1/enrol/photos", content=b"\x00\x01", headers=marked(staff))
+    assert (refused.status_code, "must be a JPEG" in refused.json()["error"]["message"]) == (422, True)
+    huge = staff.ask("POST", "/api/v1/enrol/photos", content=bytes(16 * 2**20 + 1), headers=marked(staff))
+    assert huge.status_code == 413
+    photo = take(staff, b"b one")
+    for content, status in (
+        (wish("09521000137005", photo), 422),
+        (wish(GTINS[1]), 422),
+        (wish(GTINS[1], "0" * 24), 409),
+        ({**wish(GTINS[1], photo), "more": 1}, 422),
+        ({"gtin": GTINS[1], "photos": [{"photo": photo, "box": [0, 0, 2, 2]}]}, 422),
+        (wish(GTINS[1], take(staff, b"a one")), 422),
+    ):
+        assert send(staff, "", content).status_code == status, content
+    assert (shop.setup.gallery_folder / "shop.gallery").read_bytes() == before
+
+
+def test_photos_of_others_and_old_ones_are_out_of_reach(shop: Shop, staff: Visitor) -> None:
+    photo = take(staff, b"b one")
+    assert send(logged_in(shop, "Ben", Role.STAFF), "", wish(GTINS[1], photo)).status_code == 409
+    shop.clock.advance(16 * 60)
+    assert send(staff, "", wish(GTINS[1], photo)).status_code == 409
+
+
+def test_other_sites_and_viewers_change_nothing(shop: Shop, staff: Visitor) -> None:
+    for headers in ({}, {"X-Form-Mark": "0" * 64}, {**marked(staff), "Origin": "https://evil.example"}):
+        assert staff.ask("POST", "/api/v1/enrol/photos", content=b"a", headers=headers).status_code == 403
+    assert logged_in(shop, "Vera", Role.VIEWER).get("/enrol").status_code == 303
+
+
+@pytest.mark.parametrize("keeps", [False, True])
+def test_no_photo_is_kept_and_a_thumbnail_only_where_allowed(locked: Path, open_shop: Any, keeps: bool) -> None:
+    with (locked / "collector.toml").open("a") as config:
+        config.write(f"enrolment.keep_thumbnails = {str(keeps).lower()}\n")
+    shop = open_shop()
+    staff = logged_in(shop, "Anna", Role.STAFF)
+    saved = enrol(staff, GTINS[0], b"a SECRET-PHOTO")
+    shop.site.doorkeeper.accounts.close()
+    kept = [path for path in locked.rglob("*") if path.is_file() and b"SECRET-PHOTO" in path.read_bytes()]
+    assert kept == []
+    thumbnails = list((shop.setup.gallery_folder / "thumbnails").glob("*"))
+    assert len(thumbnails) == keeps
+    product = staff.get("/api/v1/enrol").json()["products"][0]
+    assert (product["thumbnail"] is not None) == keeps
+    if keeps:
+        assert staff.get(product["thumbnail"]).content == TINY_JPEG
+        send(staff, "/undo", {"enrolment": saved["enrolment"]})
+        assert list((shop.setup.gallery_folder / "thumbnails").glob("*")) == []
+
+
+def test_the_queue_says_where_unknown_things_stand_and_carries_no_picture(shop: Shop, staff: Visitor) -> None:
+    node = Node()
+    unknown = SeenProduct(verdict="unknown", kind="tea", confidence=0.9, gallery="a" * 12, since=NOON, looks=7)
+    shop.say(node.stock("s1-02", 3, seen=unknown), node.stock("s1-01", 3))
+    found = staff.get("/api/v1/enrol").json()["unknown"]
+    assert [(item["place"]["slot"], item["looks"], item["kind"]) for item in found] == [("2", 7, "tea")]
+    assert found[0]["planned_name"]["en"] == "Spaghetti"
+    assert set(found[0]) == {"place", "since", "looks", "kind", "planned_gtin", "planned_name"}
+
+
+def test_which_nodes_run_it_is_told(shop: Shop, staff: Visitor) -> None:
+    saved = enrol(staff, GTINS[0], b"a one")
+    for revision, is_live in (("b" * 64, False), (saved["revision"], True)):
+        health = NodeHealth(
+            node="n01", session="s", time=NOON, uptime_s=1, rss_mb=1, outbox_messages=0,
+            gallery=GalleryHealth(revision=revision),
+        )  # fmt: skip
+        shop.say_raw(("smartshelf/v1/demo/node/n01/health", health.model_dump_json().encode()))
+        nodes = staff.get("/api/v1/enrol").json()["nodes"]
+        assert [(node["node"], node["is_live"]) for node in nodes] == [("n01", is_live)]
+
+
+def test_the_command_lines_changes_are_noticed_and_a_bad_file_changes_nothing(shop: Shop, staff: Visitor) -> None:
+    saved = enrol(staff, GTINS[0], b"a one")
+    galleries = shop.site.enrolling.galleries if shop.site.enrolling else None
+    assert galleries is not None
+    write_gallery(galleries.file, undone(read_gallery(galleries.file)))
+    galleries.look()
+    assert shop.bus.newest("gallery/offer")["products"] == 0
+    galleries.file.write_bytes(b"spoilt")
+    galleries.look()
+    assert shop.bus.newest("gallery/offer")["products"] == 0
+    assert "must begin with the line" in staff.get("/api/v1/enrol").json()["problem"]
+    assert send(staff, "", wish(GTINS[1], take(staff, b"b"))).status_code == 422
+    assert galleries.file.read_bytes() == b"spoilt"
+    assert saved["revision"] != galleries.offered.revision if galleries.offered else False
+
+
+def test_a_restarted_collector_offers_what_was_enrolled(locked: Path, open_shop: Any) -> None:
+    saved = enrol(logged_in(open_shop(), "Anna", Role.STAFF), GTINS[0], b"a one")
+    again = open_shop()
+    again.site.enrolling.galleries.look()
+    assert again.bus.newest("gallery/offer")["revision"] == saved["revision"]
+
+
+def test_the_page_speaks_three_languages_and_says_what_is_missing(shop: Shop, staff: Visitor) -> None:
+    for language in WORDS:
+        text = staff.get(f"/enrol?lang={language}").text
+        assert WORDS[language]["enrol_lead"].replace("'", "&#39;") in text
+        assert set(words_of(language)) == set(words_of("en"))
+    shop.site.enrolling.worker.missing = "onnxruntime missing: pip install"  # type: ignore[union-attr,misc]
+    assert "onnxruntime" in staff.get("/api/v1/enrol").json()["problem"]
+    answer = staff.ask("POST", "/api/v1/enrol/photos", content=b"a", headers=marked(staff))
+    assert (answer.status_code, answer.json()["error"]["code"]) == (503, "not_ready")
+
+
+# -- the helper process ------------------------------------------------------------------------------------------------
+
+CHILD = """
+import json, struct, sys, time
+def tell(header, body=b""):
+    text = json.dumps({**header, "body": len(body)}).encode()
+    sys.stdout.buffer.write(struct.pack(">I", len(text)) + text + body); sys.stdout.buffer.flush()
+tell({"ok": True, "dimension": 2, "embedder": {"name": "m", "version": "1", "sha256": "0" * 64}})
+while True:
+    start = sys.stdin.buffer.read(4)
+    if len(start) < 4: break
+    header = json.loads(sys.stdin.buffer.read(struct.unpack(">I", start)[0]))
+    photo = sys.stdin.buffer.read(header["body"])
+    if photo == b"die": sys.exit(9)
+    if photo == b"hang": time.sleep(60)
+    if photo == b"bad": tell({"ok": False, "problem": "no picture"}); continue
+    tell({"ok": True, "sha256": "a" * 64, "width": 4, "height": 3, "proposals": [[0, 0, 1, 1]], "warnings": []})
+"""
+
+
+@pytest.fixture
+def helper(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    package = tmp_path / "shelf_models"
+    package.mkdir()
+    (package / "__init__.py").write_text("")
+    (package / "__main__.py").write_text(CHILD)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setattr("shelf_collector.adapters.vision_worker._ANSWER_S", 2.0)
+    worker = VisionWorker()
+    yield worker
+    worker.stop()
+
+
+def test_a_photo_that_kills_or_hangs_the_helper_costs_that_photo_only(helper: VisionWorker) -> None:
+    assert helper.look("photo", b"x" * 300_000).width == 4
+    with pytest.raises(PhotoProblem, match="no picture"):
+        helper.look("photo", b"bad")
+    with pytest.raises(VisionProblem, match="ended with code 9"):
+        helper.look("photo", b"die")
+    with pytest.raises(VisionProblem, match="takes too long"):
+        helper.look("photo", b"hang")
+    assert helper.look("photo", b"fine").width == 4
+    assert helper.describe()[1] == 2
+
+
+def test_a_helper_that_keeps_ending_is_left_alone(helper: VisionWorker) -> None:
+    for _ in range(5):
+        with pytest.raises(VisionProblem, match="code 9"):
+            helper.look("photo", b"die")
+    with pytest.raises(VisionProblem, match="ended 5 times"):
+        helper.look("photo", b"fine")
+
+
+def test_a_helper_that_cannot_start_says_what_to_install(helper: VisionWorker, tmp_path: Path) -> None:
+    (tmp_path / "shelf_models" / "__main__.py").write_text(
+        CHILD.split("while True")[0].replace('"ok": True', '"ok": False, "missing": "onnxruntime"')
+    )
+    with pytest.raises(VisionProblem, match=r"onnxruntime missing: pip install 'smartshelf\[models\]'"):
+        helper.look("photo", b"x")
+    assert "onnxruntime" in helper.missing

@@ -1,0 +1,200 @@
+"""A product is enrolled through the collector, and a node recognises it: real broker, real HTTP, real processes."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import cv2
+import httpx
+import pytest
+
+from shelf_broker.config import BrokerConfig
+from shelf_broker.launcher import start_broker
+from shelf_testing.demo import free_port
+from shelf_testing.gradient_model import draw_products, write_model_folder
+from shelf_testing.planograms import one_slot_planogram
+from shelf_testing.tiny_recogniser import write_recogniser_folder
+
+pytestmark = [pytest.mark.e2e, pytest.mark.slow]
+
+WANTED, OTHER = "04006381333931", "08712345678906"
+ON_THE_SHELF = [(90, 80, 130, 150), (180, 80, 220, 150)]
+BROKERS = ["embedded", pytest.param("mosquitto", marks=pytest.mark.long)]
+
+
+@pytest.fixture(scope="module")
+def camera() -> Iterator[str]:
+    raw = cv2.imencode(".png", draw_products(320, 192, ON_THE_SHELF))[1].tobytes()
+
+    class Camera(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header("Content-Type", "image/jpeg")  # nodes look at what it is, not at what it is called
+            self.send_header("Content-Length", str(len(raw)))
+            self.end_headers()
+            self.wfile.write(raw)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Camera)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}/picture"
+    server.shutdown()
+    server.server_close()
+
+
+@dataclass
+class Shop:
+    """A collector and a node; the page's own way in, without a browser."""
+
+    folder: Path
+    web: httpx.Client
+    processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
+
+    def start(self, name: str, *command: str) -> None:
+        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+        with (self.folder / "log.txt").open("a") as log:
+            started = [sys.executable, "-m", *command]
+            self.processes[name] = subprocess.Popen(started, env=environment, stdout=log, stderr=log)
+
+    def start_node(self) -> None:
+        self.start("node", "shelf_edge", "run", "--config", str(self.folder / "edge.toml"))
+
+    def seen(self) -> dict[str, Any]:
+        slot = self.web.get("/api/v1/slots").json()[0]
+        return dict(slot["seen"] or {})
+
+    def view(self) -> dict[str, Any]:
+        return dict(self.web.get("/api/v1/enrol").json())
+
+    @property
+    def marked(self) -> dict[str, str]:
+        found = re.search(r'name="mark" value="([0-9a-f]{64})"', self.web.get("/enrol").text)
+        assert found
+        return {"X-Form-Mark": found[1]}
+
+    def enrol(self, gtin: str, *boxes: tuple[int, int, int, int]) -> dict[str, Any]:
+        photo = cv2.imencode(".png", draw_products(320, 192, list(boxes)))[1].tobytes()
+        taken = self.web.post("/api/v1/enrol/photos", content=photo, headers=self.marked)
+        assert taken.status_code == 200, taken.text
+        chosen = {"photo": taken.json()["photo"], "box": taken.json()["proposals"][0]}
+        saved = self.web.post("/api/v1/enrol", json={"gtin": gtin, "photos": [chosen]}, headers=self.marked)
+        assert saved.status_code == 200, saved.text
+        return dict(saved.json())
+
+    def is_live(self, revision: str) -> bool:
+        nodes = self.view()["nodes"]
+        return bool(nodes) and all(node["is_live"] and node["revision"] == revision for node in nodes)
+
+
+def eventually(is_true: Callable[[], object], within_s: float = 60.0) -> None:
+    deadline_s = time.monotonic() + within_s
+    while time.monotonic() < deadline_s:
+        try:
+            if is_true():
+                return
+        except (httpx.HTTPError, IndexError, KeyError):
+            pass
+        time.sleep(0.1)
+    raise AssertionError("did not come about in time")
+
+
+@pytest.fixture(params=BROKERS)
+def shop(request: pytest.FixtureRequest, tmp_path: Path, camera: str) -> Iterator[Shop]:
+    if request.param == "mosquitto" and shutil.which("mosquitto") is None:
+        pytest.skip("needs mosquitto")
+    mqtt, http = free_port(), free_port()
+    write_model_folder(tmp_path / "detector")
+    write_recogniser_folder(tmp_path / "recogniser")
+    (tmp_path / "b1.json").write_text(one_slot_planogram().model_dump_json(by_alias=True))
+    (tmp_path / "edge.toml").write_text(
+        f'store = "test"\nnode = "n01"\n[broker]\nport = {mqtt}\n[model]\npath = "detector"\n'
+        f'[recogniser]\nmodel = "recogniser"\n[[cameras]]\nid = "c1"\nsource = "{camera}"\n'
+        'planogram = "b1.json"\npurpose = "testing"\n'
+    )
+    (tmp_path / "collector.toml").write_text(
+        f'store = "test"\nplanograms = ["b1.json"]\n[broker]\nport = {mqtt}\n[http]\nport = {http}\n'
+        '[enrolment]\nrecogniser = "recogniser"\ndetector = "detector"\n[demo]\nopen_to_this_computer = true\n'
+    )
+    settings = {"kind": request.param, "port": mqtt, "state": tmp_path / "broker"}
+    with (
+        start_broker(BrokerConfig.model_validate(settings)),
+        httpx.Client(base_url=f"http://127.0.0.1:{http}", timeout=60) as web,
+    ):
+        shop = Shop(tmp_path, web)
+        shop.start("collector", "shelf_collector", "run", "--config", str(tmp_path / "collector.toml"))
+        shop.start_node()
+        try:
+            yield shop
+        except BaseException:
+            sys.stderr.write((tmp_path / "log.txt").read_text()[-6000:])
+            raise
+        finally:
+            for process in shop.processes.values():
+                process.terminate()
+            codes = {name: process.wait(20) for name, process in shop.processes.items()}
+    assert codes == {"collector": 0, "node": 0}
+
+
+def test_from_the_photo_to_the_shelf_within_a_minute(shop: Shop) -> None:
+    # Nobody enrolled anything: the node says so, and the queue tells where to go.
+    eventually(lambda: shop.seen()["verdict"] == "unknown")
+    item = shop.view()["unknown"][0]
+    assert (item["place"]["bay"], item["planned_gtin"]) == ("b1", WANTED)
+
+    # The planned product is enrolled: live on the node, and recognised, within the minute.
+    began_s = time.monotonic()
+    saved = shop.enrol(WANTED, (120, 40, 180, 145))
+    saved_s = time.monotonic()
+    eventually(lambda: shop.is_live(saved["revision"]))
+    live_s = time.monotonic()
+    eventually(lambda: shop.seen()["gtin"] == WANTED)
+    seen_s = time.monotonic()
+    print(f"saved after {saved_s - began_s:.2f} s, live {live_s - saved_s:.2f} s later, seen {seen_s - saved_s:.2f} s")
+    assert shop.seen()["gallery"] == saved["revision"][:12]
+    assert shop.view()["unknown"] == []
+
+    # The node dies and comes back without asking anybody: the gallery is on its disk.
+    shop.processes["node"].send_signal(signal.SIGKILL)
+    shop.processes["node"].wait(10)
+    shop.start_node()
+    eventually(lambda: shop.is_live(saved["revision"]))
+
+    # A spoilt file: staff are told, nodes keep what they have, and nothing more can be saved into it.
+    file = shop.folder / "state" / "gallery" / "shop.gallery"
+    good = file.read_bytes()
+    file.write_bytes(good[:-2])
+    eventually(lambda: "must be" in shop.view()["problem"])
+    assert shop.is_live(saved["revision"])
+    file.write_bytes(good)
+    eventually(lambda: not shop.view()["problem"])
+
+    # Somebody says that it is another product: the planogram is overruled, and misplaced is told.
+    undone = shop.web.post("/api/v1/enrol/undo", json={"enrolment": saved["enrolment"]}, headers=shop.marked)
+    assert undone.status_code == 200
+    eventually(lambda: shop.seen()["verdict"] == "unknown")
+    other = shop.enrol(OTHER, (120, 40, 180, 145))
+    eventually(lambda: shop.is_live(other["revision"]) and shop.seen()["gtin"] == OTHER)
+
+    def misplaced() -> list[dict[str, Any]]:
+        events = shop.web.get("/api/v1/events").json()["events"]
+        return [event for event in events if event["action"] == "misplaced"]
+
+    eventually(lambda: [(event["gtin"], event["seen"]["gtin"]) for event in misplaced()] == [(OTHER, OTHER)])
+    audit = shop.web.get("/api/v1/audit").json()["sources"]
+    assert [one["lost"] for one in audit] == [0]
+    assert json.dumps(shop.web.get("/api/v1/nodes").json()).count("recogniser") == 1

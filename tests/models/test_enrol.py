@@ -1,0 +1,173 @@
+"""Enrolling from files: what goes in, what is refused, what is warned of; and the helper that the collector asks."""
+
+from __future__ import annotations
+
+import io
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from shelf_contracts.gallery import read_gallery
+from shelf_models.cli import app
+from shelf_models.enrol_worker import read_frame, write_frame
+from shelf_testing.demo import ROOT
+from shelf_testing.gradient_model import draw_products, write_model_folder
+from shelf_testing.tiny_recogniser import DIMENSION, write_recogniser_folder
+
+MILK, TEA = "8712345678906", "4006381333931"
+TALL, WIDE = (110, 20, 190, 170), (60, 50, 260, 140)
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("models")
+    write_model_folder(folder / "detector")
+    write_recogniser_folder(folder / "recogniser")
+    return folder
+
+
+def photo(path: Path, *boxes: tuple[int, int, int, int], light: float = 1.0, noise: int = 0) -> Path:
+    picture = draw_products(320, 192, list(boxes)).astype(float) * light
+    picture += np.random.default_rng(noise).integers(0, 3, picture.shape) if noise else 0
+    cv2.imwrite(str(path), picture.clip(0, 255).astype(np.uint8))
+    return path
+
+
+def enrol(models: Path, gallery: Path, *arguments: str) -> tuple[int, str]:
+    given = ["--gallery", str(gallery), "--detector", str(models / "detector")]
+    given += ["--recogniser", str(models / "recogniser")]
+    done = CliRunner().invoke(app, ["enrol", *given, *arguments])
+    return done.exit_code, done.stderr + done.stdout
+
+
+def test_photos_become_references_and_an_undo_takes_them_back(models: Path, tmp_path: Path) -> None:
+    gallery = tmp_path / "shop.gallery"
+    first, second = photo(tmp_path / "a.png", TALL), photo(tmp_path / "b.png", TALL, noise=1)
+    code, said = enrol(models, gallery, "--gtin", MILK, "--by", "Anna", "--json", str(first), str(second))
+    assert code == 0, said
+    report = json.loads(said.splitlines()[-1])
+    assert (report["enrolled"], report["products"], report["photos"]) == (2, 1, 2)
+    found = read_gallery(gallery)
+    assert found.revision == report["revision"]
+    assert [(entry.gtin, entry.by) for entry in found.entries] == [(MILK.zfill(14), "Anna")] * 2
+    code, said = enrol(models, gallery, "--gtin", TEA, str(photo(tmp_path / "c.png", WIDE)))
+    assert code == 0, said
+    assert enrol(models, gallery, "--undo")[0] == 0
+    assert read_gallery(gallery) == found
+    assert enrol(models, gallery, "--undo")[0] == 0
+    code, said = enrol(models, gallery, "--undo")
+    assert (code, "nothing to undo" in said) == (2, True)
+
+
+def test_the_product_is_cropped_not_the_shelf_around_it(models: Path, tmp_path: Path) -> None:
+    gallery = tmp_path / "shop.gallery"
+    small, large = (10, 20, 40, 70), (120, 20, 200, 170)
+    for name, boxes in (("alone", [large]), ("among", [large, small])):
+        assert enrol(models, gallery, "--gtin", MILK, str(photo(tmp_path / f"{name}.png", *boxes)))[0] == 0
+    alone, among = np.frombuffer(read_gallery(gallery).vectors, "<f2").reshape(2, DIMENSION).astype(float)
+    assert float(alone @ among) > 0.99
+
+
+@pytest.mark.parametrize(
+    ("make", "text"),
+    [
+        (lambda path: path.write_bytes(b""), "empty: must be a JPEG"),
+        (lambda path: path.write_bytes(b"not a picture at all"), "must be a JPEG"),
+        (lambda path: None, "No such file"),
+        (lambda path: path.write_bytes(b"\xff\xd8" + bytes(51 * 2**20)), "must be at most"),
+    ],
+)
+def test_bad_photos_are_named_and_nothing_is_written(models: Path, tmp_path: Path, make: object, text: str) -> None:
+    gallery, bad, missing = tmp_path / "shop.gallery", tmp_path / "bad.jpg", tmp_path / "other.jpg"
+    make(bad)  # type: ignore[operator]
+    code, said = enrol(models, gallery, "--gtin", MILK, str(photo(tmp_path / "a.png", TALL)), str(bad), str(missing))
+    assert code == 2
+    assert "bad.jpg" in said
+    assert text in said
+    assert "other.jpg" in said, "all of them are told at once"
+    assert "nothing was enrolled" in said
+    assert not gallery.exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        (["--gtin", "8712345678907"], "the check digit is 7 but should be 6"),
+        (["--gtin", ""], "digits"),
+        (["--gtin", MILK], "none was given"),
+    ],
+)
+def test_arguments_that_cannot_be(models: Path, tmp_path: Path, arguments: list[str], text: str) -> None:
+    code, said = enrol(models, tmp_path / "shop.gallery", *arguments)
+    assert (code, text in said) == (2, True), said
+
+
+def test_one_photo_for_two_products_and_the_same_photo_again(models: Path, tmp_path: Path) -> None:
+    gallery, shot = tmp_path / "shop.gallery", photo(tmp_path / "a.png", TALL)
+    assert enrol(models, gallery, "--gtin", MILK, str(shot))[0] == 0
+    before = gallery.read_bytes()
+    code, said = enrol(models, gallery, "--gtin", TEA, str(shot), str(photo(tmp_path / "b.png", WIDE)))
+    assert (code, "one photo stands for one product" in said) == (2, True), said
+    code, said = enrol(models, gallery, "--gtin", MILK, str(shot))
+    assert (code, "none is new" in said) == (2, True), said
+    assert gallery.read_bytes() == before
+
+
+def test_warnings_that_do_not_stop(models: Path, tmp_path: Path) -> None:
+    gallery = tmp_path / "shop.gallery"
+    code, said = enrol(models, gallery, "--gtin", MILK, "--json", str(photo(tmp_path / "a.png", light=0.1)))
+    kinds = {one["kind"] for one in json.loads(said.splitlines()[-1])["warnings"]}
+    assert code == 0
+    assert {"no-product", "dark", "blurred"} <= kinds
+    twice = [str(photo(tmp_path / "b.png", TALL)), str(photo(tmp_path / "c.png", TALL))]
+    code, said = enrol(models, gallery, "--gtin", TEA, "--json", *twice)
+    report = json.loads(said.splitlines()[-1])
+    assert report["enrolled"] == 1
+    assert "twice" in {one["kind"] for one in report["warnings"]}
+    code, said = enrol(models, gallery, "--gtin", "96385074", "--json", str(photo(tmp_path / "d.png", TALL, noise=2)))
+    alike = [one for one in json.loads(said.splitlines()[-1])["warnings"] if one["kind"] == "look-alike"]
+    assert [one["gtin"] for one in alike] == [TEA.zfill(14)]
+
+
+def test_a_gallery_of_another_model_stays_as_it_is(models: Path, tmp_path: Path) -> None:
+    gallery, shot = tmp_path / "shop.gallery", photo(tmp_path / "a.png", TALL)
+    assert enrol(models, gallery, "--gtin", MILK, str(shot))[0] == 0
+    before = gallery.read_bytes()
+    write_recogniser_folder(tmp_path / "newer", version="2")
+    arguments = ["--recogniser", str(tmp_path / "newer"), "--gtin", TEA, str(photo(tmp_path / "b.png", WIDE))]
+    code, said = enrol(models, gallery, *arguments)
+    assert (code, "enrol the photos again" in said) == (2, True), said
+    assert gallery.read_bytes() == before
+
+
+def test_the_helper_answers_and_survives_bad_photos(models: Path, tmp_path: Path) -> None:
+    questions = io.BytesIO()
+    shot = photo(tmp_path / "a.png", TALL).read_bytes()
+    write_frame(questions, {"op": "look", "name": "photo"}, shot)
+    write_frame(questions, {"op": "look", "name": "photo"}, b"nonsense")
+    write_frame(questions, {"op": "embed", "name": "photo", "box": [0.9, 0, 0.1, 1], "gtin": MILK}, shot)
+    write_frame(questions, {"op": "embed", "name": "photo", "box": [0.3, 0.1, 0.6, 0.9], "gtin": MILK}, shot)
+    command = [sys.executable, str(ROOT / "smartshelf.py"), "models", "enrol-worker", "--detector"]
+    command += [str(models / "detector"), "--recogniser", str(models / "recogniser")]
+    done = subprocess.run(command, input=questions.getvalue(), capture_output=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    answers = io.BytesIO(done.stdout)
+    described, looked, refused, wrong, embedded = [read_frame(answers) for _ in range(5)]
+    assert read_frame(answers) is None
+    assert described is not None
+    assert described[0]["dimension"] == DIMENSION
+    assert looked is not None
+    assert looked[0]["proposals"][0] == pytest.approx([110 / 320, 20 / 192, 190 / 320, 170 / 192], abs=0.02)
+    assert looked[0]["proposals"][-1] == [0, 0, 1, 1]
+    for answer, text in ((refused, "must be a JPEG"), (wrong, "x1 < x2")):
+        assert answer is not None
+        assert (answer[0]["ok"], text in answer[0]["problem"]) == (False, True)
+    assert embedded is not None
+    assert embedded[0]["vector"] == 2 * DIMENSION
+    assert embedded[1][2 * DIMENSION :].startswith(b"\xff\xd8")
