@@ -8,8 +8,6 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -17,29 +15,15 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-app = typer.Typer(help="One node: cameras in, events out.", no_args_is_help=True)
+from shelf_edge import cli_planogram
+from shelf_edge.console import bad_input, errors
 
-_errors = Console(stderr=True, soft_wrap=True, highlight=False)
+app = typer.Typer(help="One node: cameras in, events out.", no_args_is_help=True)
+app.add_typer(cli_planogram.app, name="planogram")
+
 _output = Console(soft_wrap=True, highlight=False)
 _WIDE = 200
 """Columns that the tables of ``score`` take, also where there is no terminal."""
-
-
-@contextmanager
-def _bad_input() -> Iterator[None]:
-    """Errors of files are told as they are, and end with exit code 2."""
-    from shelf_contracts.errors import ContractError
-    from shelf_contracts.files import in_words
-
-    try:
-        yield
-    except (ContractError, OSError) as error:
-        _errors.print(f"[red]error:[/red] {_escaped(in_words(error))}")
-        raise typer.Exit(2) from error
-
-
-def _escaped(text: str) -> str:
-    return text.replace("[", r"\[")
 
 
 def _people_to_cover(model: Path, draw: Path | None, nobody_in_it: bool) -> frozenset[int] | None:
@@ -64,7 +48,7 @@ def run(config: Annotated[Path, typer.Option(help="The node's TOML file.")]) -> 
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
-    with _bad_input():
+    with bad_input():
         from shelf_edge.app import run_node
         from shelf_edge.config import check_config
 
@@ -75,7 +59,7 @@ def run(config: Annotated[Path, typer.Option(help="The node's TOML file.")]) -> 
 @app.command()
 def check(config: Annotated[Path, typer.Option(help="The node's TOML file.")]) -> None:
     """Check a configuration and every file it names, the model's self-test included."""
-    with _bad_input():
+    with bad_input():
         from shelf_edge.adapters.detector_onnx import load_detector
         from shelf_edge.config import check_config
 
@@ -110,7 +94,7 @@ def replay(
     threads: Annotated[int, typer.Option(min=1, max=64, help="For one inference.")] = 2,
 ) -> None:
     """Run the node's chain on a recording, without a broker; the same input gives the same events."""
-    with _bad_input():
+    with bad_input():
         from shelf_contracts.shipped import model_folder
         from shelf_edge.adapters.camera_files import open_recording
         from shelf_edge.adapters.detector_onnx import load_detector
@@ -123,7 +107,7 @@ def replay(
         detector = load_detector(model or model_folder(), threads=threads, score_threshold=score_threshold)
         people = _people_to_cover(model or model_folder(), draw, nobody_in_it)
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-        with Progress(*columns, console=_errors, disable=not sys.stderr.isatty()) as progress:
+        with Progress(*columns, console=errors, disable=not sys.stderr.isatty()) as progress:
             task = progress.add_task("frames", total=total or None)
             summary = run_replay(
                 source,
@@ -153,9 +137,9 @@ def count(
 ) -> None:
     """Count the products in each picture, without a planogram; large pictures are looked at in tiles."""
     if tiles not in ("auto", "never", "always"):
-        _errors.print(f"[red]error:[/red] --tiles = {tiles!r}: must be auto, never or always")
+        errors.print(f"[red]error:[/red] --tiles = {tiles!r}: must be auto, never or always")
         raise typer.Exit(2)
-    with _bad_input():
+    with bad_input():
         from shelf_contracts.shipped import model_folder
         from shelf_edge.adapters.detector_onnx import load_detector
         from shelf_edge.counting import count_pictures
@@ -194,9 +178,9 @@ def score(
 ) -> None:
     """Score the node's chain on simulated recordings with truth: offline, and equal arguments give equal figures."""
     if split not in ("dev", "hidden"):
-        _errors.print(f"[red]error:[/red] --split = {split!r}: must be dev or hidden")
+        errors.print(f"[red]error:[/red] --split = {split!r}: must be dev or hidden")
         raise typer.Exit(2)
-    with _bad_input():
+    with bad_input():
         from shelf_contracts.errors import FileProblems, Problem
         from shelf_contracts.shipped import model_folder
         from shelf_edge.adapters.rendered import Take, shipped_scenarios
@@ -215,7 +199,7 @@ def score(
             TextColumn("{task.percentage:3.0f} %"),
             TimeElapsedColumn(),
         )
-        with Progress(*columns, console=_errors, disable=not sys.stderr.isatty()) as progress:
+        with Progress(*columns, console=errors, disable=not sys.stderr.isatty()) as progress:
             task = progress.add_task("scoring", total=len(takes))
             shares = [0.0] * len(takes)
 
@@ -262,7 +246,7 @@ def rehearse(
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
-    with _bad_input():
+    with bad_input():
         from shelf_edge.rehearsal import RehearsalSetup
         from shelf_edge.rehearsal import rehearse as run_rehearsal
         from shelf_mqtt.address import BrokerAddress

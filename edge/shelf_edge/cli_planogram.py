@@ -1,0 +1,84 @@
+"""``smartshelf edge planogram``: check one, or bring one in from a table or another program's file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from shelf_edge.console import bad_input
+
+app = typer.Typer(help="Planograms: check, import, export.", no_args_is_help=True)
+
+_output = Console(soft_wrap=True, highlight=False)
+_Out = Annotated[Path, typer.Option(help="Written, whole or not at all.")]
+
+
+@app.command()
+def check(file: Annotated[Path, typer.Argument(help="planogram.json")]) -> None:
+    """Tell everything that is wrong with a planogram, or what is in it."""
+    with bad_input():
+        from shelf_contracts.files import read_model
+        from shelf_contracts.planogram import Planogram
+
+        plan = read_model(file, Planogram)
+    cameras = ", ".join(view.camera for view in plan.views) or "none yet (smartshelf edge calibrate)"
+    _output.print(
+        f"{file}: good. Bay {plan.bay}: {len(plan.fixtures)} shelves, {len(plan.positions)} slots, "
+        f"{len(plan.products)} products. Cameras: {cameras}.",
+        markup=False,
+    )
+
+
+@app.command("import")
+def import_(
+    source: Annotated[Path, typer.Argument(help="A .csv table (one row a slot), or Azure AI Vision's planogram JSON.")],
+    store: Annotated[str, typer.Option(help="Id of the store.")],
+    bay: Annotated[str, typer.Option(help="Id of the bay.")],
+    out: _Out,
+    width_mm: Annotated[float, typer.Option(min=1, max=100_000, help="CSV: how wide the bay is.")] = 1000.0,
+    shelf_height_mm: Annotated[float, typer.Option(min=1, max=10_000, help="CSV: from one shelf to the next.")] = 350.0,
+    shelf_depth_mm: Annotated[float, typer.Option(min=1, max=10_000, help="CSV: front to back.")] = 400.0,
+    mm_per_unit: Annotated[float, typer.Option(min=0.001, max=1000, help="JSON: 25.4 for inches, 10 for cm.")] = 1.0,
+) -> None:
+    """Bring in a planogram. Columns of a table: shelf, product, width_mm, height_mm; where known slot, gtin, name,
+    depth_mm, x_mm, facings_h, facings_v, facings_d, capacity, min_presentation, case_pack."""
+    with bad_input():
+        from shelf_contracts.errors import FileProblems, Problem
+        from shelf_contracts.files import read_model, read_text, write_json
+
+        if source.suffix.lower() == ".csv":
+            from shelf_contracts.planogram_csv import BaySize, planogram_from_csv
+
+            size = BaySize(width_mm, shelf_height_mm, shelf_depth_mm)
+            plan = planogram_from_csv(source, read_text(source), store=store, bay=bay, size=size)
+        else:
+            from pydantic import ValidationError
+
+            from shelf_contracts.azure import AzureFile, from_azure
+            from shelf_contracts.files import problems_of
+
+            try:
+                plan = from_azure(read_model(source, AzureFile), store=store, bay=bay, mm_per_unit=mm_per_unit)
+            except ValidationError as error:
+                raise FileProblems(source, problems_of(error)) from error
+            except FileProblems:
+                raise
+            except ValueError as error:
+                raise FileProblems(source, [Problem("", "a planogram that cannot be used", str(error))]) from error
+        write_json(out, plan)
+    _output.print(f"{out}: {len(plan.fixtures)} shelves, {len(plan.positions)} slots. Now: where the camera sees them.")
+
+
+@app.command()
+def export(file: Annotated[Path, typer.Argument(help="planogram.json")], out: _Out) -> None:
+    """Write a planogram in Azure AI Vision's shape, for programs that read it; slots of several facings are split."""
+    with bad_input():
+        from shelf_contracts.azure import to_azure
+        from shelf_contracts.files import read_model, write_json
+        from shelf_contracts.planogram import Planogram
+
+        write_json(out, to_azure(read_model(file, Planogram)))
+    _output.print(f"{out}: written", markup=False)
