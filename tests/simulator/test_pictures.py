@@ -21,6 +21,7 @@ from shelf_simulator.adapters.dataset import (
 )
 from shelf_simulator.adapters.fixture_art import Look
 from shelf_simulator.adapters.live_view import LiveView
+from shelf_simulator.adapters.pack_pictures import write_pack_pictures
 from shelf_simulator.adapters.scenes import invent_packs, invent_scene, stock
 from shelf_simulator.adapters.shelf_painter import Canvas, ShelfPainter, paint_item
 from shelf_simulator.app import demo_bay, demo_packs, make_world
@@ -177,3 +178,15 @@ def test_close_looks_come_as_often_as_asked_for() -> None:
     for share, wanted in ((0.0, 0), (1.0, 8)):
         scenes = [invent_scene(np.random.default_rng(seed), packs, [], share) for seed in range(8)]
         assert sum(scene.design.bay == "x02" for scene in scenes) == wanted
+
+
+def test_packs_come_one_by_one_cut_out(tmp_path: Path) -> None:
+    packs = invent_packs(4, 3)
+    assert list(write_pack_pictures(tmp_path, packs, 2, 3)) == [1, 2, 3, 4]
+    for pack in packs:
+        one, other = (cv2.imread(str(tmp_path / pack.gtin / f"{view}.png"), cv2.IMREAD_UNCHANGED) for view in (0, 1))
+        assert one is not None
+        assert one.shape[2] == 4
+        assert 250 < max(one.shape[:2]) <= 320
+        assert 0.4 < (one[..., 3] > 0).mean() <= 1.0
+        assert one.shape != other.shape or (one != other).any()
