@@ -30,6 +30,24 @@ def read_model(path: Path | str, model: type[M]) -> M:
     return parse_model(file, _read_bytes(file), model)
 
 
+def read_text(path: Path | str) -> str:
+    """A text file of at most 16 MiB, as UTF-8 or, when it is none, as Windows-1252, which spreadsheets write.
+
+    Raises: FileProblems.
+    """
+    file = Path(path)
+    raw = _read_bytes(file)
+    if len(raw) > LARGEST_FILE_BYTES:
+        allowed = f"must be at most {LARGEST_FILE_BYTES} bytes"
+        raise FileProblems(file, [Problem("", f"more than {LARGEST_FILE_BYTES} bytes", allowed)])
+    if b"\0" in raw:
+        raise FileProblems(file, [Problem("", "zero bytes", "must be a text file", "is it a spreadsheet? export CSV")])
+    try:
+        return raw.decode("utf-8")
+    except UnicodeDecodeError:
+        return raw.decode("cp1252", errors="replace")
+
+
 def parse_model(file: Path, raw: bytes, model: type[M]) -> M:
     """Bytes that were read from ``file`` as ``model``. Raises: FileProblems as ``read_model``."""
     content = _parse(file, raw)
