@@ -108,12 +108,12 @@ def recogniser(
         from shelf_edge.adapters.recogniser_onnx import load_recogniser
         from shelf_edge.adapters.runtime import Execution
         from shelf_models.evaluate_recogniser import evaluate_recogniser
-        from shelf_models.product_photos import read_product_photos
+        from shelf_models.product_photos import QUERY_SPLITS, read_product_photos
 
         execution = Execution(provider, "require")  # type: ignore[arg-type]
         loaded = load_recogniser(model or model_folder(DEFAULT_RECOGNISER), execution=execution)
         references = read_product_photos(gallery, layout)
-        queries = read_product_photos(query, layout)
+        queries = read_product_photos(query, layout, QUERY_SPLITS)
         catalogue = references.catalogue or queries.catalogue
         with progress("photos", len(references.photos) + len(queries.photos) + len(catalogue)) as step:
             found = evaluate_recogniser(loaded, references, queries, step)

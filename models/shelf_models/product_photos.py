@@ -2,7 +2,7 @@
 
 ``grocery-store``: the data set of that name. A folder of photos (``train``, ``val``, ``test``) with a list of the same
 name beside it (``train.txt``: path, product, kind), and ``classes.csv`` with the products' names and their catalogue
-pictures. Without a list the names of the folders say what is in them.
+pictures. Without a list the names of the folders say what is in them. A whole data set stands for one of its splits.
 ``folders``: one folder a product; a folder between (``milk/some-product``) names the kind.
 """
 
@@ -22,6 +22,10 @@ LAYOUTS: tuple[Layout, ...] = ("grocery-store", "folders")
 
 PACKAGES = "Packages"
 """The folder of packed goods in the data set; what is packed elsewhere is said by a folder of this name too."""
+
+REFERENCE_SPLITS = ("train",)
+QUERY_SPLITS = ("test", "val")
+"""Which split of a whole data set is enrolled, and which is asked."""
 
 _CLASSES = "classes.csv"
 _MOST_PROBLEMS = 20
@@ -53,14 +57,37 @@ class ProductPhotos:
     catalogue: tuple[ProductPhoto, ...] = ()
 
 
-def read_product_photos(folder: Path, layout: Layout) -> ProductPhotos:
+def read_product_photos(folder: Path, layout: Layout, splits: Sequence[str] = REFERENCE_SPLITS) -> ProductPhotos:
     """Which photos a folder holds and what they show; the pictures themselves are not read.
 
+    Args:
+        splits: where the folder is a whole data set, the first of these that it has.
     Raises: FileProblems naming the file and everything that is wrong with it.
     """
     if not folder.is_dir():
         raise FileProblems(folder, [Problem("", "no folder", "must be a folder of photos", "check the path")])
-    return _grocery_store(folder) if layout == "grocery-store" else _folders(folder)
+    return _grocery_store(_split_in(folder, splits)) if layout == "grocery-store" else _folders(folder)
+
+
+def _split_in(folder: Path, splits: Sequence[str]) -> Path:
+    """The folder itself, or its split when it is a whole data set. Raises: FileProblems when it has none of them."""
+    whole = next((place for place in (folder, folder / "dataset") if _is_whole(place)), None)
+    if whole is None:
+        return folder
+    for split in splits:
+        if (whole / split).is_dir():
+            return whole / split
+    found = "holds none of " + ", ".join(splits)
+    raise FileProblems(whole, [Problem("", found, "must be a split, or a data set that has one", "name the split")])
+
+
+def _is_whole(folder: Path) -> bool:
+    known = {*REFERENCE_SPLITS, *QUERY_SPLITS}
+    return (
+        (folder / _CLASSES).is_file()
+        and not (folder / f"{folder.name}.txt").is_file()
+        and (any((folder / f"{split}.txt").is_file() or (folder / split).is_dir() for split in known))
+    )
 
 
 def _folders(folder: Path) -> ProductPhotos:
@@ -123,8 +150,9 @@ def _read_classes(path: Path) -> list[_Class]:
             allowed = "must be name, number, kind, its number, catalogue picture"
             problems.append(Problem(f"line {number}", shown(",".join(row)), allowed))
             continue
-        picture = path.parent / cells[4].lstrip("/")
-        classes.append(_Class(cells[0], cells[2], int(cells[1]), int(cells[3]), picture, PACKAGES in picture.parts))
+        catalogue = Path(cells[4].lstrip("/"))
+        is_packed = PACKAGES in catalogue.parts
+        classes.append(_Class(cells[0], cells[2], int(cells[1]), int(cells[3]), path.parent / catalogue, is_packed))
     if not classes and not problems:
         problems.append(Problem("", "no classes", "must name the products after its first line"))
     if problems:
@@ -158,7 +186,8 @@ def _read_list(path: Path, folder: Path, classes: Sequence[_Class]) -> list[Prod
         one = by_number.get(int(parts[1]))
         product = one.name if one is not None else f"product-{parts[1]}"
         kind = one.kind if one is not None else f"kind-{parts[2]}"
-        photos.append(ProductPhoto(picture, product, kind, PACKAGES in picture.parts))
+        is_packed = PACKAGES in inside.parts or (one is not None and one.is_packed)
+        photos.append(ProductPhoto(picture, product, kind, is_packed))
     if not photos and not problems:
         problems.append(Problem("", "no photos", "must list PATH, PRODUCT NUMBER, KIND NUMBER"))
     if problems:
@@ -175,7 +204,8 @@ def _by_folder_names(folder: Path, classes: Sequence[_Class], missing_list: Path
         if one is None:
             unnamed.append(path)
             continue
-        photos.append(ProductPhoto(path, one.name, one.kind, PACKAGES in path.parts))
+        is_packed = PACKAGES in path.relative_to(folder).parts or one.is_packed
+        photos.append(ProductPhoto(path, one.name, one.kind, is_packed))
     if unnamed or not photos:
         found = f"missing, and {unnamed[0].relative_to(folder)}" if unnamed else "missing, and the folder"
         problem = f"lies in no folder named as a product of {_CLASSES}" if unnamed else "holds no pictures"

@@ -119,6 +119,20 @@ def test_a_split_elsewhere_brings_its_list_along(store: Path, grid: Path, tmp_pa
     assert (found["top1_fine"], found["one_shot_top1_packages"]) == (1.0, 1.0)
 
 
+def test_a_whole_data_set_stands_for_its_splits(store: Path, grid: Path) -> None:
+    found = report(
+        evaluate("--gallery", store, "--query", store, "--layout", "grocery-store", "--model", grid, "--json")
+    )
+    assert (found["references"], found["queries"]) == (6, 3)
+    (store / "val").rename(store / "test")
+    (store / "val.txt").rename(store / "test.txt")
+    (store / "test.txt").write_text((store / "test.txt").read_text().replace("val/", "test/"))
+    asked = read_product_photos(store, "grocery-store", ("test", "val"))
+    assert {photo.path.relative_to(store).parts[0] for photo in asked.photos} == {"test"}
+    with pytest.raises(FileProblems, match="holds none of val"):
+        read_product_photos(store, "grocery-store", ("val",))
+
+
 def test_folders_are_measured_without_what_they_do_not_tell(tmp_path: Path, grid: Path) -> None:
     for name in ("soap", "tea", "rice"):
         for photo in range(2):
