@@ -111,3 +111,18 @@ def test_bad_input_is_told_with_exit_code_2(arguments: list[str], told: str, tmp
 
 def test_shipped_scenarios_are_found() -> None:
     assert {"calm", "demo", "busy"} <= set(shipped_scenarios())
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("split", ["dev", "hidden"])
+def test_every_scenario_can_be_scored(split: str, tmp_path: Path) -> None:
+    arguments = ["score", "--split", split, "--seconds", "20", "--keep", str(tmp_path), "--json", "--why"]
+    answer = CliRunner().invoke(app, arguments)
+    assert answer.exit_code == 0, answer.output
+    report = json.loads(answer.output.splitlines()[-1])
+    assert set(report["scenarios"]) == set(shipped_scenarios())
+    for name, figures in report["scenarios"].items():
+        assert figures["counts_known"] is not None, name
+        assert 0 <= figures["counts_exact"] <= figures["counts_within_one"] <= 1, name
+    assert report["all"]["events"]["pick+put"]["truth"] >= 15
+    assert report["scenarios"]["at-rest"]["events"]["pick+put"]["truth"] == 0
