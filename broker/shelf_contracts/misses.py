@@ -5,8 +5,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
-from shelf_contracts.scoring import EARLY_S, LATE_S, FoundCount, FoundEvent, JudgedEvents, Timeline
+from shelf_contracts.scoring import EARLY_S, LATE_S, SETTLE_S, FoundCount, FoundEvent, JudgedEvents, Timeline
 from shelf_contracts.truth import TruthEvent, TruthLog
 
 NEAR_S = 20.0
@@ -40,6 +41,55 @@ def explain(judged: JudgedEvents, log: TruthLog, found: Sequence[FoundCount]) ->
     causes = [case.of_miss(missed) for missed in judged.misses]
     causes += [case.of_extra(extra) for extra in judged.extras]
     return sorted(causes, key=lambda cause: (cause.at_s, cause.slot, cause.kind))
+
+
+@dataclass(frozen=True)
+class WrongCount:
+    """A slot's count was wrong in settled sight: from ``from_s`` on, for ``lasts_s`` of such time in all."""
+
+    slot: str
+    from_s: float
+    lasts_s: float
+    true: int
+    said: int
+    cause: str
+
+
+def explain_counts(log: TruthLog, found: Sequence[FoundCount], begin_s: float, end_s: float) -> list[WrongCount]:
+    """Wrong counts of one bay in the order of time; a count that is not known is not wrong, and is left out.
+
+    Wrong since the start, since the truth changed (which was missed), or since the node changed its mind.
+    """
+    wrong: list[WrongCount] = []
+    for slot in sorted({change.slot for change in log.counts}):
+        changes = [change for change in log.counts if change.slot == slot]
+        sights = [sight for sight in log.sights if sight.slot == slot]
+        true = Timeline((change.t_s, change.count) for change in changes)
+        said = Timeline((count.t_s, count.count) for count in found if count.slot == slot)
+        hidden = Timeline((sight.t_s, sight.occluded) for sight in sights)
+        unsettled = [change.t_s for change in changes[1:]] + [sight.t_s for sight in sights if not sight.occluded]
+        edges = {begin_s, end_s, *true.times, *said.times, *hidden.times, *(t + SETTLE_S for t in unsettled)}
+        since: tuple[int, int, float, str] | None = None
+        lasts_s = 0.0
+        ordered = [edge for edge in sorted(edges) if begin_s <= edge <= end_s]
+        for start, end in [*pairwise(ordered), (end_s, end_s)]:
+            truly, told = true.at(start), said.at(start)
+            is_wrong = start < end_s and isinstance(truly, int) and isinstance(told, int) and truly != told
+            if since is not None and (not is_wrong or (truly, told) != since[:2]):
+                if lasts_s > 0:
+                    wrong.append(WrongCount(slot, round(since[2], 2), round(lasts_s, 2), since[0], since[1], since[3]))
+                since, lasts_s = None, 0.0
+            if not is_wrong or not isinstance(truly, int) or not isinstance(told, int):
+                continue
+            if since is None:
+                first = start <= begin_s or len([t for t in said.times if t <= start]) == 1
+                cause = "since the start" if first and start not in true.times else "the node changed its mind"
+                if any(abs(start - t) < 1e-6 for t in true.times[1:]):
+                    cause = "the truth changed"
+                since = (truly, told, start, cause)
+            if not hidden.at(start) and not any(t <= start < t + SETTLE_S - 1e-9 for t in unsettled):
+                lasts_s += end - start
+    return sorted(wrong, key=lambda one: (one.from_s, one.slot))
 
 
 class _Case:

@@ -166,7 +166,7 @@ def score(
     scenario: Annotated[str, typer.Option(help="A shipped scenario, a TOML file, or all.")] = "all",
     split: Annotated[str, typer.Option(help="The store: dev (to work with) or hidden (to measure on only).")] = "dev",
     seconds: Annotated[float, typer.Option(min=5, max=3600, help="Of each recording.")] = 90.0,
-    seeds: Annotated[int, typer.Option(min=1, max=100, help="Recordings of each scenario.")] = 1,
+    seeds: Annotated[int, typer.Option(min=1, max=99, help="Recordings of each scenario.")] = 1,
     model: Annotated[Path | None, typer.Option(help="A model folder or .onnx file; default: the shipped one.")] = None,
     score_threshold: Annotated[float | None, typer.Option(min=0.01, max=0.99, help="Overrides the model's.")] = None,
     why: Annotated[bool, typer.Option("--why", help="List each miss and false event with its likely cause.")] = False,

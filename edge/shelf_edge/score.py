@@ -7,7 +7,7 @@ camera's rate, as a live camera's JPEG would, and what follows is held against t
 from __future__ import annotations
 
 import threading
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import asdict, dataclass
@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from shelf_contracts.misses import Cause, explain
+from shelf_contracts.misses import Cause, WrongCount, explain, explain_counts
 from shelf_contracts.scoring import (
     CountScore,
     DoubleReaches,
@@ -70,6 +70,7 @@ class TakeScore:
     alerts: int
     alerts_false: int
     causes: tuple[Cause, ...]
+    wrong_counts: tuple[WrongCount, ...]
 
 
 def score_takes(
@@ -166,6 +167,7 @@ def score_recording(
         alerts=len(alerts),
         alerts_false=len(false_alerts(alerts, log.counts, marks, recent_s=_ALERT_GRACE_S)),
         causes=tuple(explain(judged, log, counts)),
+        wrong_counts=tuple(explain_counts(log, counts, begin_s, end_s)),
     )
 
 
@@ -191,6 +193,7 @@ class Figures:
         double_reaches: two hands in two slots at once, and both told and no third.
         hand_to_reach_ms: from the hand's coming into the slot; change_to_event_ms: from the slot's change.
         causes: of misses and false events, the commonest first.
+        wrong_count_s: seconds of slot-time with a wrong count, by since when it was wrong.
     """
 
     recordings: int
@@ -215,6 +218,7 @@ class Figures:
     hand_to_reach_ms: Percentiles
     change_to_event_ms: Percentiles
     causes: dict[str, int]
+    wrong_count_s: dict[str, float]
 
 
 def figures_of(scores: Sequence[TakeScore]) -> Figures:
@@ -254,6 +258,7 @@ def figures_of(scores: Sequence[TakeScore]) -> Figures:
         hand_to_reach_ms=_percentiles(h.found.at_s - h.truth.begin_s for h in hits if h.truth.kind == "reach"),
         change_to_event_ms=_percentiles(h.delay_s for h in hits if h.truth.kind != "reach"),
         causes=dict(sorted(causes.items(), key=lambda item: (-item[1], item[0]))),
+        wrong_count_s=_seconds_by_cause(wrong for score in scores for wrong in score.wrong_counts),
     )
 
 
@@ -278,6 +283,13 @@ def report_of(
 
 def _share(part: float, whole: float) -> float | None:
     return round(part / whole, 4) if whole else None
+
+
+def _seconds_by_cause(wrong: Iterable[WrongCount]) -> dict[str, float]:
+    seconds: dict[str, float] = defaultdict(float)
+    for one in wrong:
+        seconds[one.cause] += one.lasts_s
+    return {cause: round(lasts, 1) for cause, lasts in sorted(seconds.items())}
 
 
 def _less(value: float | None, other: float | None) -> float | None:

@@ -51,7 +51,7 @@ def _cells(name: str, figures: Figures) -> list[str]:
 
 
 def why_table(scores: Sequence[TakeScore]) -> Group:
-    """Every miss and false event with its likely cause, and how often each cause came."""
+    """Every miss and false event with its likely cause, how often each cause came, and wrong counts."""
     each = Table(box=None, pad_edge=False, header_style="bold")
     for heading in ("recording", "at s", "", "event", "slot", "cause", ""):
         each.add_column(heading)
@@ -62,12 +62,21 @@ def why_table(scores: Sequence[TakeScore]) -> Group:
                 score.take.name, f"{cause.at_s:.1f}", cause.wrong, f"{cause.kind}{quantity}", cause.slot, cause.cause,
                 cause.detail,
             )  # fmt: skip
+    counts = Table(box=None, pad_edge=False, header_style="bold")
+    for heading in ("recording", "from s", "lasts s", "slot", "true", "said", "wrong since"):
+        counts.add_column(heading, justify="right" if heading in ("from s", "lasts s", "true", "said") else "left")
+    for score in scores:
+        for wrong in score.wrong_counts:
+            counts.add_row(
+                score.take.name, f"{wrong.from_s:.1f}", f"{wrong.lasts_s:.1f}", wrong.slot, str(wrong.true),
+                str(wrong.said), wrong.cause,
+            )  # fmt: skip
     total = Table(box=None, pad_edge=False, header_style="bold")
     total.add_column("times", justify="right")
     total.add_column("cause")
     for name, times in figures_of(scores).causes.items():
         total.add_row(str(times), name)
-    return Group(each, "", total, "")
+    return Group(each, "", counts, "", total, "")
 
 
 def _share(value: float | None) -> str:

@@ -17,7 +17,7 @@ from shelf_simulator.adapters.mjpeg_server import CameraServer
 from shelf_simulator.core.design import BayDesign, Pack, design_bay
 from shelf_simulator.core.packs import PackFile
 from shelf_simulator.core.scenario import Scenario
-from shelf_simulator.core.splits import DEV, SPLITS, SplitName, bay_of, light_of, look_of
+from shelf_simulator.core.splits import DEV, SPLITS, SplitName, bay_of, light_of, look_of, scored_seed
 from shelf_simulator.core.world import World
 
 
@@ -63,12 +63,12 @@ class Stage:
 
 
 def stage(bay: str, scenario: str, split: SplitName, number: int = 0, seed: int | None = None) -> Stage:
-    """A scenario in a bay of a split's store; the seed is the split's ``number``-th unless one is given.
+    """A scenario in a bay of a split's store; the seed is the scenario's ``number``-th there unless one is given.
 
     Raises: FileProblems, ValueError (a seed that is not the split's).
     """
     store = SPLITS[split]
-    seed = store.first_scored + number if seed is None else seed
+    seed = scored_seed(store, Path(scenario).stem, number) if seed is None else seed
     script = read_scenario(scenario)
     design = bay_of(store, bay, demo_packs(), seed, script.packs)
     world = World(design, script, seed)

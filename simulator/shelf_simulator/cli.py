@@ -119,7 +119,7 @@ def record(
     split: Annotated[
         Literal["dev", "hidden"], typer.Option("--split", help="Which store: dev (the demo's) or hidden.")
     ] = "dev",
-    number: Annotated[int, typer.Option("--number", min=0, max=999, help="Which of the split's scored seeds.")] = 0,
+    number: Annotated[int, typer.Option("--number", min=0, max=99, help="Which of the scenario's seeds.")] = 0,
 ) -> None:
     """Write a recording with its truth, without a wall clock: equal arguments give equal files."""
     try:

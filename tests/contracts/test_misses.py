@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from shelf_contracts.misses import explain
+from shelf_contracts.misses import explain, explain_counts
 from shelf_contracts.scoring import FoundCount, FoundEvent, judge_events, score_events, with_reaches
 from shelf_contracts.truth import CountChanged, EventKind, SightChanged, TruthEvent, TruthLog
 
@@ -88,3 +88,15 @@ def test_each_story_has_its_cause(
 )
 def test_each_reach_has_its_cause(found: list[FoundEvent], expected: list[str]) -> None:
     assert causes(PICK, [*found, told("pick", 11.0)], [said(11.0, 4)], [], reaches=True) == expected
+
+
+def test_wrong_counts_are_told_with_what_they_are_wrong_since() -> None:
+    counts = [CountChanged("a01", slot, 0.0, 5) for slot in ("s1", "s2", "s3")] + [CountChanged("a01", "s1", 20.0, 4)]
+    sights = [SightChanged("a01", "s2", 52.0, True), SightChanged("a01", "s2", 54.0, False)]
+    told = [said(0.0, 5), said(0.5, 5, "s2"), said(0.0, 4, "s3"), said(30.0, 4), said(50.0, 4, "s2")]
+    wrong = explain_counts(TruthLog([], counts, sights), told, 1.0, 60.0)
+    assert [(one.slot, one.from_s, one.lasts_s, one.true, one.said, one.cause) for one in wrong] == [
+        ("s3", 1.0, 59.0, 5, 4, "since the start"),
+        ("s1", 20.0, 8.5, 4, 5, "the truth changed"),
+        ("s2", 50.0, 6.5, 5, 4, "the node changed its mind"),
+    ]

@@ -65,7 +65,11 @@ def test_a_recording_is_rendered_once(recording: Rendered) -> None:
     again = rendered(TAKE, cache, threading.Event(), lambda frames: None)
     assert again == recording
     assert picture.stat().st_mtime_ns == before
-    assert (recording.note.seed, recording.note.split, len(list(recording.pictures.iterdir()))) == (101, "dev", 72)
+    assert (recording.note.scenario, recording.note.split, len(list(recording.pictures.iterdir()))) == (
+        "busy",
+        "dev",
+        72,
+    )
 
 
 def test_what_is_stopped_leaves_nothing(tmp_path: Path) -> None:

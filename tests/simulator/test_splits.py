@@ -9,10 +9,10 @@ from typer.testing import CliRunner
 
 from shelf_contracts.truth import RECORDING_NOTE
 from shelf_simulator.adapters.scenes import invent_packs
-from shelf_simulator.app import demo_bay, demo_packs, stage
+from shelf_simulator.app import demo_bay, demo_packs, scenario_file, stage
 from shelf_simulator.cli import app
 from shelf_simulator.core.design import build_planogram
-from shelf_simulator.core.splits import DEV, HIDDEN, bay_of, light_of, packs_of, split_of
+from shelf_simulator.core.splits import DEV, HIDDEN, bay_of, light_of, packs_of, scored_seed, split_of
 
 
 def test_the_dev_store_is_the_demo() -> None:
@@ -63,4 +63,12 @@ def test_a_recording_says_what_it_is(tmp_path: Path) -> None:
     arguments = ["--split", "hidden", "--number", "2", "--seconds", "0.5", "--kind", "jpeg", "--scenario", "calm"]
     answer = CliRunner().invoke(app, ["record", "--out", str(tmp_path), *arguments])
     assert answer.exit_code == 0
-    assert f'"seed": {HIDDEN.first_scored + 2}' in (tmp_path / RECORDING_NOTE).read_text()
+    assert f'"seed": {scored_seed(HIDDEN, "calm", 2)}' in (tmp_path / RECORDING_NOTE).read_text()
+
+
+def test_each_scenario_has_seeds_of_its_own() -> None:
+    names = [path.stem for path in scenario_file("demo").parent.glob("*.toml")]
+    for split in (DEV, HIDDEN):
+        seeds = {scored_seed(split, name, number) for name in names for number in (0, 99)}
+        assert len(seeds) == 2 * len(names)
+        assert all(seed in split.seeds for seed in seeds)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import hashlib
 import shutil
 import subprocess
@@ -28,7 +29,9 @@ _POLL_S = 0.25
 _LEAST_FRAMES_PER_S = 0.3
 """A child that renders fewer than this on average has lost its way, or the machine has."""
 _UNUSED_DAYS = 2.0
-_SOURCES = ("core", "adapters", "scenarios/{scenario}.toml", "shop/packs.json", "app.py")
+_DATA = ("scenarios/{scenario}.toml", "shop/packs.json", "app.py")
+_CODE_FROM = ("adapters/recording.py", "core/splits.py")
+"""What these import, and what that imports in turn, draws a recording; the rest of the simulator does not."""
 
 
 class Stopped(Exception):
@@ -82,14 +85,25 @@ def fingerprint(scenario: str) -> str:
     """Of everything a recording is made by: the simulator's code, the scenario, the packs, the libraries."""
     folder = simulator_folder()
     mark = hashlib.sha256(f"{np.__version__} {cv2.__version__} {FPS} {_BAY}".encode())
-    for source in _SOURCES:
-        path = folder / source.format(scenario=scenario)
-        for file in sorted(path.rglob("*.py")) if path.is_dir() else [path]:
-            if file.is_file():
-                mark.update(f"{file.relative_to(folder)}\n".encode() + file.read_bytes())
-    if not (folder / "scenarios" / f"{scenario}.toml").is_file() and Path(scenario).is_file():
-        mark.update(Path(scenario).read_bytes())
+    files = [*_drawing_code(folder), *(folder / name.format(scenario=scenario) for name in _DATA)]
+    for file in [*files, Path(scenario)]:
+        if file.is_file():
+            mark.update(f"{file.name}\n".encode() + file.read_bytes())
     return mark.hexdigest()[:16]
+
+
+def _drawing_code(folder: Path) -> list[Path]:
+    found: set[Path] = set()
+    left = [folder / name for name in _CODE_FROM]
+    while left:
+        file = left.pop()
+        if file in found or not file.is_file():
+            continue
+        found.add(file)
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith(f"{folder.name}."):
+                left.append(folder.joinpath(*str(node.module).split(".")[1:]).with_suffix(".py"))
+    return sorted(found)
 
 
 def rendered(take: Take, cache: Path, stop: threading.Event, on_frames: Callable[[int], None]) -> Rendered:

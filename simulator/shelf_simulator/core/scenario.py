@@ -37,7 +37,8 @@ class Shoppers(_Section):
         browse: looking before reaching.
         look_only, take_two, put_back, two_hands: shares of interests that end so.
         take_most: how many are taken at once by those who take more than one, 2 to this.
-        both_hands: share of shoppers that use both hands; two_hands_apart_s: how long after one another they start.
+        both_hands: share of shoppers that use both hands; two_hands_apart_s: how long after one another they start;
+            two_hands_tries: how often they look for two slots that can be reached from one place.
         misplace: share of takes that are put into another slot.
         block: share of interests before which somebody just stands there, for ``block_for``.
     """
@@ -52,6 +53,7 @@ class Shoppers(_Section):
     put_back: Share = 0.16
     two_hands: Share = 0.08
     two_hands_apart_s: Annotated[float, Field(ge=0.0, le=2.0)] = 0.35
+    two_hands_tries: Annotated[int, Field(ge=1, le=20)] = 1
     both_hands: Share = 0.5
     misplace: Share = 0.03
     block: Share = 0.08

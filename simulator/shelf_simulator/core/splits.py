@@ -7,6 +7,7 @@ draws, other fixtures, other camera angles, other looks and light. It is measure
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -38,7 +39,7 @@ class Split:
     """One store's seeds and what its bays are drawn from, millimetres unless named otherwise.
 
     Attributes:
-        seeds: those that belong to it; first_scored: the seed of its recording number 0.
+        seeds: those that belong to it; first_scored: where the seeds of its recordings begin.
         width, depth, space: of the fixture and of its tiers, from..to; tiers: how many.
         aside, above_floor, away: where the camera hangs, from the middle of the bay.
         looks: which looks of fixtures; gain, warmth, gradient, noise: of the light.
@@ -72,6 +73,12 @@ HIDDEN = Split(
 SPLITS: dict[SplitName, Split] = {"dev": DEV, "hidden": HIDDEN}
 
 _INVENTED = 90
+_SCENARIOS, _NUMBERS = 900, 100
+
+
+def scored_seed(split: Split, scenario: str, number: int) -> int:
+    """The seed of a scenario's recording ``number`` (0 to 99): each scenario has bays and people of its own."""
+    return split.first_scored + zlib.crc32(scenario.encode()) % _SCENARIOS * _NUMBERS + number
 
 
 def split_of(seed: int) -> Split:

@@ -378,11 +378,16 @@ class World:
 
     def _reach_with_both(self, person: Person) -> _Script:
         """Two hands at two slots at the same time."""
-        first = self._choose(person, 1)
+        first = second = None
+        for _ in range(self.scenario.shoppers.two_hands_tries):
+            first = self._choose(person, 1)
+            if first is not None:
+                second = self._choose(person, 1, hand=1 - first.hand, stance_x=first.stance_x, without=first.slot.id)
+            if second is not None:
+                break
         if first is None:
             yield self._pause(0.6)
             return
-        second = self._choose(person, 1, hand=1 - first.hand, stance_x=first.stance_x, without=first.slot.id)
         goals = [first] if second is None else [first, second]
         for goal in goals:
             self._watch[goal.slot.id].reserved_by = person.index
