@@ -8,6 +8,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import cv2
+import numpy as np
+
 from shelf_collector.adapters.vision_worker import Crop, Look, PhotoProblem, VisionProblem, Warned
 from shelf_contracts.gallery import Embedder, read_gallery
 
@@ -17,7 +20,10 @@ TINY_JPEG = b"\xff\xd8\xff\xe0 a small picture"
 
 @dataclass
 class FakeEyes:
-    """``b"a..."`` and ``b"b..."`` are photos of two things that look different; ``b"A..."`` looks like ``a``."""
+    """``b"a..."`` and ``b"b..."`` are photos of two things that look different; ``b"A..."`` looks like ``a``.
+
+    Of true pictures, red ones are ``a``, green ones ``A``, blue ones ``b``.
+    """
 
     missing: str = ""
     looks: list[bytes] = field(default_factory=list)
@@ -31,21 +37,29 @@ class FakeEyes:
         self.looks.append(photo)
         if self.missing:
             raise VisionProblem(self.missing, is_missing=True)
-        if not photo.strip(b"\0")[:1].isalpha():
+        if not _shown(photo):
             raise PhotoProblem(f"{name}: must be a JPEG, PNG, WebP or BMP")
         boxes = [(0.2, 0.1, 0.6, 0.9), (0.65, 0.2, 0.9, 0.9), (0.0, 0.0, 1.0, 1.0)]
         return Look(sha256=_hash(photo), width=600, height=800, proposals=boxes, warnings=[])
 
     def embed(self, name: str, photo: bytes, box: Sequence[float], gtin: str, gallery: Path | None, mark: str) -> Crop:
-        number = {"a": (1.0, 0.0), "A": (0.98, 0.2), "b": (0.0, 1.0)}.get(chr(photo[0]), (0.7, 0.7))
+        number = {"a": (1.0, 0.0), "A": (0.98, 0.2), "b": (0.0, 1.0)}.get(_shown(photo), (0.7, 0.7))
         warnings = [Warned(kind="dark", text="too dark")] if b"dark" in photo else []
         for entry in read_gallery(gallery).entries if gallery else ():
-            if entry.gtin != gtin and chr(photo[0]) in "aA":
+            if entry.gtin != gtin and _shown(photo) in "aA":
                 warnings.append(Warned(kind="look-alike", text="alike", gtin=entry.gtin, similarity=0.93))
         return Crop(_hash(photo), struct.pack("<2e", *number), warnings, TINY_JPEG)
 
     def stop(self) -> None:
         pass
+
+
+def _shown(photo: bytes) -> str:
+    """What is in a photo; empty when it is none."""
+    if photo[:1].isalpha():
+        return chr(photo[0])
+    picture = cv2.imdecode(np.frombuffer(photo, np.uint8), cv2.IMREAD_COLOR)
+    return "" if picture is None else "bAa"[int(picture.reshape(-1, 3).mean(axis=0).argmax())]
 
 
 def _hash(photo: bytes) -> str:

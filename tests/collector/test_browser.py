@@ -16,10 +16,12 @@ import uvicorn
 
 from shelf_collector.adapters.web.server import StreamEndingServer, create_app
 from shelf_collector.ports import Delivery
+from shelf_contracts import topics
 from shelf_contracts.files import read_model
+from shelf_contracts.messages import GalleryHealth, NodeHealth, SeenProduct
 from shelf_contracts.products import ProductFile
 from shelf_contracts.shipped import demo_shop_folder
-from tests.collector.builders import GTINS, STORE, Node, planogram, wire
+from tests.collector.builders import GTINS, NOON, STORE, Node, planogram, wire
 from tests.collector.conftest import Shop
 
 if TYPE_CHECKING:
@@ -459,3 +461,81 @@ def test_nothing_overflows(
             assert key_px * 0.7 * 25.4 / 96 >= 24.4, "capitals of 24.4 mm are read from 2 m"
         live.shop.clock.advance(10)
         wait_for_panels(page, 0)
+
+
+# -- products enrolled by sight ----------------------------------------------------------------------------------------
+
+
+def photo_of(colour: tuple[int, int, int], name: str = "photo.png") -> dict[str, Any]:
+    """A picture of one colour (blue, green, red) with some grain, as a browser takes files."""
+    import cv2
+    import numpy as np
+
+    grain = np.random.default_rng(len(name)).integers(0, 20, (400, 300, 3))
+    picture = (np.full((400, 300, 3), colour) + grain).clip(0, 255).astype(np.uint8)
+    return {"name": name, "mimeType": "image/png", "buffer": cv2.imencode(".png", picture)[1].tobytes()}
+
+
+RED, GREEN = (20, 20, 200), (20, 200, 20)
+
+
+def test_a_product_is_enrolled_on_a_phone_and_undone(live: LiveShop, open_page: Callable[..., Page]) -> None:
+    from playwright.sync_api import expect
+
+    expect.set_options(timeout=15_000)
+    unknown = SeenProduct(verdict="unknown", confidence=0.9, gallery="a" * 12, since=NOON, looks=12)
+    live.say(Node().stock("s1-02", 3, seen=unknown))
+    page = open_page("/enrol?lang=nl", 390, 844)
+    expect(page.locator("#unknown .row")).to_contain_text("12 keer gezien")
+    assert page.evaluate("() => document.documentElement.scrollWidth") <= 390
+    save = page.locator("#save")
+    expect(save).to_be_disabled()
+
+    field = page.locator("#gtin")
+    field.fill("8712345678907")
+    expect(page.locator("#gtin-name")).to_contain_text("klopt niet")
+    field.fill("Fusilli")
+    expect(page.locator("#gtin-name")).to_contain_text(GTINS[0].removeprefix("0"))
+
+    page.locator("#photos").set_input_files([photo_of(RED), photo_of(RED, "another.png")])
+    expect(page.locator('.shot[data-state="ready"]')).to_have_count(2)
+    boxes = page.locator(".shot").first.get_by_role("radio")
+    expect(boxes).to_have_count(2)
+    expect(boxes.nth(0)).to_have_attribute("aria-checked", "true")
+    boxes.nth(0).focus()
+    page.keyboard.press("ArrowRight")
+    expect(boxes.nth(1)).to_have_attribute("aria-checked", "true")
+    expect(boxes.nth(1)).to_be_focused()
+    boxes.nth(0).click(position={"x": 5, "y": 5})
+    expect(boxes.nth(0)).to_have_attribute("aria-checked", "true")
+    for size in page.evaluate("() => [...document.querySelectorAll('button, .button')].filter(b => b.offsetParent && "
+                              "!b.matches('.box')).map(b => b.getBoundingClientRect().height)"):  # fmt: skip
+        assert size >= 44, "a finger must hit it"
+    page.locator(".shot").nth(1).get_by_role("button", name="Foto weglaten").click()
+    expect(page.locator(".shot")).to_have_count(1)
+    save.click()
+    expect(page.locator("#outcome .what")).to_have_text("Fusilli is opgeslagen.")
+    offered = live.shop.bus.newest("gallery/offer")
+    assert (offered["products"], offered["photos"]) == (1, 1)
+    health = NodeHealth(
+        node="n01", session="s", time=NOON, uptime_s=1, rss_mb=1, outbox_messages=0,
+        gallery=GalleryHealth(revision=offered["revision"], products=1, photos=1),
+    )  # fmt: skip
+    topic = topics.build("node_health", store=STORE, node="n01")
+    live.shop.keeper.deliver(Delivery(topic, health.model_dump_json().encode(), False, live.shop.clock.now()))
+    expect(page.locator("#outcome .how-far")).to_contain_text("Alle camera's kennen het")
+
+    field.fill(GTINS[1].removeprefix("0"))
+    page.locator("#photos").set_input_files([photo_of(GREEN)])
+    expect(page.locator("#alike")).to_contain_text("93% gelijk")
+    expect(page.locator("#alike figure").nth(1)).to_contain_text("Fusilli")
+    assert page.evaluate("() => document.documentElement.scrollWidth") <= 390
+    save.click()
+    expect(page.locator("#outcome .what")).to_have_text("Spaghetti is opgeslagen.")
+    expect(page.locator("#known .row")).to_have_count(2)
+    page.locator("#outcome").get_by_role("button", name="Ongedaan maken").click()
+    expect(page.locator("#outcome .what")).to_have_text("Ongedaan gemaakt.")
+    expect(page.locator("#known .row")).to_have_count(1)
+
+    page.locator("#photos").set_input_files([{"name": "x.jpg", "mimeType": "image/jpeg", "buffer": b"\x00 nothing"}])
+    expect(page.locator('.shot[data-state="refused"]')).to_contain_text("must be a JPEG")
