@@ -15,30 +15,16 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from shelf_edge import cli_planogram
-from shelf_edge.console import bad_input, errors
+from shelf_edge import cli_calibrate, cli_planogram
+from shelf_edge.console import bad_input, errors, people_to_cover
 
 app = typer.Typer(help="One node: cameras in, events out.", no_args_is_help=True)
 app.add_typer(cli_planogram.app, name="planogram")
+app.command()(cli_calibrate.calibrate)
 
 _output = Console(soft_wrap=True, highlight=False)
 _WIDE = 200
 """Columns that the tables of ``score`` take, also where there is no terminal."""
-
-
-def _people_to_cover(model: Path, draw: Path | None, nobody_in_it: bool) -> frozenset[int] | None:
-    """The kinds to cover in what is drawn; None when nothing needs to be covered. Raises: FileProblems."""
-    from shelf_contracts.errors import FileProblems, Problem
-    from shelf_edge.adapters.model_folder import people_in
-
-    if draw is None or nobody_in_it:
-        return None
-    people = people_in(model)
-    if not people:
-        remedy = "take a model with a label person, or say --nobody-in-it when that is so"
-        found = f"with {model}, which knows no people"
-        raise FileProblems(draw, [Problem("--draw", found, "must cover people in every picture it writes", remedy)])
-    return people
 
 
 @app.command()
@@ -105,7 +91,7 @@ def replay(
         total = recording.frames
         recording.close()
         detector = load_detector(model or model_folder(), threads=threads, score_threshold=score_threshold)
-        people = _people_to_cover(model or model_folder(), draw, nobody_in_it)
+        people = people_to_cover(model or model_folder(), draw, nobody_in_it)
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
         with Progress(*columns, console=errors, disable=not sys.stderr.isatty()) as progress:
             task = progress.add_task("frames", total=total or None)
@@ -145,7 +131,7 @@ def count(
         from shelf_edge.counting import count_pictures
 
         detector = load_detector(model or model_folder(), threads=2, score_threshold=score_threshold)
-        people = _people_to_cover(model or model_folder(), draw, nobody_in_it)
+        people = people_to_cover(model or model_folder(), draw, nobody_in_it)
         counts = count_pictures(source, detector, draw, tiling=tiles, people=people)  # type: ignore[arg-type]
     if as_json:
         report = {

@@ -1,9 +1,10 @@
-"""What the sub-commands of ``smartshelf edge`` share: where errors go, and exit code 2 for bad input."""
+"""What the sub-commands of ``smartshelf edge`` share: where errors go, exit code 2 for bad input, people covered."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import typer
 from rich.console import Console
@@ -22,3 +23,18 @@ def bad_input() -> Iterator[None]:
     except (ContractError, OSError) as error:
         errors.print("[red]error:[/red] " + in_words(error).replace("[", r"\["))
         raise typer.Exit(2) from error
+
+
+def people_to_cover(model: Path, draw: Path | None, nobody_in_it: bool) -> frozenset[int] | None:
+    """The kinds to cover in what is drawn; None when nothing needs to be covered. Raises: FileProblems."""
+    from shelf_contracts.errors import FileProblems, Problem
+    from shelf_edge.adapters.model_folder import people_in
+
+    if draw is None or nobody_in_it:
+        return None
+    people = people_in(model)
+    if not people:
+        remedy = "take a model with a label person, or say --nobody-in-it when that is so"
+        found = f"with {model}, which knows no people"
+        raise FileProblems(draw, [Problem("--draw", found, "must cover people in every picture it writes", remedy)])
+    return people

@@ -64,6 +64,7 @@ def calls(tree: ast.Module) -> Iterator[tuple[int, str]]:
 
 
 MAY_WRITE_PICTURES = {
+    "edge/shelf_edge/cli_calibrate.py": "masked, --draw",
     "edge/shelf_edge/adapters/preview.py": "masked, loopback, demo",
     "edge/shelf_edge/counting.py": "masked, --draw",
     "edge/shelf_edge/replay.py": "masked, --draw",

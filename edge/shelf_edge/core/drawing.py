@@ -49,6 +49,21 @@ def draw_look(
     return canvas
 
 
+def draw_view(image: Picture, planogram: Planogram, camera: str) -> Picture:
+    """A copy of the picture with every slot's space, its board and its id: is the calibration right?"""
+    canvas = np.ascontiguousarray(image.copy())
+    height, width = canvas.shape[:2]
+    thin = max(1, round(width / 900))
+    for slot, view in planogram.view_of(camera).slots.items():
+        for polygon, colour in ((view.front, _SLOT_BGR), (view.floor, _COLOURS_BGR[Kind.PRODUCT])):
+            if polygon is not None:
+                corners = (np.array(polygon) * (width, height)).round().astype(np.int32)
+                cv2.polylines(canvas, [corners], True, colour, thin, cv2.LINE_AA)
+        left, top = (np.array(view.front) * (width, height)).min(axis=0).astype(int)
+        _label(canvas, slot, int(left) + 3, int(top) + 14)
+    return canvas
+
+
 def draw_boxes(image: Picture, detections: Detections) -> Picture:
     """A copy of the picture with the detections' boxes, a colour for each kind."""
     canvas = np.ascontiguousarray(image.copy())

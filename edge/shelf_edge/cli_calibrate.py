@@ -1,0 +1,127 @@
+"""``smartshelf edge calibrate``: four corners in a picture give the view of a planogram."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from shelf_edge.console import bad_input, people_to_cover
+
+_output = Console(soft_wrap=True, highlight=False)
+_PICTURES = (".jpg", ".jpeg", ".png")
+
+
+def calibrate(
+    planogram: Annotated[Path, typer.Argument(help="planogram.json; its sizes in mm must be those of the real bay.")],
+    corners: Annotated[
+        str,
+        typer.Option(
+            help="Pixels: top left, top right, bottom right, bottom left, as '120,80 1810,95 1790,1010 140,1000'."
+        ),
+    ],
+    picture: Annotated[Path, typer.Option(help="A picture of that camera, in which the corners were measured.")],
+    camera: Annotated[str, typer.Option(help="Id of the camera's view.")] = "c1",
+    of: Annotated[
+        str, typer.Option(help="Which rectangle has these corners, in mm: 'x,y,width,height'. Default: the whole bay.")
+    ] = "",
+    view_angle: Annotated[
+        float | None,
+        typer.Option(min=15, max=150, help="The camera's horizontal angle of view in degrees, when known."),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Written; default: the planogram itself, the old one is kept beside.")
+    ] = None,
+    draw: Annotated[Path | None, typer.Option(help="Written: the picture with the slots drawn on it.")] = None,
+    nobody_in_it: Annotated[bool, typer.Option("--nobody-in-it", help="Draw without covering people.")] = False,
+) -> None:
+    """Tell where a camera sees every slot: point at four corners of the bay's front, and look at what is drawn."""
+    with bad_input():
+        import numpy as np
+        from pydantic import ValidationError
+
+        from shelf_contracts.calibration import Rectangle, camera_from_corners, with_view
+        from shelf_contracts.calibration import calibrate as calibrate_view
+        from shelf_contracts.errors import FileProblems, Problem
+        from shelf_contracts.files import problems_of, read_model, write_json
+        from shelf_contracts.planogram import Planogram
+        from shelf_contracts.shipped import model_folder
+        from shelf_edge.adapters.pictures import read_picture
+
+        plan = read_model(planogram, Planogram)
+        image = read_picture(picture)
+        height, width = image.shape[:2]
+        points = np.array(_numbers(corners, 8, "--corners", "four points: 'x,y x,y x,y x,y'")).reshape(4, 2)
+        whole = Rectangle(0, 0, plan.width, plan.height)
+        at = Rectangle(*_numbers(of, 4, "--of", "x,y,width,height in mm")) if of else whole
+        if draw is not None and draw.suffix.lower() not in _PICTURES:
+            raise FileProblems(draw, [Problem("--draw", repr(draw.suffix), f"must end with {', '.join(_PICTURES)}")])
+        people = people_to_cover(model_folder(), draw, nobody_in_it)
+        try:
+            seen_by = camera_from_corners(points, at, width, height, view_angle)
+            found = calibrate_view(plan, camera, seen_by, points, at)
+        except ValueError as error:
+            raise FileProblems(picture, [Problem("--corners", repr(corners), str(error))]) from error
+        try:
+            done = with_view(plan, found.view)
+        except ValidationError as error:
+            raise FileProblems(planogram, problems_of(error, Planogram)) from error
+        target = out or planogram
+        if target.exists():
+            write_json(target.with_suffix(".before.json"), read_model(target, Planogram))
+        write_json(target, done)
+        if draw is not None:
+            _draw(draw, image, done, camera, people)
+    angle = "" if found.camera.is_angle_known else " (usual: give --view-angle when you know it)"
+    _output.print(
+        f"{target}: {len(found.view.slots)} slots of bay {done.bay} in the view of {camera}. Camera: "
+        f"{found.camera.distance_mm / 1000:.2f} m before the bay, {found.camera.view_angle_deg:.0f}° wide{angle}; the "
+        f"corners fit to {found.error_px:.1f} px.",
+        markup=False,
+    )
+    for slots, what in (
+        (found.hardly_seen, "less than half in the picture"),
+        (found.unseen, "not in the picture: left out"),
+    ):
+        if slots:
+            _output.print(f"{', '.join(slots)}: {what}", markup=False)
+    flat = [slot for slot, view in found.view.slots.items() if view.floor is None]
+    if flat:
+        _output.print(f"{', '.join(flat)}: the board is not seen from above, so items behind others are not counted")
+
+
+def _numbers(text: str, count: int, option: str, shape: str) -> list[float]:
+    from shelf_contracts.errors import FileProblems, Problem
+
+    try:
+        numbers = [float(word) for word in text.replace(",", " ").split()]
+    except ValueError:
+        numbers = []
+    if len(numbers) != count:
+        raise FileProblems("command line", [Problem(option, repr(text), f"must be {shape}")])
+    return numbers
+
+
+def _draw(target: Path, image: object, plan: object, camera: str, people: frozenset[int] | None) -> None:
+    import cv2
+    import numpy as np
+
+    from shelf_contracts.errors import FileProblems, Problem
+    from shelf_contracts.planogram import Planogram
+    from shelf_contracts.shipped import model_folder
+    from shelf_edge.adapters.detector_onnx import load_detector
+    from shelf_edge.core.drawing import draw_view
+    from shelf_edge.core.masking import PeopleMask
+
+    assert isinstance(image, np.ndarray)
+    assert isinstance(plan, Planogram)
+    covered = image
+    if people is not None:
+        masked = PeopleMask(people).masked(image, load_detector(model_folder(), threads=2).detect(image), 0.0)
+        assert masked is not None, "the shipped model knows people"
+        covered = masked
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if not cv2.imwrite(str(target), draw_view(covered, plan, camera)):
+        raise FileProblems(target, [Problem("--draw", "not written", "must be a place that can be written")])
