@@ -8,6 +8,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from fastapi import FastAPI
 
@@ -26,19 +27,26 @@ from shelf_collector.adapters.web.site import Site
 from shelf_collector.config import CollectorSetup
 from shelf_collector.core.access import SessionRules
 from shelf_collector.core.alerts import AlertRules
+from shelf_collector.core.cards import product_card
 from shelf_collector.core.catalogue import Catalogue
+from shelf_collector.core.labels import LabelText, label_text
+from shelf_collector.core.logbook import Deed
 from shelf_collector.core.memory import DisplayPlan, StoreMemory
 from shelf_collector.core.plan import store_plan
 from shelf_collector.core.rollout import NodeReport
+from shelf_collector.core.texts import WORDS
 from shelf_collector.core.views import Viewer
 from shelf_collector.doorkeeper import Doorkeeper
 from shelf_collector.enrolling import Enrolling
 from shelf_collector.galleries import Galleries
 from shelf_collector.keeper import Keeper
-from shelf_collector.ports import Bus, Clock, Delivery
+from shelf_collector.ports import Bus, Clock, Delivery, LabelDriver
 from shelf_collector.rollouts import Rollouts
 from shelf_collector.taskdesk import TaskDesk
 from shelf_collector.watch import ModelWatch, note_files
+
+if TYPE_CHECKING:
+    from shelf_collector.labels import Labels, LabelState
 
 log = logging.getLogger(__name__)
 
@@ -93,8 +101,12 @@ def build(setup: CollectorSetup, clock: Clock | None = None) -> Collector:
     enrolling = open_enrolling(setup, bus, clock, doorkeeper)
     site = Site(setup, plan, keeper, viewer, database, hub, bus, clock, doorkeeper, desk, rollouts, enrolling)
 
+    labels = _labels(site)
+
     def start() -> None:
         keeper.start()
+        if labels is not None:
+            labels.start()
         bus.start()
         enrolling.start()
         if rollouts is not None:
@@ -106,12 +118,47 @@ def build(setup: CollectorSetup, clock: Clock | None = None) -> Collector:
         if rollouts is not None:
             rollouts.stop()
         enrolling.stop()
+        if labels is not None:
+            labels.stop()
         keeper.stop()
         bus.stop()
         doorkeeper.accounts.close()
         database.close()
 
-    return Collector(site, bus, create_app(site, start, stop))
+    web = create_app(site, start, stop)
+    web.state.labels = labels
+    return Collector(site, bus, web)
+
+
+def _labels(site: Site) -> Labels | None:
+    """The labels of the config; their packages are needed only then."""
+    section = site.setup.config.labels
+    if section is None:
+        return None
+    from shelf_collector.adapters.labels_openepaperlink import OpenEPaperLink
+    from shelf_collector.adapters.labels_simulated import SimulatedLabels
+    from shelf_collector.labels import Labels
+
+    def text_of(bay: str, slot: str) -> LabelText | None:
+        planned = site.plan.slots.get((bay, slot))
+        product = site.database.products([planned.gtin]).get(planned.gtin) if planned and planned.gtin else None
+        if product is None:
+            return None
+        card = product_card(product, section.language, site.clock.now(), site.setup.config.shop.card_rules)
+        return label_text(card, section.language)
+
+    def note(state: LabelState) -> None:
+        if state.wanted is not None:
+            detail = {"gtin": state.wanted.gtin, "price": state.wanted.price, "prior": state.wanted.prior}
+            deed = Deed("label.shown", subject=f"label:{state.label}", detail=detail)
+            site.doorkeeper.accounts.note([deed], site.clock.now())
+
+    folder = site.setup.folder / site.setup.config.state / section.folder
+    driver: LabelDriver = (
+        OpenEPaperLink(section.address) if section.address else SimulatedLabels(folder, list(section.places))
+    )
+    places = {label: (place.split("/")[0], place.split("/")[1]) for label, place in section.places.items()}
+    return Labels(driver, places, text_of, WORDS[section.language]["label_no_price"], note, site.clock)
 
 
 def open_door(setup: CollectorSetup, clock: Clock) -> Doorkeeper:

@@ -6,7 +6,7 @@ import ipaddress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
@@ -143,6 +143,30 @@ class ShopSection(_Section):
         return CardRules(place, self.allergens_days, self.link_domain or "")
 
 
+LabelPlace = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,31}/[a-z0-9][a-z0-9-]{0,31}$")]
+LabelId = Annotated[str, Field(pattern=r"^[A-Z0-9][A-Z0-9-]{0,31}$")]
+
+
+class LabelsSection(_Section):
+    """Electronic shelf labels.
+
+    ``simulated`` writes each label's picture into a folder; ``openepaperlink`` sends it to an access point at
+    ``address``. ``places`` says which label hangs where: ``0000021F4A6B3C1D = "a01/s1-02"``.
+    """
+
+    driver: Literal["simulated", "openepaperlink"] = "simulated"
+    folder: Path = Path("labels")
+    address: Annotated[str, Field(pattern=r"^https?://[A-Za-z0-9.:\[\]-]+$")] | None = None
+    language: Language = "nl"
+    places: Annotated[dict[LabelId, LabelPlace], Field(min_length=1, max_length=5000)]
+
+    @model_validator(mode="after")
+    def _has_address(self) -> LabelsSection:
+        if (self.driver == "openepaperlink") != (self.address is not None):
+            raise ValueError("address belongs to driver openepaperlink: give both or neither")
+        return self
+
+
 class RulesSection(_Section):
     """How long a stock condition must hold, in seconds, before staff hear of it."""
 
@@ -207,6 +231,7 @@ class CollectorConfig(_Section):
     security_txt: SecurityTextSection | None = None
     models: ModelsSection | None = None
     enrolment: EnrolmentSection = EnrolmentSection()
+    labels: LabelsSection | None = None
     demo: DemoSection = DemoSection()
 
     @model_validator(mode="after")
@@ -322,6 +347,13 @@ def load_setup(path: Path) -> CollectorSetup:
     bays = [plan.bay for plan in planograms]
     if not wrong:
         own += _display_problems(config, bays)
+    slots = {f"{plan.bay}/{position.id}" for plan in planograms for position in plan.positions}
+    if config.labels is not None and not wrong:
+        own += [
+            Problem(f"labels.places.{label}", shown(place), "must be bay/slot of a planogram")
+            for label, place in config.labels.places.items()
+            if place not in slots
+        ]
     own += [
         Problem(f"http.{key}", shown(str(name)), "must be a readable file")
         for key, name in (("tls_cert", config.http.tls_cert), ("tls_key", config.http.tls_key))

@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from shelf_collector.core.inbox import Claim, Numbered
+from shelf_collector.core.labels import Label, PushState, PushTicket
 from shelf_collector.core.memory import Facts
 from shelf_collector.core.state import StoreState
 from shelf_collector.core.views import Screen
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +79,26 @@ class Screens(Protocol):
 
     def show(self, screen: Screen) -> None:
         """Send to all who listen to its topic. Any thread; never waits."""
+        ...
+
+
+class LabelDriver(Protocol):
+    """Electronic shelf labels behind one access point. Every call has a deadline."""
+
+    def discover(self) -> list[Label]:
+        """All labels it knows. Raises: LabelProblem."""
+        ...
+
+    def push(self, label: Label, picture: Image, *, revision: str, ttl_s: int) -> PushTicket:
+        """Hand over a picture of the label's size. Raises: LabelProblem."""
+        ...
+
+    def confirm(self, ticket: PushTicket) -> PushState:
+        """What became of it. Raises: LabelProblem when nobody can say."""
+        ...
+
+    def identify(self, label_id: str) -> None:
+        """Let somebody in front of the shelf see which label it is. Raises: LabelProblem."""
         ...
 
 

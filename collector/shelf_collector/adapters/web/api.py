@@ -22,7 +22,7 @@ from shelf_collector.core.views import (
     SlotView,
 )
 from shelf_contracts.ids import parse_gtin
-from shelf_contracts.messages import iso_time
+from shelf_contracts.messages import UtcTime, iso_time
 from shelf_contracts.products import Product
 
 Limit = Annotated[int, Query(ge=1, le=500)]
@@ -83,6 +83,19 @@ class AuditPage(BaseModel):
 class ProductPage(BaseModel):
     products: list[Product]
     next_after: str | None
+
+
+class LabelView(BaseModel):
+    """An electronic label. ``shown_at`` is null while it is not confirmed that it shows what it must."""
+
+    label: str
+    bay: str
+    slot: str
+    gtin: str | None
+    price: str
+    state: str
+    shown_at: UtcTime | None
+    problem: str
 
 
 class HealthView(BaseModel):
@@ -229,6 +242,25 @@ def get_display(request: Request, display: str) -> DisplayView:
         if content is not None:
             return site.viewer.display(content, memory, now)
     raise not_found("display", display, [one.id for one in site.setup.displays])
+
+
+@router.get("/labels", tags=["displays"])
+def get_labels(request: Request) -> list[LabelView]:
+    """The electronic labels: what each must show, and whether it does."""
+    labels = getattr(request.app.state, "labels", None)
+    return [
+        LabelView(
+            label=one.label,
+            bay=one.bay,
+            slot=one.slot,
+            gtin=one.wanted.gtin if one.wanted else None,
+            price=one.wanted.price if one.wanted else "",
+            state=one.state,
+            shown_at=one.shown_at,
+            problem=one.problem,
+        )
+        for one in (labels.states() if labels is not None else [])
+    ]
 
 
 @router.get("/nodes", tags=["store"])

@@ -88,6 +88,7 @@ RULES: tuple[Rule, ...] = (
     Rule("GET", "/api/v1/events", _VIEWER, TokenScope.STORE),
     Rule("GET", "/api/v1/alerts", _VIEWER, TokenScope.STORE),
     Rule("GET", "/api/v1/nodes", _VIEWER, TokenScope.STORE),
+    Rule("GET", "/api/v1/labels", _VIEWER, TokenScope.STORE),
     Rule("GET", "/api/v1/audit", _VIEWER, TokenScope.STORE),
     Rule("GET", "/api/v1/rollouts", _VIEWER, TokenScope.STORE),
     Rule("GET", "/api/v1/products", _VIEWER, TokenScope.PRODUCTS),

@@ -117,6 +117,7 @@ LANGUAGE = Language(
         "task_taken_by": "Taken",
         "task_is_taken": "Somebody else was a moment faster.",
         "task_is_done": "This is done already.",
+        "label_no_price": "Price: please ask us",
         "stock_low": "Running low",
         "stock_out": "Out of stock",
         "left": "left",

@@ -117,6 +117,7 @@ LANGUAGE = Language(
         "task_taken_by": "Preso in carico",
         "task_is_taken": "Qualcun altro è stato più veloce.",
         "task_is_done": "È già stato fatto.",
+        "label_no_price": "Prezzo: chiedi a un collega",
         "stock_low": "Quasi finito",
         "stock_out": "Finito",
         "left": "restano",

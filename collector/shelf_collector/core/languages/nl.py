@@ -117,6 +117,7 @@ LANGUAGE = Language(
         "task_taken_by": "Opgepakt",
         "task_is_taken": "Iemand anders was net sneller.",
         "task_is_done": "Dit is al afgehandeld.",
+        "label_no_price": "Prijs: vraag een collega",
         "stock_low": "Bijna op",
         "stock_out": "Op",
         "left": "nog",

@@ -17,7 +17,7 @@ for (const { keys, texts } of ROUNDS) {
 }
 for (const text of [0.52, 0.45, 0.38]) STEPS.push({ key: 0.28, text, density: 5 });
 const LAST = STEPS.length - 1;
-const COLUMN_EM = { bar: 10, wide: 13, tall: 13 };
+const COLUMN_EM = { bar: 13.5, wide: 13, tall: 13 };
 const MOST_COLUMNS = 4;
 
 /** Try a step on a panel: how wide and high it is decides how its parts stand. Returns what `dress` needs. */
@@ -27,7 +27,7 @@ function apply(panel, index) {
   const height = panel.clientHeight;
   const fontPx = parseFloat(getComputedStyle(panel).fontSize);
   const shape = width > height * 2.6 ? "bar" : width > height * 1.12 && width > fontPx * 34 ? "wide" : "tall";
-  const room = shape === "wide" ? width * 0.54 : shape === "bar" ? width * 0.5 : width;
+  const room = shape === "wide" ? width * 0.54 : shape === "bar" ? width * 0.54 : width;
   const columns = Math.max(1, Math.min(MOST_COLUMNS, Math.floor(room / (fontPx * COLUMN_EM[shape]))));
   const look = { index, shape, columns };
   dress(panel, look);
@@ -48,8 +48,7 @@ const isTooHigh = (part) => part.scrollHeight > part.clientHeight + 1;
 const isTooWide = (part) => part.scrollWidth > part.clientWidth + 1;
 
 function overflows(panel) {
-  const facts = panel.querySelector(".facts");
-  return isTooHigh(panel) || isTooWide(panel) || (facts && isTooHigh(facts)) ||
+  return isTooHigh(panel) || isTooWide(panel) || [...panel.querySelectorAll(".facts, .extras, .choices-either")].some(isTooHigh) ||
     [...panel.querySelectorAll(".panel-head, .facts, .extras, .fact, .key, .price, table, .choices-either")].some(isTooWide);
 }
 
