@@ -216,6 +216,31 @@ def _cache_folder() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "smartshelf" / "score"
 
 
+@app.command()
+def bench(
+    model: Annotated[Path | None, typer.Option(help="A model folder; default: the shipped one.")] = None,
+    frames: Annotated[int, typer.Option(min=10, max=100_000, help="How many frames each figure is taken of.")] = 200,
+    peer_python: Annotated[
+        Path | None, typer.Option(help="Python of an environment with ultralytics; default: .venv-train's, if there.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object on the last line.")] = False,
+) -> None:
+    """A frame against the bare graph, a shelf at rest, the start, and a peer (also: smartshelf bench edge)."""
+    with bad_input():
+        from shelf_contracts.shipped import model_folder
+        from shelf_edge.bench import measure
+
+        beside = Path(".venv-train/bin/python")
+        peer = peer_python or (beside if beside.is_file() else None)
+        with errors.status("starting") as status:
+            found = measure(model or model_folder(), frames, peer, status.update)
+    if as_json:
+        _output.print(found.to_json(), markup=False)
+        return
+    for name, value in json.loads(found.to_json()).items():
+        _output.print(f"{name}: {value}", markup=False)
+
+
 @app.command(hidden=True)
 def rehearse(
     store: Annotated[str, typer.Option()],

@@ -107,6 +107,10 @@ class OnnxDetector:
         """What is in the picture, from another score than the detector's own."""
         return self.decode(self.look(image), score_threshold)
 
+    def input_tensor(self, image: Picture) -> npt.NDArray[np.float32]:
+        """What the graph is given for a picture; a copy."""
+        return self._letterbox(image)[0].copy()
+
     def look(self, image: Picture) -> RawLook:
         """Pre-processing and the graph, without decoding."""
         tensor, placement = self._letterbox(image)

@@ -49,10 +49,13 @@ class Decoder:
 
     def __call__(self, output: Output, placement: Placement) -> Detections:
         """Detections in picture pixels, best first. Raises: ValueError when the output does not fit the head."""
-        boxes, scores, labels = self._candidates(output, placement)
-        wanted = (scores >= self._score_threshold) & (self._kinds[labels] > 0) & np.isfinite(boxes).all(axis=1)
-        boxes, scores = boxes[wanted], scores[wanted]
-        kinds: Kinds = self._kinds[labels[wanted]]
+        rows = self._rows(output, placement)
+        scores, labels = self._scores(rows)
+        # Nearly all of a head's thousands of rows are empty: only the others are worth decoding.
+        wanted = np.flatnonzero((scores >= self._score_threshold) & (self._kinds[labels] > 0))
+        boxes, scores, labels = self._boxes(rows[wanted], wanted, placement), scores[wanted], labels[wanted]
+        finite = np.isfinite(boxes).all(axis=1)
+        boxes, scores, kinds = boxes[finite], scores[finite], self._kinds[labels[finite]]
         if self._head == "yolo-end2end":
             keep = np.argsort(-scores, kind="stable")
         else:
@@ -63,25 +66,41 @@ class Decoder:
         order = order[scores[order] >= self._score_threshold]
         return Detections(placement.undo(boxes[order]), scores[order], kinds[order])
 
-    def _candidates(self, output: Output, placement: Placement) -> tuple[Boxes, Scores, npt.NDArray[np.intp]]:
+    def _rows(self, output: Output, placement: Placement) -> Output:
+        """One row a candidate: (n, 6), (n, 4 + classes) or (n, 5 + classes)."""
         classes = len(self._kinds)
-        rows = output[0]
+        rows: Output = output[0]
         if self._head == "yolo-end2end":
             _expect(rows.ndim == 2 and rows.shape[1] == 6, output, "(1, n, 6)")
-            return rows[:, :4], rows[:, 4], np.clip(rows[:, 5].astype(np.intp), 0, classes - 1)
+            return rows
         if self._head == "yolo":
             _expect(rows.ndim == 2 and rows.shape[0] == 4 + classes, output, f"(1, {4 + classes}, n)")
-            labels = rows[4:].argmax(axis=0)
-            scores = rows[4:].max(axis=0)
-            return _from_centres(rows[:4].T), scores, labels
+            return np.asarray(rows.T, np.float32)
         _expect(rows.ndim == 2 and rows.shape[1] == 5 + classes, output, f"(1, n, {5 + classes})")
-        labels = rows[:, 5:].argmax(axis=1)
-        scores = rows[:, 4] * rows[np.arange(len(rows)), 5 + labels]
-        grid, stride = _yolox_grid(placement.input_height_px, placement.input_width_px)
+        grid, _ = _yolox_grid(placement.input_height_px, placement.input_width_px)
         size = f"{placement.input_width_px} x {placement.input_height_px}"
         _expect(len(grid) == len(rows), output, f"(1, {len(grid)}, {5 + classes}) for an input of {size}")
-        centres = np.column_stack([(rows[:, :2] + grid) * stride, np.exp(np.clip(rows[:, 2:4], None, 20)) * stride])
-        return _from_centres(centres), scores, labels
+        return rows
+
+    def _scores(self, rows: Output) -> tuple[Scores, npt.NDArray[np.intp]]:
+        """Score and label of each row."""
+        if self._head == "yolo-end2end":
+            return np.asarray(rows[:, 4]), np.clip(rows[:, 5].astype(np.intp), 0, len(self._kinds) - 1)
+        of_classes = rows[:, 4:] if self._head == "yolo" else rows[:, 5:]
+        labels = of_classes.argmax(axis=1)
+        best = np.take_along_axis(of_classes, labels[:, None], axis=1)[:, 0]
+        return (best if self._head == "yolo" else rows[:, 4] * best), labels
+
+    def _boxes(self, rows: Output, places: npt.NDArray[np.intp], placement: Placement) -> Boxes:
+        """Corners (m, 4) in input pixels of chosen rows (m, ...), which stood at those places of the output."""
+        if self._head == "yolo-end2end":
+            return rows[:, :4]
+        if self._head == "yolo":
+            return _from_centres(rows[:, :4])
+        grid, stride = _yolox_grid(placement.input_height_px, placement.input_width_px)
+        grid, stride = grid[places], stride[places]
+        sides = np.exp(np.clip(rows[:, 2:4], None, 20)) * stride
+        return _from_centres(np.concatenate([(rows[:, :2] + grid) * stride, sides], axis=1))
 
 
 def _from_centres(boxes: npt.NDArray[np.float32]) -> Boxes:
@@ -112,13 +131,16 @@ def weigh_parts(boxes: Boxes, scores: Scores, kinds: Kinds, weight: float) -> Sc
     if len(products) < 2 or weight == 1.0:
         return scores
     corners, sure = boxes[products], scores[products]
-    area = np.prod(corners[:, 2:] - corners[:, :2], axis=1)
-    low = np.maximum(corners[:, None, :2], corners[None, :, :2])
-    high = np.minimum(corners[:, None, 2:], corners[None, :, 2:])
-    shared = np.prod(np.clip(high - low, 0, None), axis=2)
+    area = (corners[:, 2] - corners[:, 0]) * (corners[:, 3] - corners[:, 1])
+    (x1, y1, x2, y2), zero = corners.T[:, :, None], np.float32(0)
+    wide = np.maximum(np.minimum(x2, x2.T) - np.maximum(x1, x1.T), zero)
+    high = np.maximum(np.minimum(y2, y2.T) - np.maximum(y1, y1.T), zero)
+    shared = wide * high
     is_part = (shared >= _INSIDE * area[:, None]) & (area[:, None] < area[None, :]) & (sure >= _AS_SURE * sure[:, None])
-    is_whole = np.ones(len(products), np.bool_)
-    for index in np.argsort(-area, kind="stable"):
+    is_whole = ~is_part.any(axis=1)
+    doubtful = np.flatnonzero(~is_whole)
+    # The largest first: a part of something that is itself a part is one of the whole only.
+    for index in doubtful[np.argsort(-area[doubtful], kind="stable")]:
         is_whole[index] = not (is_part[index] & is_whole).any()
     scores[products[~is_whole]] *= weight
     return scores

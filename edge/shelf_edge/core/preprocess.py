@@ -70,12 +70,18 @@ class Letterbox:
         if self._resized.shape == image.shape:
             np.copyto(self._resized, image)
         else:
-            cv2.resize(
-                image, (self._resized.shape[1], self._resized.shape[0]), dst=self._resized, interpolation=self._how
-            )
+            small = image
+            if self._halved is not None:
+                cv2.resize(image, (self._halved.shape[1], self._halved.shape[0]), self._halved, 0, 0, cv2.INTER_AREA)
+                small = self._halved
+            height, width = self._resized.shape[:2]
+            cv2.resize(small, (width, height), dst=self._resized, interpolation=self._how)
         cv2.split(self._resized, self._planes)
         for plane, target in zip(self._planes, self._targets, strict=True):
-            np.multiply(plane, np.float32(self._spec.scale), out=target)
+            if self._spec.scale == 1.0:
+                np.copyto(target, plane)
+            else:
+                np.multiply(plane, np.float32(self._spec.scale), out=target)
         return self._tensor, self._placement
 
     def _prepare(self, height: int, width: int) -> None:
@@ -89,8 +95,12 @@ class Letterbox:
         top = (input_height - new_height) // 2 if centred else 0
         self._picture_shape = (height, width)
         self._placement = Placement(scale, left, top, width, height, input_width, input_height)
-        # Linear resampling aliases when it shrinks more than twice; area averaging does not.
-        self._how = cv2.INTER_AREA if scale < 0.5 else cv2.INTER_LINEAR
+        # Linear resampling aliases when it shrinks more than twice; area averaging does not, but is only fast when it
+        # shrinks by a whole number: 1280 x 720 to 512 x 288 takes 0.4 ms by way of 640 x 360, and 1.4 ms at once.
+        times = int(1 / scale)
+        is_whole = times >= 2 and width % times == 0 and height % times == 0
+        self._halved = np.empty((height // times, width // times, 3), np.uint8) if is_whole else None
+        self._how = cv2.INTER_AREA if scale < 0.5 and not is_whole else cv2.INTER_LINEAR
         self._resized = np.empty((new_height, new_width, 3), np.uint8)
         self._planes = [np.empty((new_height, new_width), np.uint8) for _ in range(3)]
         if self._tensor.shape[2:] != (input_height, input_width):

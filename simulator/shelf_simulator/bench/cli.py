@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import signal
+import subprocess
+import sys
 import tempfile
 import threading
 from pathlib import Path
@@ -20,6 +22,13 @@ _console = Console(stderr=True, highlight=False, soft_wrap=True)
 @app.callback()
 def bench() -> None:
     """How fast the shop is, measured."""
+
+
+@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True}, add_help_option=False)
+def edge(context: typer.Context) -> None:
+    """The node: a frame against the bare graph, a shelf at rest, the start, and a peer (smartshelf edge bench)."""
+    # Components never import one another: the node's own command runs in a process of its own.
+    raise typer.Exit(subprocess.call([sys.executable, "-m", "shelf_edge", "bench", *context.args]))
 
 
 @app.command()

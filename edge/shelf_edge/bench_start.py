@@ -1,0 +1,34 @@
+"""One detection with the shipped path, or as many as are asked for; prints peak memory and frames a second as JSON.
+
+Usage: python -m shelf_edge.bench_start MODEL [FRAMES]
+"""
+
+from __future__ import annotations
+
+import json
+import resource
+import sys
+import time
+from pathlib import Path
+
+
+def main() -> None:
+    from shelf_edge.adapters.detector_onnx import OnnxDetector
+    from shelf_edge.adapters.model_folder import locate_model
+    from shelf_edge.bench import scenes
+
+    located = locate_model(Path(sys.argv[1]))
+    pictures = scenes(located, 1)
+    detector = OnnxDetector(located, threads=1)
+    detector.detect(pictures[0])
+    frames = int(sys.argv[2]) if len(sys.argv) > 2 else 0
+    began_s = time.perf_counter()
+    for _ in range(frames):
+        detector.detect(pictures[0])
+    per_s = frames / (time.perf_counter() - began_s) if frames else 0.0
+    peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    sys.stdout.write(json.dumps({"rss_mb": round(peak_mb, 1), "frames_per_s": round(per_s, 2)}) + "\n")
+
+
+if __name__ == "__main__":
+    main()
