@@ -76,6 +76,7 @@ class Labels:
         self._stopping.set()
         if self._thread.ident is not None:
             self._thread.join(_STOP_S)
+        self._driver.close()
 
     def states(self) -> list[LabelState]:
         """Every label, by id."""

@@ -101,6 +101,10 @@ class LabelDriver(Protocol):
         """Let somebody in front of the shelf see which label it is. Raises: LabelProblem."""
         ...
 
+    def close(self) -> None:
+        """Let go of its connections."""
+        ...
+
 
 class Clock(Protocol):
     def now(self) -> datetime:

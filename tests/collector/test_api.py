@@ -89,7 +89,8 @@ def test_the_openapi_document_names_every_path(web: Web) -> None:
     document = web.get("/api/v1/openapi.json").json()
     assert {
         "/api/v1/state", "/api/v1/bays", "/api/v1/bays/{bay}", "/api/v1/slots", "/api/v1/events", "/api/v1/alerts",
-        "/api/v1/labels", "/api/v1/products", "/api/v1/products/{gtin}", "/api/v1/displays/{display}", "/api/v1/nodes", "/api/v1/audit",
+        "/api/v1/labels", "/api/v1/products", "/api/v1/products/{gtin}",
+        "/api/v1/displays/{display}", "/api/v1/nodes", "/api/v1/audit",
         "/api/v1/rollouts", "/models/{name}/{file}", "/galleries/{revision}",
         "/api/v1/enrol", "/api/v1/enrol/photos", "/api/v1/enrol/check", "/api/v1/enrol/undo", "/api/v1/enrol/remove",
         "/api/v1/log", "/livez", "/readyz", "/stream",

@@ -38,6 +38,7 @@ class AccessPoint:
     busy: int = 0
     hash: str = "0" * 32
     pending: int = 0
+    kind: str = '{"width": 296, "height": 128, "colortable": {"white": 0, "red": 1}}'
     uploads: list[dict[str, bytes]] = field(default_factory=list)
 
     def fetch(self) -> None:
@@ -72,7 +73,7 @@ def access_point() -> Iterator[AccessPoint]:
             query = parse_qs(url.query)
             tag = {"mac": MAC, "hash": point.hash, "pending": point.pending, "hwType": 1, "batteryMv": 2910}
             if url.path == "/tagtypes/01.json":
-                self.answer(200, json.dumps({"width": 296, "height": 128, "colortable": {"white": 0, "red": 1}}))
+                self.answer(200, point.kind)
             elif url.path != "/get_db":
                 self.answer(404, "")
             elif "mac" in query:
@@ -165,6 +166,15 @@ def test_what_goes_wrong_is_said(driver: OpenEPaperLink, access_point: AccessPoi
     with pytest.raises(LabelProblem, match="is it on, and reachable"):
         gone.discover()
     gone.close()
+
+
+@pytest.mark.parametrize("kind", ["not JSON", "[]", '{"width": 0, "height": 128}', '{"width": "x"}', "{}"])
+def test_an_access_point_that_talks_nonsense_is_named(
+    driver: OpenEPaperLink, access_point: AccessPoint, kind: str
+) -> None:
+    access_point.kind = kind
+    with pytest.raises(LabelProblem, match=r"127\.0\.0\.1"):
+        driver.discover()
 
 
 @dataclass

@@ -16,6 +16,7 @@ _TIMEOUT = httpx.Timeout(30.0, connect=5.0)
 _TRIES = 3
 _PAUSE_S = 1.0
 _MOST_PAGES = 64
+_SMALLEST_PX, _LARGEST_PX = 32, 4096
 _EXTERNAL_PICTURE = "24"
 """The access point's content mode of a picture that somebody uploads."""
 
@@ -37,16 +38,12 @@ class OpenEPaperLink:
         position = 0
         for _ in range(_MOST_PAGES):
             page = self._json("/get_db", {"pos": position})
-            for tag in page.get("tags", []):
-                kind = self._type(int(tag["hwType"]))
-                battery = int(tag.get("batteryMv", 0))
-                found.append(
-                    Label(
-                        str(tag["mac"]).upper(), int(kind["width"]), int(kind["height"]),
-                        has_red="red" in kind.get("colortable", {}), battery_mv=battery or None,
-                    )
-                )  # fmt: skip
-            position = int(page.get("continu", 0))
+            try:
+                found += [self._label(tag) for tag in page.get("tags", [])]
+                position = int(page.get("continu", 0))
+            except (AttributeError, KeyError, TypeError, ValueError) as error:
+                where = f"{self._client.base_url}/get_db"
+                raise LabelProblem(f"{where}: not the list of an OpenEPaperLink access point: {error!r}") from error
             if not position:
                 break
         return found
@@ -76,16 +73,28 @@ class OpenEPaperLink:
         tag = self._tag(ticket.label)
         if not tag:
             return PushState.FAILED
-        is_fetched = not int(tag.get("pending", 0)) and str(tag.get("hash", "")) != ticket.mark
+        is_fetched = not tag.get("pending", 0) and str(tag.get("hash", "")) != ticket.mark
         return PushState.SHOWN if is_fetched else PushState.QUEUED
 
     def identify(self, label_id: str) -> None:
         """Let its LED flash. Raises: LabelProblem."""
         self._insist("GET", "/led_flash", params={"mac": label_id, "pattern": ""})
 
+    def _label(self, tag: dict[str, Any]) -> Label:
+        kind = self._type(int(tag["hwType"]))
+        battery = int(tag.get("batteryMv", 0))
+        width, height = int(kind["width"]), int(kind["height"])
+        if not (_SMALLEST_PX <= width <= _LARGEST_PX and _SMALLEST_PX <= height <= _LARGEST_PX):
+            raise ValueError(f"a label of {width} x {height} pixels")
+        return Label(
+            str(tag["mac"]).upper(), width, height, has_red="red" in kind.get("colortable", {}),
+            battery_mv=battery or None,
+        )  # fmt: skip
+
     def _tag(self, label: str) -> dict[str, Any]:
         tags = self._json("/get_db", {"mac": label}).get("tags", [])
-        return next((tag for tag in tags if str(tag.get("mac", "")).upper() == label), {})
+        named = [tag for tag in tags if isinstance(tag, dict)] if isinstance(tags, list) else []
+        return next((tag for tag in named if str(tag.get("mac", "")).upper() == label), {})
 
     def _type(self, number: int) -> dict[str, Any]:
         if number not in self._types:

@@ -36,3 +36,6 @@ class SimulatedLabels:
 
     def identify(self, label_id: str) -> None:
         """A file does not blink."""
+
+    def close(self) -> None:
+        """Holds nothing open."""

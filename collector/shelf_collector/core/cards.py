@@ -24,6 +24,8 @@ from shelf_contracts.products import (
 )
 
 KCAL_PER_KJ = 1 / 4.184
+_LONGEST_NAME = 110
+_LONGEST_WORD = 40
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +140,11 @@ class ProductCard:
     is_in_season: bool
     link: str
     is_off: bool
+
+    @property
+    def has_long_name(self) -> bool:
+        """A name that no letters could show whole from afar, or with a word that must be broken: it is cut."""
+        return len(self.name.text) > _LONGEST_NAME or max(map(len, self.name.text.split()), default=0) > _LONGEST_WORD
 
 
 def product_card(

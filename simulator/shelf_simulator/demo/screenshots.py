@@ -43,6 +43,8 @@ class Picture:
     height_px: int
     scale: float
     is_worth_it: Callable[[str], bool]
+    press: tuple[str, ...] = ()
+    """What is tapped before, as CSS selectors."""
 
 
 def find_browser() -> str:
@@ -55,7 +57,7 @@ def find_browser() -> str:
 
 
 def take_screenshots(shop: Shop, folder: Path, stop: threading.Event, say: Callable[[str], None]) -> list[Path]:
-    """Open the shop, wait for moments worth a picture, and write ``display.png``, ``staff.png``, ``overview.png``.
+    """Open the shop, wait for moments worth a picture, and write the pictures.
 
     Raises: as ``open_shop``; NotReady when there is no browser or a moment does not come.
     """
@@ -67,9 +69,20 @@ def take_screenshots(shop: Shop, folder: Path, stop: threading.Event, say: Calla
     folder.mkdir(parents=True, exist_ok=True)
     bay = shop.bays[0]
     pictures = (
-        Picture("display-rest.png", f"/display/{bay}?lang=en", 1920, 1080, 0.5, lambda web: True),
+        Picture("display-rest.png", f"/display/{bay}?lang=en", 1920, 1080, 0.5, lambda web: not _panels(web, bay)),
+        Picture(
+            "display-filter.png",
+            f"/display/{bay}?lang=en",
+            1920,
+            1080,
+            0.5,
+            lambda web: _panels(web, bay) == 0,
+            ("[data-filter=no_nuts]", "[data-filter=low_salt]"),
+        ),
         Picture("overview.png", "/", 1440, 900, 1.0, lambda web: True),
-        Picture("display.png", f"/display/{bay}?lang=en", 1920, 1080, 0.5, lambda web: _panels(web, bay) >= 2),
+        Picture("display.png", f"/display/{bay}?lang=en", 1920, 1080, 0.5, lambda web: _panels(web, bay) == 2),
+        Picture("display-bar.png", f"/display/{bay}?lang=nl", 1920, 360, 0.5, lambda web: _panels(web, bay) == 1),
+        Picture("phone-filter.png", f"/my/{bay}?lang=it", 390, 844, 1.0, lambda web: True, ("[data-filter=vegan]",)),
         Picture("staff.png", "/staff?lang=en", 390, 844, 1.0, lambda web: _alerts(web) >= 2),
     )
     written = []
@@ -88,6 +101,8 @@ def _take(picture: Picture, folder: Path, browser: Browser, running: RunningShop
     )
     page.goto(running.shop.web + picture.path)
     page.wait_for_timeout(_SETTLE_MS)
+    for selector in picture.press:
+        page.click(selector)
     deadline_s = time.monotonic() + _PATIENCE_S
     while not picture.is_worth_it(running.shop.web):
         if stop.is_set():
