@@ -205,8 +205,9 @@ def _run(checked: CheckedConfig, stop: threading.Event) -> int:
     log.info("node %s: %s %s, %d cameras", config.node, detector.info.name, detector.info.version, len(cameras))
     if preview is not None:
         preview.start()
-    if galleries is not None:
+    if galleries is not None and sight is not None:
         galleries.start()
+        sight.recognising.start()
     publisher.start()
     pipeline.start()
     updates.start()
@@ -222,8 +223,9 @@ def _run(checked: CheckedConfig, stop: threading.Event) -> int:
     for capture in captures:
         capture.stop(0.1)
     updates.stop(1.0)
-    if galleries is not None:
+    if galleries is not None and sight is not None:
         galleries.stop(1.0)
+        sight.recognising.stop(1.0)
     pipeline.stop(2.0)
     if preview is not None:
         preview.stop()

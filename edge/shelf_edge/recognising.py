@@ -1,12 +1,15 @@
 """Which products stand in the slots: a few crops of each look, embedded together and compared with the gallery.
 
-Counting does not wait for it: a frame gives few crops, fewer while somebody is at the shelf, and what fails here is
-left alone for a while.
+Counting does not wait for it: crops are embedded on a thread of their own, at a lower priority, one batch at a time; a
+frame gives few, fewer while somebody is at the shelf; and what fails here is left alone for a while.
 """
 
 from __future__ import annotations
 
 import logging
+import os
+import threading
+from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,8 +19,8 @@ from shelf_contracts.messages import SeenProduct
 from shelf_contracts.planogram import Planogram
 from shelf_edge.core.bay import Bay
 from shelf_edge.core.facts import Fact, SlotFact
-from shelf_edge.core.frame import Frame, Picture
-from shelf_edge.core.recognition import Calibration, References, looks_of, references_of
+from shelf_edge.core.frame import SMALLEST_SIDE_PX, Frame, Picture
+from shelf_edge.core.recognition import Calibration, Look, References, Vectors, looks_of, references_of
 from shelf_edge.core.reporting import moment
 from shelf_edge.core.slot_sight import SightRules, SlotSight
 from shelf_edge.core.slot_view import ShownItem, SlotGeometry
@@ -26,6 +29,7 @@ from shelf_edge.ports import Embedder
 log = logging.getLogger(__name__)
 
 _PAUSE_S = 30.0
+_NICENESS = 10
 _MARGIN = 0.02
 
 
@@ -55,8 +59,30 @@ class RecognitionCounters:
     failures: int = 0
 
 
+@dataclass(frozen=True, eq=False)
+class _Crop:
+    """A crop, and what it is of; ``scene`` as it was when it was taken."""
+
+    sight: SlotSight
+    column: int
+    scene: int
+    taken_s: float
+    picture: Picture
+
+
+@dataclass(frozen=True, eq=False)
+class _Batch:
+    """Crops that were embedded and compared with a gallery; ``failure`` when that went wrong."""
+
+    crops: list[_Crop]
+    vectors: Vectors
+    looks: list[Look]
+    revision: str
+    failure: Exception | None = None
+
+
 class Recognising:
-    """Used by the pipeline's thread; ``use`` may be called from any other."""
+    """``follow`` is the pipeline's; ``use`` may be called from any thread. Before ``start`` nothing runs beside it."""
 
     def __init__(
         self,
@@ -73,6 +99,47 @@ class Recognising:
         self._newest: References | None = None
         self._bays: dict[str, _BaySight] = {}
         self._paused_until_s = float("-inf")
+        self._lock = threading.Condition()
+        self._waiting: list[_Crop] = []
+        self._done: list[_Batch] = []
+        self._is_busy = False
+        self._is_stopping = False
+        self._thread: threading.Thread | None = None
+
+    def start(self) -> None:
+        """Embed on a thread of its own from now on."""
+        self._thread = threading.Thread(target=self._run, name="recognise", daemon=True)
+        self._thread.start()
+
+    def stop(self, timeout_s: float) -> None:
+        with self._lock:
+            self._is_stopping = True
+            self._lock.notify_all()
+        if self._thread is not None:
+            self._thread.join(timeout_s)
+
+    def _run(self) -> None:
+        with suppress(OSError, AttributeError):  # on Linux a thread has a priority of its own
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICENESS)
+        while True:
+            with self._lock:
+                self._lock.wait_for(lambda: self._waiting or self._is_stopping)
+                if self._is_stopping:
+                    return
+                crops, self._waiting = self._waiting, []
+            batch = self._embed(crops)
+            with self._lock:
+                self._done.append(batch)
+                self._is_busy = False
+
+    def _embed(self, crops: list[_Crop]) -> _Batch:
+        references = self._newest
+        assert references is not None, "nothing is cropped before there is a gallery"
+        try:
+            vectors = self._embedder.embed([crop.picture for crop in crops])
+            return _Batch(crops, vectors, looks_of(references, vectors, self._calibration), references.revision)
+        except Exception as error:  # noqa: BLE001 - told by the pipeline's thread
+            return _Batch(crops, np.zeros((0, 0), np.float32), [], "", error)
 
     def use(self, gallery: Gallery) -> None:
         """Compare with this gallery from the next frame on."""
@@ -85,10 +152,10 @@ class Recognising:
             return []
         try:
             return self._follow(references, bay, planogram, frame, facts)
-        except Exception:
+        except Exception as error:
             self.counters.failures += 1
             self._paused_until_s = frame.captured_s + _PAUSE_S
-            log.exception("products could not be recognised; trying again in %g s", _PAUSE_S)
+            log.error("products could not be recognised; trying again in %g s", _PAUSE_S, exc_info=error)
             return []
 
     def seen(self, planogram: Planogram, slot: str) -> SeenProduct | None:
@@ -107,15 +174,17 @@ class Recognising:
                 sight.match_again(references, self._calibration)
             changed |= set(sights.sights)
             sights.revision = references.revision
-        chosen = self._choose(bay, sights, frame.captured_s)
-        if chosen:
-            vectors = self._embedder.embed([_crop(frame.image, item) for _, item in chosen])
-            self.counters.crops += len(chosen)
-            looks = looks_of(references, vectors, self._calibration)
-            for (sight, item), vector, look in zip(chosen, vectors, looks, strict=True):
-                sight.see(item.column, vector, look, frame.captured_s)
+        crops = self._choose(bay, sights, frame) if not self._is_busy else []
+        if crops and self._thread is None:
+            self._done.append(self._embed(crops))
+        elif crops:
+            with self._lock:
+                self._waiting, self._is_busy = crops, True
+                self._lock.notify_all()
+        self._take_done(references)
+        looked = {name for name, sight in sights.sights.items() if sight.has_news}
         found = []
-        for name in sorted(changed | {sight.slot for sight, _ in chosen}):
+        for name in sorted(changed | looked):
             sight = sights.sights[name]
             is_other = sight.judge(self._calibration, moment(frame.captured_s))
             is_misplaced = sight.misplaced()
@@ -123,16 +192,32 @@ class Recognising:
                 found.append(SightChange(name, sight.seen(references.revision), is_misplaced, sight.probability))
         return found
 
-    def _choose(self, bay: Bay, sights: _BaySight, now_s: float) -> list[tuple[SlotSight, ShownItem]]:
+    def _take_done(self, references: References) -> None:
+        """Give the slots what was seen of them. Raises: what embedding raised."""
+        with self._lock:
+            done, self._done = self._done, []
+        for batch in done:
+            if batch.failure is not None:
+                raise batch.failure
+            self.counters.crops += len(batch.crops)
+            is_old = batch.revision != references.revision
+            looks = looks_of(references, batch.vectors, self._calibration) if is_old else batch.looks
+            for crop, vector, look in zip(batch.crops, batch.vectors, looks, strict=True):
+                if crop.scene == crop.sight.scene:
+                    crop.sight.see(crop.column, vector, look, crop.taken_s)
+
+    def _choose(self, bay: Bay, sights: _BaySight, frame: Frame) -> list[_Crop]:
         """Items to look at: of the slots that were not looked at for longest, within the budget."""
         left = self._budget.in_company if bay.is_anybody_there else self._budget.alone
-        chosen: list[tuple[SlotSight, ShownItem]] = []
-        waiting = [slot for slot in bay.geometry if sights.sights[slot.slot].wants_look(now_s)]
+        chosen: list[_Crop] = []
+        waiting = [slot for slot in bay.geometry if sights.sights[slot.slot].wants_look(frame.captured_s)]
         for geometry in sorted(waiting, key=lambda slot: sights.sights[slot.slot].looked_s):
             sight = sights.sights[geometry.slot]
             for item in bay.shown(geometry)[:left]:
-                chosen.append((sight, item))
-                left -= 1
+                picture = _crop(frame.image, item)
+                if min(picture.shape[:2]) >= SMALLEST_SIDE_PX:
+                    chosen.append(_Crop(sight, item.column, sight.scene, frame.captured_s, picture))
+                    left -= 1
             if left <= 0:
                 break
         return chosen

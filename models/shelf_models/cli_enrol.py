@@ -29,6 +29,9 @@ def enrol(
     kind: Annotated[str, typer.Option(help="What it is when the very product is not sure: milk, tea.")] = "",
     recogniser: _Recogniser = None,
     detector: _Detector = None,
+    folders: Annotated[
+        Path | None, typer.Option("--from", help="Many products: a folder of folders named by GTIN, photos in them.")
+    ] = None,
     undo: Annotated[bool, typer.Option("--undo", help="Take the last enrolment back.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object on the last line.")] = False,
 ) -> None:
@@ -44,6 +47,9 @@ def enrol(
             after, name = undo_last(gallery)
             text = f"undone: {name}; {len(after.gtins)} products, {len(after.entries)} photos in {gallery}"
             output.print(json.dumps(_figures(after) | {"undone": name}) if as_json else text, markup=False)
+            return
+        if folders is not None:
+            _enrol_many(gallery, folders, load_enroller(recogniser, detector), by or getpass.getuser()[:64])
             return
         try:
             number = parse_gtin(gtin)
@@ -70,6 +76,19 @@ def enrol(
         f"revision {done.gallery.revision[:12]}",
         markup=False,
     )
+
+
+def _enrol_many(gallery: Path, folders: Path, enroller: Enroller, by: str) -> None:
+    from shelf_contracts.gallery import read_gallery
+    from shelf_models.enrol_files import enrol_folders
+
+    with progress("products", sum(path.is_dir() for path in folders.glob("*"))) as step:
+        done = enrol_folders(gallery, folders, enroller, by=by, on_product=step)
+    for one in done:
+        for name, warning in one.warnings:
+            errors.print(f"warning: {name + ': ' if name else ''}{warning.text}", markup=False, style="yellow")
+    after = read_gallery(gallery)
+    output.print(f"{len(done)} products enrolled; {len(after.gtins)} in {gallery}, revision {after.revision[:12]}")
 
 
 def enrol_worker(recogniser: _Recogniser = None, detector: _Detector = None) -> None:

@@ -20,7 +20,7 @@ from shelf_contracts.errors import FileProblems, Problem
 from shelf_contracts.gallery import Embedder as EmbedderId
 from shelf_contracts.gallery import Gallery
 from shelf_edge.adapters.pictures import LARGEST_FILE_BYTES, check_header, decode_picture
-from shelf_edge.core.detections import Kind
+from shelf_edge.core.detections import Detections, Kind
 from shelf_edge.core.frame import Picture, check_picture
 from shelf_edge.ports import Detector, Embedder
 
@@ -34,6 +34,9 @@ _MOST_PROPOSALS = 6
 _MOST_SHARED = 0.5
 _LEAST_PROPOSED_SHARE = 0.01
 _SMALL_PX = 64
+_LEAST_CROP_PX = 24
+_CUT_OUT_PX = 160
+"""A picture this small is a product already: no shelf, nobody is looked for in it."""
 _DARK, _BRIGHT = 45.0, 235.0
 _BLURRED = 30.0
 _JUDGED_AT_PX = 256
@@ -116,21 +119,22 @@ class Enroller:
             check_picture(picture)
         except ValueError as error:
             raise FileProblems(path, [Problem("", f"{len(raw)} bytes", str(error))]) from error
-        found = self._detector.detect(picture)
         height, width = picture.shape[:2]
+        is_cut_out = max(width, height) <= _CUT_OUT_PX
+        found = Detections.none() if is_cut_out else self._detector.detect(picture)
         size = np.array([width, height, width, height], np.float32)
         products, people = (
             [_box(row) for row in np.clip(found.of(kind).boxes_px / size, 0.0, 1.0)]
             for kind in (Kind.PRODUCT, Kind.PERSON)
         )
-        proposals = _apart([box for box in products if _area(box) >= _LEAST_PROPOSED_SHARE])
+        proposals = _apart([box for box in products if _is_large_enough(box, width, height)])
         warnings = []
         if people:
             warnings.append(Warned("people", "somebody is in the photo: only the product's box is used"))
-        if not proposals:
-            if people:
-                remedy = "photograph the product alone"
-                raise FileProblems(path, [Problem("", "somebody, and no product", "must show the product", remedy)])
+        if not proposals and people:
+            remedy = "photograph the product alone"
+            raise FileProblems(path, [Problem("", "somebody, and no product", "must show the product", remedy)])
+        if not proposals and not is_cut_out:
             warnings.append(Warned("no-product", "no product was found: the whole picture is used"))
         boxes = (*proposals, *(() if people else (WHOLE,)))
         sha256 = hashlib.sha256(raw).hexdigest()
@@ -152,6 +156,9 @@ def crop_of(photo: Photo, box: Box) -> Picture:
     aside, above = _MARGIN * (x2 - x1), _MARGIN * (y2 - y1)
     left, right = int(max(x1 - aside, 0) * width), int(np.ceil(min(x2 + aside, 1) * width))
     top, bottom = int(max(y1 - above, 0) * height), int(np.ceil(min(y2 + above, 1) * height))
+    if min(bottom - top, right - left) < _LEAST_CROP_PX and box != WHOLE:
+        size = f"{right - left} x {bottom - top} px"
+        raise FileProblems(photo.name, [Problem("box", size, f"must be {_LEAST_CROP_PX} px a side", "come closer")])
     return np.ascontiguousarray(photo.picture[top:bottom, left:right])
 
 
@@ -214,6 +221,11 @@ def _box(row: npt.NDArray[np.float32]) -> Box:
 
 def _area(box: Box) -> float:
     return max(0.0, box[2] - box[0]) * max(0.0, box[3] - box[1])
+
+
+def _is_large_enough(box: Box, width: int, height: int) -> bool:
+    sides_px = (box[2] - box[0]) * width, (box[3] - box[1]) * height
+    return _area(box) >= _LEAST_PROPOSED_SHARE and min(sides_px) >= _LEAST_CROP_PX
 
 
 def _apart(boxes: list[Box]) -> list[Box]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -21,7 +22,8 @@ from shelf_contracts.gallery import (
     write_gallery,
 )
 from shelf_contracts.gallery_lock import held
-from shelf_edge.adapters.pictures import LARGEST_FILE_BYTES
+from shelf_contracts.ids import parse_gtin
+from shelf_edge.adapters.pictures import LARGEST_FILE_BYTES, PICTURE_SUFFIXES
 from shelf_models.enrol import Enroller, Photo, Warned, crop_of, crop_warnings, look_alikes
 
 
@@ -78,6 +80,41 @@ def enrol_files(
         after = added(gallery, references)
         write_gallery(file, after)
     return Enrolled(after, enrolment, [(photo.name, photo.proposals[0]) for photo in fresh], warnings)
+
+
+def enrol_folders(
+    file: Path, folder: Path, enroller: Enroller, *, by: str, on_product: Callable[[], None] = lambda: None
+) -> list[Enrolled]:
+    """Many products at once: each sub-folder is named by a GTIN and holds its photos. Known photos are left out.
+
+    Raises: FileProblems; what was enrolled before a bad photo stays.
+    """
+    products, problems = [], []
+    for path in sorted(path for path in folder.glob("*") if path.is_dir()):
+        try:
+            products.append((parse_gtin(path.name), photos_in(path)))
+        except ValueError as error:
+            problems.append(Problem(path.name, "the name of a folder", str(error), "name it by the product's GTIN"))
+    if not products and not problems:
+        problems.append(Problem("", "no folder", "must hold folders named by GTIN, with photos in them"))
+    if problems:
+        raise FileProblems(folder, problems)
+    known = {entry.photo_sha256 for entry in read_gallery(file, enroller.embedder).entries} if file.exists() else set()
+    done = []
+    for gtin, photos in products:
+        fresh = [photo for photo in photos if hashlib.sha256(_read(photo)).hexdigest() not in known]
+        if fresh:
+            done.append(enrol_files(file, gtin, fresh, enroller, by=by, kind=""))
+        on_product()
+    return done
+
+
+def photos_in(folder: Path) -> list[Path]:
+    """The pictures of a folder, by name. Raises: FileProblems when there is none."""
+    found = sorted(path for path in folder.iterdir() if path.suffix.lower() in PICTURE_SUFFIXES)
+    if not found:
+        raise FileProblems(folder, [Problem("", "no picture", f"must hold photos ({', '.join(PICTURE_SUFFIXES)})")])
+    return found
 
 
 def undo_last(file: Path) -> tuple[Gallery, str]:

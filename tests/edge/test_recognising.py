@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import struct
+import threading
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -41,6 +43,7 @@ LOOKS = {10: direction(0), 20: direction(1), 30: direction(5)}
 class FakeEmbedder:
     batches: list[int] = field(default_factory=list)
     fails: bool = False
+    gate: threading.Event | None = None
 
     @property
     def info(self) -> ModelInfo:
@@ -53,6 +56,8 @@ class FakeEmbedder:
     def embed(self, crops: Sequence[np.ndarray]) -> np.ndarray:
         if self.fails:
             raise RuntimeError("no memory")
+        if self.gate is not None:
+            assert self.gate.wait(20)
         self.batches.append(len(crops))
         return np.stack([LOOKS[int(crop[crop.shape[0] // 2, crop.shape[1] // 2, 0])] for crop in crops])
 
@@ -181,3 +186,21 @@ def test_without_a_gallery_everything_is_unknown_and_failures_stay_here(shelf: S
     assert shelf.look(10, [put]) == []
     shelf.looks(10, 20)
     assert shelf.recognising.counters.failures == 1, "it is left alone for a while"
+
+
+def test_beside_the_pipeline_nothing_is_waited_for_and_what_was_taken_away_says_nothing(shelf: Shelf) -> None:
+    shelf.embedder.gate = threading.Event()
+    shelf.recognising.start()
+    try:
+        assert verdicts(shelf.looks(20, 3)) == [], "the embedder is busy, the pipeline goes on"
+        put = SlotFact("put", "s1", 1, 2, 3, 0.9, shelf.now_s, shelf.now_s)
+        shelf.look(10, [put])
+        shelf.embedder.gate.set()
+        found: list[tuple[str, str | None]] = []
+        deadline_s = time.monotonic() + 20
+        while not found and time.monotonic() < deadline_s:
+            found = verdicts(shelf.look(10))
+            time.sleep(0.005)
+        assert found == [("known", WANTED)]
+    finally:
+        shelf.recognising.stop(5)

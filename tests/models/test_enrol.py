@@ -135,6 +135,24 @@ def test_warnings_that_do_not_stop(models: Path, tmp_path: Path) -> None:
     assert [one["gtin"] for one in alike] == [TEA.zfill(14)]
 
 
+def test_many_products_at_once_by_the_names_of_folders(models: Path, tmp_path: Path) -> None:
+    gallery, photos = tmp_path / "shop.gallery", tmp_path / "photos"
+    for gtin, box in ((MILK, TALL), (TEA, WIDE)):
+        (photos / gtin).mkdir(parents=True)
+        photo(photos / gtin / "a.png", box)
+    assert enrol(models, gallery, "--from", str(photos))[0] == 0
+    found = read_gallery(gallery)
+    assert found.gtins == [TEA.zfill(14), MILK.zfill(14)]
+    photo(photos / TEA / "b.png", WIDE, noise=3)
+    code, said = enrol(models, gallery, "--from", str(photos))
+    assert (code, "1 products enrolled" in said) == (0, True), "what is known is left out"
+    assert len(read_gallery(gallery).entries) == 3
+    (photos / "tea").mkdir()
+    (photos / "8712345678907").mkdir()
+    code, said = enrol(models, gallery, "--from", str(photos))
+    assert (code, "tea" in said, "8712345678907" in said) == (2, True, True), "all of them are told at once"
+
+
 def test_a_gallery_of_another_model_stays_as_it_is(models: Path, tmp_path: Path) -> None:
     gallery, shot = tmp_path / "shop.gallery", photo(tmp_path / "a.png", TALL)
     assert enrol(models, gallery, "--gtin", MILK, str(shot))[0] == 0

@@ -244,17 +244,18 @@ class Viewer:
 
     def event(self, happening: Happening, received_at: datetime) -> EventView:
         event = happening.message.data
-        planned = self._plan.slots.get((happening.bay, happening.slot))
         return EventView(
             bay=happening.bay,
             slot=happening.slot,
-            name=self._name(planned, event.gtin),
+            name=self.event_name(happening.bay, happening.slot, event.gtin, event.action),
             received_at=received_at,
             **event.model_dump(exclude={"at_s"}),
         )
 
-    def event_name(self, bay: str, slot: str, gtin: str | None) -> Text:
-        return self._name(self._plan.slots.get((bay, slot)), gtin)
+    def event_name(self, bay: str, slot: str, gtin: str | None, action: Action | None = None) -> Text:
+        """What an event is about: the slot's product, or what stands there and does not belong."""
+        planned = None if action == "misplaced" else self._plan.slots.get((bay, slot))
+        return self._name(planned, gtin)
 
     def place(self, bay: str, slot: str) -> PlaceView:
         """Where a slot is, in words."""

@@ -59,6 +59,18 @@ class SlotSight:
         self._since: datetime | None = None
         self._looks_alike = 0
         self._told_misplaced = ""
+        self._scene = 0
+        self._has_news = False
+
+    @property
+    def has_news(self) -> bool:
+        """Whether something was seen that is not judged yet."""
+        return self._has_news
+
+    @property
+    def scene(self) -> int:
+        """Another number after other things may stand there: looks at an earlier scene say nothing of this one."""
+        return self._scene
 
     def wants_look(self, now_s: float) -> bool:
         """Whether another look would tell something."""
@@ -75,6 +87,7 @@ class SlotSight:
         self._fresh_looks += 1
         self._looks_alike += 1
         self._looked_s = now_s
+        self._has_news = True
 
     def touch(self) -> None:
         """Something was taken: look again, soon."""
@@ -83,6 +96,7 @@ class SlotSight:
     def forget(self) -> None:
         """Other things may stand there now: what was seen says nothing any more."""
         self._fresh_looks = 0
+        self._scene += 1
         for glances in self._facings:
             glances.clear()
 
@@ -102,6 +116,7 @@ class SlotSight:
 
     def judge(self, calibration: Calibration, now: datetime) -> bool:
         """Add the looks up; True when the answer is another than before."""
+        self._has_news = False
         looks = [[glance.look for glance in glances] for glances in self._facings]
         if sum(map(len, looks)) < self._rules.least_looks:
             return False

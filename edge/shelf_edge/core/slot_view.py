@@ -246,7 +246,7 @@ class ShownItem:
 
 
 _MOST_HIDDEN = 0.1
-_LEAST_SHOWN_PX = 12.0
+_LEAST_SHOWN_PX = 18.0
 
 
 def shown_items(geometry: SlotGeometry, products: Detections, cover: Cover) -> list[ShownItem]:
@@ -257,7 +257,7 @@ def shown_items(geometry: SlotGeometry, products: Detections, cover: Cover) -> l
     boxes = products.boxes_px.astype(float)
     if not len(boxes):
         return []
-    sides = boxes[:, 2:] - boxes[:, :2]
+    sides = boxes[:, 2:] - np.maximum(boxes[:, :2], 0.0)
     large = (sides >= _LEAST_SHOWN_PX).all(axis=1)
     bases = np.column_stack([(boxes[:, 0] + boxes[:, 2]) / 2, boxes[:, 3]])
     if geometry.to_board is None:

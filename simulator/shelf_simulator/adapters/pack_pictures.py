@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -35,6 +36,27 @@ def pack_view(pack: Pack, elevation_rad: float, yaw_rad: float, variant: int = 0
     x, y, w, h = cv2.boundingRect(mask)
     cut = np.dstack([canvas.picture, mask])[y : y + h, x : x + w]
     return np.ascontiguousarray(cut)
+
+
+_SHELF_HEIGHTS_PX = (110, 72, 46)
+_SHELF_ELEVATIONS_RAD = (0.05, 0.25, 0.45)
+_SHELF_GREY = 200.0
+_LEAST_SIDE_PX = 20
+
+
+def write_reference_pictures(out: Path, packs: Sequence[Pack]) -> None:
+    """One folder a pack, named as its GTIN, with pictures of it as small as a shelf camera sees it."""
+    for pack in packs:
+        folder = out / pack.gtin
+        folder.mkdir(parents=True, exist_ok=True)
+        for view, (height, elevation) in enumerate(itertools.product(_SHELF_HEIGHTS_PX, _SHELF_ELEVATIONS_RAD)):
+            cut = pack_view(pack, elevation, 0.05 * (view % 3 - 1), view % 3)
+            opacity = cut[..., 3:] / 255.0
+            solid = (cut[..., :3] * opacity + _SHELF_GREY * (1 - opacity)).astype(np.uint8)
+            scale = max(height / solid.shape[0], _LEAST_SIDE_PX / solid.shape[1])
+            size = (round(solid.shape[1] * scale), round(solid.shape[0] * scale))
+            small = cv2.GaussianBlur(cv2.resize(solid, size, interpolation=cv2.INTER_AREA), (0, 0), 0.6)
+            cv2.imwrite(str(folder / f"{view}.png"), small)
 
 
 def write_pack_pictures(out: Path, packs: Sequence[Pack], views: int, seed: int) -> Iterator[int]:

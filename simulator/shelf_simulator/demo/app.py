@@ -9,7 +9,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from shelf_mqtt.address import BrokerAddress
-from shelf_simulator.demo.children import Child, Children
+from shelf_simulator.adapters.pack_pictures import write_reference_pictures
+from shelf_simulator.app import demo_packs
+from shelf_simulator.demo.children import Child, ChildProblem, Children
 from shelf_simulator.demo.observer import Observer
 from shelf_simulator.demo.readiness import answers, slots_known, wait_until
 from shelf_simulator.demo.report import DemoReport, measure
@@ -18,6 +20,7 @@ from shelf_simulator.demo.shop import HOST, STORE, Shop
 
 _PART_S = 30.0
 _ALIVE_S = 60.0
+_ENROL_S = 120.0
 _KNOWN_SHARE = 0.9
 
 Say = Callable[[str], None]
@@ -59,11 +62,23 @@ def open_shop(
         say("starting the collector")
         children.start(shop.collector_process())
         wait_until("the collector", lambda: answers(f"{shop.web}/readyz"), children, _PART_S, stop.is_set)
+        if shop.recognises:
+            say("enrolling the shop's packs by sight")
+            _enrol_packs(shop)
         before_node()
         say("starting the node: it checks its model and counts the shelves")
         edge = children.start(shop.edge_process())
         wait_until("the node", lambda: _most_known(shop.web), children, _ALIVE_S, stop.is_set)
         yield RunningShop(shop, children, edge, time.time(), time.monotonic() - began_s)
+
+
+def _enrol_packs(shop: Shop) -> None:
+    """Raises: ChildProblem."""
+    write_reference_pictures(shop.packs_folder, demo_packs())
+    child = Child.start(shop.enrol_process(), shop.folder / "logs")
+    child.wait_or_kill(time.monotonic() + _ENROL_S)
+    if child.process.returncode:
+        raise ChildProblem(f"enrol ended with code {child.process.returncode}:\n{child.last_lines()}")
 
 
 def _most_known(web: str) -> bool:

@@ -42,6 +42,10 @@ def demo(
         bool, typer.Option(help="Measure a run with headless displays instead of opening the shop.")
     ] = False,
     seconds: Annotated[int, typer.Option(min=5, max=LARGEST_SECONDS, help="How long a headless run lasts.")] = 90,
+    recognise: Annotated[
+        bool,
+        typer.Option("--recognise", help="Enrol the packs by sight; the node says which product stands where."),
+    ] = False,
     report: Annotated[Path | None, typer.Option(help="Where a headless run writes its JSON report.")] = None,
     screenshots: Annotated[
         Path | None, typer.Option(help="Make the README's pictures into this folder and stop.")
@@ -75,7 +79,7 @@ def demo(
         _fail(f"--port = {port}: {error.strerror or error}; choose another port")
     with _folder(keep) as folder:
         names = tuple(f"a{number + 1:02d}" for number in range(bays))
-        shop = Shop(folder, names, seed, fps, scenario, broker, ports)
+        shop = Shop(folder, names, seed, fps, scenario, broker, ports, recognise)
         try:
             with _console.status("starting") as status:
                 if headless:
@@ -105,6 +109,7 @@ def _open(shop: Shop, stop: threading.Event, status: Status) -> None:
         for bay in shop.bays:
             _console.print(f"  display    {web}/display/{bay}")
         _console.print(f"  staff      {web}/staff")
+        _console.print(f"  enrol      {web}/enrol")
         _console.print(f"  API        {web}/api/v1/state")
         _console.print(f"  MQTT       mqtt://127.0.0.1:{shop.ports.broker}  (topics: smartshelf/v1/demo/#)")
         _console.print("\nCtrl-C closes it.\n")

@@ -48,6 +48,8 @@ class Shop:
     scenario: str
     broker: str
     ports: Ports
+    recognises: bool = False
+    """Whether the shop's packs are enrolled, and the node says which product stands where."""
 
     @property
     def web(self) -> str:
@@ -87,6 +89,16 @@ class Shop:
     def edge_process(self) -> ChildSpec:
         return ChildSpec("edge", "shelf_edge", ["run", "--config", str(self.folder / "edge.toml")], stop_s=7.0)
 
+    def enrol_process(self) -> ChildSpec:
+        gallery = self.folder / "collector" / "gallery" / "shop.gallery"
+        arguments = ["enrol", "--from", str(self.packs_folder), "--gallery", str(gallery), "--by", "demo"]
+        return ChildSpec("enrol", "shelf_models", arguments)
+
+    @property
+    def packs_folder(self) -> Path:
+        """Pictures of the packs, by GTIN."""
+        return self.folder / "packs"
+
     def write_configs(self) -> None:
         """The collector's and the node's files; the planograms are written by the simulator."""
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -121,6 +133,9 @@ low_dwell_s = 4
 out_dwell_s = 2
 clear_dwell_s = 2
 
+[enrolment]
+keep_thumbnails = true
+
 [demo]
 open_to_this_computer = true
 
@@ -145,6 +160,7 @@ score_threshold = {_SCORE_THRESHOLD}
 [preview]
 port = {self.ports.preview}
 """
+        head += "\n[recogniser]\n" if self.recognises else ""
         cameras = "".join(
             f"""
 [[cameras]]

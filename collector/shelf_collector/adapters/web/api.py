@@ -193,7 +193,7 @@ def get_events(
             row=one.row,
             bay=one.bay,
             slot=one.slot,
-            name=site.viewer.event_name(one.bay, one.slot, one.event.gtin),
+            name=site.viewer.event_name(one.bay, one.slot, one.event.gtin, one.event.action),
             received_at=one.received_at,
             **one.event.model_dump(exclude={"at_s"}),
         )

@@ -209,7 +209,7 @@ def _overview_context(request: Request, lang: str | None) -> dict[str, object]:
             "bay": one.bay,
             "slot": one.slot,
             "event": one.event,
-            "name": site.viewer.event_name(one.bay, one.slot, one.event.gtin),
+            "name": site.viewer.event_name(one.bay, one.slot, one.event.gtin, one.event.action),
         }
         for one in stored
     ]
