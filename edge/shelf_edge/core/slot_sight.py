@@ -90,12 +90,12 @@ class SlotSight:
         self._has_news = True
 
     def touch(self) -> None:
-        """Something was taken: look again, soon."""
-        self._fresh_looks = 0
+        """Something was taken: look again, before others."""
+        self._fresh_looks, self._looked_s = 0, float("-inf")
 
     def forget(self) -> None:
         """Other things may stand there now: what was seen says nothing any more."""
-        self._fresh_looks = 0
+        self.touch()
         self._scene += 1
         for glances in self._facings:
             glances.clear()
