@@ -14,7 +14,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from shelf_contracts.errors import FileProblems, Problem
-from shelf_contracts.files import problems_of
+from shelf_contracts.files import problems_of, refuse_constant, refuse_depth
 
 EventKind = Literal["reach", "pick", "put", "restock", "misplaced"]
 KINDS: tuple[EventKind, ...] = ("reach", "pick", "put", "restock", "misplaced")
@@ -162,15 +162,19 @@ def read_truth(path: Path) -> TruthLog:
         lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
     except OSError as error:
         raise FileProblems(path, [Problem("", str(error.strerror), "must be a readable file")]) from error
+    except UnicodeDecodeError as error:
+        raise FileProblems(path, [Problem(f"byte {error.start}", error.reason, "must be UTF-8")]) from error
     for number, text in enumerate(lines, start=1):
         if not text.endswith("\n") and number == len(lines):
             break
         try:
-            _add(log, _READER.validate_python(json.loads(text)))
-        except json.JSONDecodeError as error:
-            problems.append(Problem(f"line {number}", "not JSON", str(error)))
+            content = json.loads(text, parse_constant=refuse_constant)
+            refuse_depth(content)
+            _add(log, _READER.validate_python(content))
         except ValidationError as error:
             problems += [Problem(f"line {number}: {p.key}", p.found, p.allowed) for p in problems_of(error)]
+        except (ValueError, RecursionError) as error:  # no JSON, nested too deep, a number of 5000 digits
+            problems.append(Problem(f"line {number}", "not JSON", str(error)[:200] or "nested too deep"))
     if problems:
         raise FileProblems(path, problems)
     return log

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
 import json
@@ -33,12 +34,14 @@ from shelf_contracts.manifest import Manifest
 from shelf_contracts.planogram import Planogram
 from shelf_contracts.products import ProductFile
 from shelf_contracts.shipped import demo_shop_folder, model_folder
+from shelf_contracts.truth import RecordingNote, read_truth
 from shelf_edge.adapters.camera_mjpeg import MjpegCamera
 from shelf_edge.adapters.model_folder import _labels_in
 from shelf_edge.adapters.pictures import LARGEST_PIXELS, check_header
 from shelf_edge.adapters.sources import source_problem
 from shelf_edge.config import EdgeConfig
 from shelf_edge.core.picture_header import read_header
+from shelf_simulator.core.scenario import Scenario
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -61,6 +64,15 @@ def _file(name: str, model: type[BaseModel]) -> Callable[[bytes], None]:
         assert len(said) < 200_000, "an answer far longer than the question"
 
     return run
+
+
+def _truth(data: bytes) -> None:
+    """Read from a file, as it is by everybody."""
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "truth.jsonl"
+        file.write_bytes(data)
+        with contextlib.suppress(FileProblems):
+            read_truth(file)
 
 
 def _message(data: bytes) -> None:
@@ -205,6 +217,8 @@ _GALLERY = added(
     ],
 )
 
+_SCENARIOS = ("simulator", "shelf_simulator", "scenarios")
+
 TARGETS: dict[str, Target] = {
     "message": Target(
         _message,
@@ -231,6 +245,11 @@ TARGETS: dict[str, Target] = {
     "camera-stream": Target(
         _camera_stream, [b"--frame\r\nContent-Length: 3\r\nX-Timestamp: 1.5\r\n\r\nabc\r\n--frame\r\n"]
     ),
+    "scenario": Target(
+        _file("s.toml", Scenario), [b'packs = "bags"\n[[camera]]\nat_s = 1.0\n', _example(*_SCENARIOS, "rush.toml")]
+    ),
+    "recording-note": Target(_file("r.json", RecordingNote), [b'{"scenario":"demo","split":"dev","seed":1}']),
+    "truth": Target(_truth, [b'{"bay":"a01","slot":"s1","type":"count","t_s":0.0,"count":5}\n{"type":"ev']),
     "web": Target(_web, [b"/staff?lang=nl", b"smartshelf_session=abc; x=y", b"mark=1&name=a"]),
     "words": Target(_words, [b"{0: 'person', 1: 'product'}", b"24h", b"12:" + b"a" * 64, b"rtsp://x/y"]),
 }

@@ -100,10 +100,13 @@ def _read(file: Path) -> dict[bytes, Detections]:
     """What a file holds; nothing when it is missing or was cut off."""
     try:
         raw = file.read_bytes()
-    except OSError:
+        return _parsed(raw) if raw.endswith(_END) else {}
+    except (OSError, ValueError):
         return {}
-    if not raw.endswith(_END):
-        return {}
+
+
+def _parsed(raw: bytes) -> dict[bytes, Detections]:
+    """Raises: ValueError when lengths and content disagree."""
     known: dict[bytes, Detections] = {}
     at, end = 0, len(raw) - len(_END)
     while at < end:
