@@ -67,7 +67,6 @@ def build(setup: CollectorSetup, clock: Clock | None = None) -> Collector:
     """
     clock = clock or SystemClock()
     config = setup.config
-    now = clock.now()
     database = Database(setup.database_url, config.history_days, clock)
     database.open()
     doorkeeper = open_door(setup, clock)
@@ -75,15 +74,20 @@ def build(setup: CollectorSetup, clock: Clock | None = None) -> Collector:
     database.replace_shop_products(setup.products)
     plan = store_plan(setup.planograms)
     catalogue = Catalogue(database.products(sorted({slot.gtin for slot in plan.slots.values() if slot.gtin})))
-    memory = StoreMemory(
-        plan=plan,
-        display_plans=[DisplayPlan(display.id, display.bay) for display in setup.displays],
-        rules=AlertRules(config.rules.low_dwell_s, config.rules.out_dwell_s, config.rules.clear_dwell_s),
-        panel_s=config.panel_s,
-        state=database.load_state(now),
-        open_alerts=database.load_open_alerts(),
-        first_revision=int(now.timestamp() * 1000),
-    )
+
+    def recall() -> StoreMemory:
+        """The store's memory as the database has it."""
+        now = clock.now()
+        return StoreMemory(
+            plan=plan,
+            display_plans=[DisplayPlan(display.id, display.bay) for display in setup.displays],
+            rules=AlertRules(config.rules.low_dwell_s, config.rules.out_dwell_s, config.rules.clear_dwell_s),
+            panel_s=config.panel_s,
+            state=database.load_state(now),
+            open_alerts=database.load_open_alerts(),
+            first_revision=int(now.timestamp() * 1000),
+        )
+
     viewer = Viewer(plan, catalogue)
     hub = Hub(boot=uuid.uuid4().hex[:12])
     address = config.broker.address(setup.folder)
@@ -92,7 +96,8 @@ def build(setup: CollectorSetup, clock: Clock | None = None) -> Collector:
         keeper.deliver(delivery)
 
     bus = MqttBus(address, config.store, deliver, database.solved_alert_ids, clock)
-    keeper = Keeper(memory, viewer, database, bus, ModelWatch(hub, doorkeeper.accounts, clock), clock, config.store)
+    watch = ModelWatch(hub, doorkeeper.accounts, clock)
+    keeper = Keeper(recall, viewer, database, bus, watch, clock, config.store)
     rollouts = None
     if config.models is not None:
         shelf = ModelShelf(setup.folder / config.models.folder, setup.models_url)

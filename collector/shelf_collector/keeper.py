@@ -9,10 +9,12 @@ import threading
 import uuid
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TypeVar
 
 from shelf_collector.core.inbox import (
+    Claim,
     Happening,
     Inbound,
     NodeOccurrence,
@@ -28,7 +30,7 @@ from shelf_collector.core.state import SourceKey
 from shelf_collector.core.views import Viewer
 from shelf_collector.ports import Bus, Clock, Delivery, History, Screens, SetAside, StorageProblem
 from shelf_contracts import envelope, topics
-from shelf_contracts.errors import MessageProblem
+from shelf_contracts.errors import MessageProblem, TopicProblem
 from shelf_contracts.messages import Acknowledgement, ResendArguments, ResendCommand, SequenceRange
 
 T = TypeVar("T")
@@ -53,14 +55,17 @@ class Keeper:
 
     A message is acknowledged only after the transaction that holds it was committed: to the broker at once, to the node
     that numbered it within half a second (``node_ack``, cumulative). What is missing is asked for (``node_resend``);
-    what stays missing for a day, or is gone as the node says, is lost. A batch is whatever is queued,
-    at most 256, without waiting for more. The queue holds 2000; when it is full the network thread waits, and the
-    broker keeps the rest. Whoever reads ``memory`` from another thread holds ``lock``.
+    what stays missing for a day in which the node is there, or is gone as the node says, is lost. A batch is whatever
+    is queued, at most 256, without waiting for more. The queue holds 2000; when it is full the network thread waits,
+    and the broker keeps the rest. Whoever reads ``memory`` from another thread holds ``lock``.
+
+    Args:
+        recall: the store's memory as the history has it; asked again after a batch that failed.
     """
 
     def __init__(
         self,
-        memory: StoreMemory,
+        recall: Callable[[], StoreMemory],
         viewer: Viewer,
         history: History,
         bus: Bus,
@@ -68,7 +73,8 @@ class Keeper:
         clock: Clock,
         store: str,
     ) -> None:
-        self.memory = memory
+        self._recall = recall
+        self.memory = recall()
         self.lock = threading.Lock()
         self.counters: Counter[str] = Counter()
         self.storage_problem = ""
@@ -82,6 +88,7 @@ class Keeper:
         self._unacknowledged: set[str] = set()
         self._acknowledged_s = clock.monotonic_s() - ACKNOWLEDGE_EVERY_S
         self._abandoned_s = clock.monotonic_s()
+        self._present_since_s: dict[str, float] = {}
         self._resends = ResendPlan()
         self._queue: queue.Queue[Delivery] = queue.Queue(QUEUE_SIZE)
         self._stopping = threading.Event()
@@ -143,7 +150,47 @@ class Keeper:
                 return
             except Exception:  # the store's memory must not end with one bad batch; it is said and counted
                 self.counters["failed_batches"] += 1
-                log.exception("a batch of %d messages failed", len(batch))
+                log.exception("a batch of %d messages failed; they are taken one by one", len(batch))
+                try:
+                    self._take_one_by_one(batch)
+                except _Stopped:
+                    log.error("stopped in the middle of a batch that failed; what is left stays with the broker")
+                    return
+
+    def _take_one_by_one(self, batch: list[Delivery]) -> None:
+        """After a batch failed: forget what of it was folded but never stored, and find the message that cannot be.
+
+        The memory may be ahead of the database by then, and what it acknowledges must be in there: so it is recalled.
+        """
+        self._go_back_to_what_is_stored()
+        for delivery in batch:
+            try:
+                self.work([delivery])
+            except _Stopped:
+                raise
+            except Exception as error:
+                log.exception("a message on %s cannot be taken; it is set aside", delivery.topic)
+                self._go_back_to_what_is_stored()
+                self._give_up_on(delivery, f"the collector failed on it: {type(error).__name__}")
+
+    def _go_back_to_what_is_stored(self) -> None:
+        memory = self._insist(self._recall)
+        with self.lock:
+            self.memory = memory
+            self._heard = {node: key for node, key in self._heard.items() if key in memory.state.sources}
+            self._unacknowledged.clear()
+
+    def _give_up_on(self, delivery: Delivery, problem: str) -> None:
+        """Keep it among the dead letters without counting on anything it says."""
+        one = replace(_set_aside(delivery, problem), claim=None)
+        try:
+            self._insist(lambda: self._history.store(Facts(), self.memory.state, [one]))
+        except _Stopped:
+            raise
+        except Exception:
+            log.exception("not even set aside: a message on %s", delivery.topic)
+        self.counters["set_aside"] += 1
+        self._bus.acknowledge([delivery])
 
     def _take(self) -> list[Delivery]:
         batch: list[Delivery] = []
@@ -165,6 +212,13 @@ class Keeper:
         with self.lock:
             for delivery, message in decoded:
                 is_known = False
+                if isinstance(message, StockReport | Happening) and not self.memory.state.may_speak_of(
+                    message.node, message.bay
+                ):
+                    told = f"source = {message.message.source!r}: this node has no camera at bay {message.bay}"
+                    log.warning("set aside: a message on %s: %s", delivery.topic, told)
+                    set_aside.append(replace(_set_aside(delivery, told), claim=None))
+                    continue
                 if isinstance(message, StockReport | Happening | NodeOccurrence):
                     is_known = _identity(message) in known
                     heard.add((message.message.source, message.message.numbering))
@@ -177,7 +231,7 @@ class Keeper:
                     self.counters[outcome] += 1
             for one in set_aside:
                 self.counters["set_aside"] += 1
-                if one.claim is not None and node_of(one.claim.source, self._store) is not None:
+                if one.claim is not None and self._may_claim(one.topic, one.claim):
                     counted = self.memory.state.count_set_aside(one.claim, one.at)
                     if counted is not None:
                         facts.sources.add(counted)
@@ -201,6 +255,17 @@ class Keeper:
             self._note_heard(key)
         self._acknowledge_nodes()
         self._ask_for_missing()
+
+    def _may_claim(self, topic: str, claim: Claim) -> bool:
+        """Whether a message on that topic may be of that source: none is counted in somebody else's name."""
+        node = node_of(claim.source, self._store)
+        try:
+            ids = topics.parse(topic).ids
+        except TopicProblem:
+            return False
+        if node is None or ids.get("node", node) != node:
+            return False
+        return "bay" not in ids or self.memory.state.may_speak_of(node, ids["bay"])
 
     def _note_heard(self, key: SourceKey) -> None:
         node = node_of(key[0], self._store)
@@ -253,8 +318,16 @@ class Keeper:
         if now_s - self._abandoned_s < _ABANDON_EVERY_S:
             return
         self._abandoned_s = now_s
-        before = self._clock.now() - timedelta(hours=MISSING_FOR_GOOD_H)
-        for key in self.memory.state.abandon_gaps(before):
+        now, nodes = self._clock.now(), self.memory.state.nodes
+        present = {name for name, node in nodes.items() if node.is_present(now)}
+        self._present_since_s = {name: self._present_since_s.get(name, now_s) for name in present}
+
+        def may_give_up(source: str) -> bool:
+            """A node that is away still holds it. A day is a day of running, not of a clock that was set."""
+            since_s = self._present_since_s.get(node_of(source, self._store) or "", now_s)
+            return now_s - since_s >= MISSING_FOR_GOOD_H * 3600
+
+        for key in self.memory.state.abandon_gaps(now - timedelta(hours=MISSING_FOR_GOOD_H), may_give_up):
             facts.sources.add(key)
             log.error("%s: what was missing for %g h is lost", key[0], MISSING_FOR_GOOD_H)
             self._unacknowledged |= {node for node, heard in self._heard.items() if heard == key}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -167,12 +168,16 @@ def open_shop(shop_folder: Path) -> Iterator[Callable[[], Shop]]:
         database.replace_shop_products(setup.products)
         plan = store_plan(setup.planograms)
         viewer = Viewer(plan, Catalogue(database.products([slot.gtin for slot in plan.slots.values() if slot.gtin])))
-        memory = StoreMemory(
-            plan, [DisplayPlan("a01", "a01")], AlertRules(), 10.0, database.load_state(clock.now()),
-            database.load_open_alerts(), 1000 * (1 + len(opened)),
-        )  # fmt: skip
+        revision = itertools.count(1000 * (1 + len(opened)))
+
+        def recall() -> StoreMemory:
+            return StoreMemory(
+                plan, [DisplayPlan("a01", "a01")], AlertRules(), 10.0, database.load_state(clock.now()),
+                database.load_open_alerts(), next(revision),
+            )  # fmt: skip
+
         bus, hub = FakeBus(), Hub("boot")
-        keeper = Keeper(memory, viewer, database, bus, hub, clock, STORE)
+        keeper = Keeper(recall, viewer, database, bus, hub, clock, STORE)
         http = setup.config.http
         rules = SessionRules(timedelta(minutes=http.idle_minutes), timedelta(hours=http.session_hours))
         doorkeeper = Doorkeeper(Accounts(setup.database_url), CHEAP_PASSWORDS, clock, rules)

@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from datetime import timedelta
 from typing import Any
 
+import pytest
+
+from shelf_collector.core.memory import Facts
 from shelf_collector.core.resend import MISSING_FOR_GOOD_H
+from shelf_collector.core.state import StoreState
+from shelf_collector.ports import Delivery, SetAside
 from shelf_contracts import envelope, topics
-from shelf_contracts.messages import Status
+from shelf_contracts.messages import CameraInfo, NodeInfo, Status
 from tests.collector.builders import STORE, Node, wire
 from tests.collector.conftest import Shop
 
@@ -113,17 +119,128 @@ def test_what_the_node_gave_up_is_lost_and_the_rest_is_acknowledged(shop: Shop) 
     assert shop.database.events(before_row=None, limit=10, bay=None, slot=None)  # the API still reads its history
 
 
-def test_what_never_comes_is_lost_after_a_day(shop: Shop) -> None:
+def run_for(shop: Shop, hours: float, node: str = "") -> None:
+    """Time passes in steps of a minute; the node, if one is named, is there and says so."""
+    for _ in range(round(hours * 60)):
+        shop.clock.advance(60)
+        if node:
+            topic = topics.build("node_status", store=STORE, node=node)
+            shop.say_raw((topic, envelope.encode(Status(state="online", session="one"))))
+        shop.keeper.work([])
+
+
+def test_what_never_comes_is_lost_after_a_day_in_which_the_node_was_there(shop: Shop) -> None:
     node = Node(numbering="a1")
     messages = [node.event("pick") for _ in range(3)]
     shop.say(messages[0], messages[2])
-    shop.clock.advance(MISSING_FOR_GOOD_H * 3600 - 60)
-    shop.wait(1)
+    run_for(shop, MISSING_FOR_GOOD_H - 0.1, node="n01")
     assert audit(shop, node).lost == 0
-    shop.clock.advance(120)
-    shop.wait(1)
+    run_for(shop, 0.2, node="n01")
     assert audit(shop, node).lost == 1
     assert acknowledged(shop) == ("a1", 1, 3)
+
+
+def test_a_node_that_is_off_over_the_weekend_still_has_what_is_missing(shop: Shop) -> None:
+    """Were it given up, the acknowledgement would make the node delete it unsent."""
+    node = Node(numbering="a1")
+    messages = [node.event("pick") for _ in range(3)]
+    shop.say(messages[0], messages[2])
+    run_for(shop, 3 * MISSING_FOR_GOOD_H)
+    shop.clock.advance(400 * 86_400)  # and somebody sets the collector's clock
+    run_for(shop, 1, node="n01")
+    assert acknowledged(shop) == ("a1", 1, 1)
+    shop.say(messages[1])
+    run_for(shop, 0.1)
+    assert acknowledged(shop) == ("a1", 1, 3)
+    assert audit(shop, node).lost == 0
+
+
+SURROGATE = json.dumps({"source": "/smartshelf/demo/node/n03\ud800", "numbering": "x", "sequence": "0" * 19 + "7"})
+
+
+@pytest.mark.parametrize(
+    "poison",
+    [
+        SURROGATE.encode(),
+        SURROGATE.replace("\\ud800", "").replace('"x"', '"\\ud800"').encode(),
+        b'{"source": "/smartshelf/demo/node/n02/x", "numbering": "x", "sequence": "00000000000000000007"}',
+    ],
+)
+def test_a_message_of_nonsense_costs_no_other_message(shop: Shop, poison: bytes) -> None:
+    node = Node(numbering="a1")
+    events = [node.event("pick") for _ in range(4)]
+    topic = topics.build("slot_event", store=STORE, bay="a01", slot="s1-01", kind="pick")
+    shop.say_raw(*map(wire, events[:2]), (topic, poison), *map(wire, events[2:]))
+    shop.wait(1)
+    assert len(shop.database.events(before_row=None, limit=10, bay=None, slot=None)) == 4
+    assert acknowledged(shop) == ("a1", 1, 4)
+
+
+def test_after_a_batch_that_cannot_be_stored_only_what_is_stored_is_acknowledged(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever the reason: one message of the batch makes the database refuse."""
+    node = Node(numbering="a1")
+    events = [node.event("pick") for _ in range(5)]
+    store = shop.database.store
+
+    def refuse_the_third(facts: Facts, state: StoreState, set_aside: Sequence[SetAside]) -> None:
+        if any(fresh.message.message.sequence_number == 3 for fresh in facts.fresh):
+            raise OverflowError("Python int too large to convert to SQLite INTEGER")
+        store(facts, state, set_aside)
+
+    monkeypatch.setattr(shop.database, "store", refuse_the_third)
+    shop.keeper._take_one_by_one([Delivery(*wire(one), False, shop.clock.now()) for one in events])
+    shop.wait(1)
+    stored = shop.database.events(before_row=None, limit=10, bay=None, slot=None)
+    assert len(stored) == 4
+    assert acknowledged(shop) == ("a1", 1, 2), "the third is not stored, so it is not acknowledged"
+    assert audit(shop, node).missing == 1
+    assert shop.keeper.memory.state.sources == shop.database.load_state(shop.clock.now()).sources
+
+
+def test_no_node_speaks_in_anothers_name(shop: Shop) -> None:
+    """The broker holds topics, not what stands in a message: a node's birth tells which bays are its own."""
+    for name, bay in (("n01", "a01"), ("n02", "a02")):
+        info = NodeInfo(node=name, session="one", software="1", cameras=[CameraInfo(id="c1", bay=bay, slots=1)])
+        shop.say_raw((topics.build("node_info", store=STORE, node=name), envelope.encode(info)))
+    honest = Node(numbering="a1")
+    shop.say(honest.event("pick"))
+    forged = Node(bay="a02", numbering="a1", sequence=500)
+    shop.say(forged.event("pick"))
+    claim = {"source": honest.source, "numbering": "a1", "sequence": f"{900:020d}"}
+    topic = topics.build("slot_event", store=STORE, bay="a02", slot="s1-01", kind="pick")
+    shop.say_raw((topic, json.dumps(claim).encode()))
+    shop.wait(60)
+    assert (audit(shop, honest).last, audit(shop, honest).missing) == (1, 0)
+    assert asked(shop) == []
+    assert acknowledged(shop) == ("a1", 1, 1)
+
+
+def test_a_source_that_is_no_node_stops_nothing_also_after_a_restart(open_shop: Callable[[], Shop]) -> None:
+    shop = open_shop()
+    shop.say(Node(name="n02/x", numbering="a1").event("pick"))
+    shop.wait(2)
+    again = open_shop()
+    again.keeper.start()
+    again.keeper.stop()
+    assert again.database.events(before_row=None, limit=10, bay=None, slot=None) == []
+
+
+def test_a_clock_that_is_months_ahead_costs_a_day_of_history_not_all_and_nothing_counts_twice(shop: Shop) -> None:
+    node = Node(numbering="a1")
+    events = [node.event("pick") for _ in range(6)]
+    for one in events:
+        shop.say(one)
+        shop.clock.advance(2 * 86_400)
+    right = shop.clock.now()
+    assert shop.database.prune(right + timedelta(days=100)) == 1
+    assert len(shop.database.events(before_row=None, limit=10, bay=None, slot=None)) == 5
+    for _ in range(4):
+        shop.database.prune(right + timedelta(days=100))
+    shop.say(*events)
+    held = audit(shop, node)
+    assert (held.applied, held.duplicates) == (6, 6)
 
 
 def test_a_lost_disk_is_a_numbering_of_its_own(shop: Shop) -> None:

@@ -56,14 +56,16 @@ def open_collector(folder: Path, address: BrokerAddress) -> RunningCollector:
     database = Database(f"sqlite:///{folder / 'c.sqlite3'}")
     database.open()
     clock, plan = CollectorClock(), store_plan([planogram()])
-    state, alerts = database.load_state(clock.now()), database.load_open_alerts()
-    memory = StoreMemory(plan, [DisplayPlan("a01", "a01")], AlertRules(), 10.0, state, alerts, 1)
+
+    def recall() -> StoreMemory:
+        state, alerts = database.load_state(clock.now()), database.load_open_alerts()
+        return StoreMemory(plan, [DisplayPlan("a01", "a01")], AlertRules(), 10.0, state, alerts, 1)
 
     def deliver(delivery: Delivery) -> None:
         keeper.deliver(delivery)
 
     bus = MqttBus(address, STORE, deliver, database.solved_alert_ids, clock)
-    keeper = Keeper(memory, Viewer(plan, Catalogue({})), database, bus, Hub("b"), clock, STORE)
+    keeper = Keeper(recall, Viewer(plan, Catalogue({})), database, bus, Hub("b"), clock, STORE)
     keeper.start()
     bus.start()
     return RunningCollector(database, keeper, bus)

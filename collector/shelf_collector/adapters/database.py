@@ -29,6 +29,7 @@ from shelf_contracts.products import Product
 T = TypeVar("T")
 
 MOST_SET_ASIDE = 1000
+_MOST_AT_ONCE = timedelta(days=1)
 _NO_SLOT_EVENTS = ("stock", "overflow", "gone")
 _LOCK_WAIT_S = 5
 _BATCH = 500
@@ -101,10 +102,17 @@ class Database:
                 self._store_set_aside(connection, set_aside)
 
     def prune(self, now: datetime) -> int:
-        """Forget messages, dead letters and alert changes older than ``history_days``; how many messages went."""
+        """Forget messages, dead letters and alert changes older than ``history_days``; how many messages went.
+
+        At most the oldest day of messages goes at once: a clock that is wrong by months has cost a day of history when
+        it is set right, not all of it. Called every few hours, this catches up with any span without work.
+        """
         before = iso_time(now - timedelta(days=self._history_days))
         table = tables.messages
         with self._errors_named(), self._engine.begin() as connection:
+            oldest = connection.execute(sa.select(sa.func.min(table.c.received_at))).scalar()
+            if oldest is not None:
+                before = min(before, iso_time(_moment(oldest) + _MOST_AT_ONCE))
             gone = connection.execute(sa.delete(table).where(table.c.received_at < before)).rowcount
             connection.execute(sa.delete(tables.alerts).where(tables.alerts.c.at < before))
             connection.execute(sa.delete(tables.audit_periods).where(tables.audit_periods.c.begin < before))
@@ -125,6 +133,8 @@ class Database:
                 state.sources[row.source, row.numbering] = _source(row)
             for row in connection.execute(sa.select(tables.nodes)):
                 info = NodeInfo.model_validate(row.info) if row.info else None
+                if info is not None:
+                    state.bays_of[row.node] = {camera.bay for camera in info.cameras}
                 state.nodes[row.node] = NodeState(
                     row.node, row.state, row.session, _moment(row.since), heard_at=now, info=info
                 )

@@ -6,6 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+from shelf_contracts.messages import LARGEST_SEQUENCE
+
 FARTHEST_JUMP = 1_000_000
 """Without a numbering's name: a step wider than this is a node that lost its counter, not a million lost messages."""
 
@@ -98,6 +100,14 @@ def unreadable(audit: SourceAudit, sequence: int, now: datetime) -> SourceAudit:
     return _number(counted, sequence, now, is_new=False, retained=False)
 
 
+def has_come(audit: SourceAudit, sequence: int) -> bool:
+    """Whether this number was seen: within what was heard, not missing and not given up."""
+    if audit.first is None or audit.last is None or not audit.first <= sequence <= audit.last:
+        return False
+    is_missing = any(gap.first <= sequence <= gap.last for gap in audit.gaps)
+    return not is_missing and not any(first <= sequence <= last for first, last in audit.lost_ranges)
+
+
 def give_up(audit: SourceAudit, lost: Iterable[NumberRange], superseded: Iterable[NumberRange]) -> SourceAudit:
     """The audit after the node has said what it no longer has. Numbers that came are not counted."""
     for first, last in superseded:
@@ -109,7 +119,8 @@ def give_up(audit: SourceAudit, lost: Iterable[NumberRange], superseded: Iterabl
             width += min(last, audit.first - 1) - first + 1
         if width:
             ranges = (*audit.lost_ranges, (first, last))[-_MOST_LOST_RANGES:]
-            audit = replace(audit, given_up=audit.given_up + width, lost_ranges=ranges)
+            given_up = min(audit.given_up + width, LARGEST_SEQUENCE)
+            audit = replace(audit, given_up=given_up, lost_ranges=ranges)
     return audit
 
 

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 
 from shelf_contracts import envelope, topics
 from shelf_contracts.envelope import NodeHappening, SlotHappening, StockLevelEvent
 from shelf_contracts.errors import MessageProblem, Problem, TopicProblem, shown
+from shelf_contracts.ids import LEVEL_PATTERN
 from shelf_contracts.messages import LARGEST_SEQUENCE, CameraStatus, NodeHealth, NodeInfo, Status
 
-_LONGEST_NUMBERING = 32
+_NUMBERING = re.compile(r"[a-z0-9]{0,32}")
+_NODE_ID = re.compile(LEVEL_PATTERN.strip("^$"))
 _DIGITS = 20
 
 
@@ -115,9 +118,12 @@ def node_of(source: str, store: str) -> str | None:
 
     >>> node_of("/smartshelf/nl-ams-001/node/n01", "nl-ams-001")
     'n01'
+    >>> node_of("/smartshelf/nl-ams-001/node/n01/x", "nl-ams-001") is None
+    True
     """
     prefix = envelope.node_source(store, "")
-    return source.removeprefix(prefix) if source.startswith(prefix) and source != prefix else None
+    node = source.removeprefix(prefix) if source.startswith(prefix) else ""
+    return node if _NODE_ID.fullmatch(node) else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +136,7 @@ class Claim:
 
 
 def claim_of(payload: bytes) -> Claim | None:
-    """What can be told of a message that cannot be used."""
+    """What can be told of a message that cannot be used; whether it may say so is for the caller to judge."""
     if len(payload) > envelope.LARGEST_PAYLOAD_BYTES:
         return None
     try:
@@ -141,7 +147,7 @@ def claim_of(payload: bytes) -> Claim | None:
     if not isinstance(source, str):
         return None
     numbering, sequence = content.get("numbering", ""), content.get("sequence")
-    is_named = isinstance(numbering, str) and len(numbering) <= _LONGEST_NUMBERING
+    is_named = isinstance(numbering, str) and _NUMBERING.fullmatch(numbering) is not None
     is_number = isinstance(sequence, str) and sequence.isascii() and sequence.isdigit() and len(sequence) == _DIGITS
     if not (is_named and is_number and int(sequence) <= LARGEST_SEQUENCE):
         return Claim(source, "", None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Literal
@@ -22,7 +23,16 @@ from shelf_collector.core.inbox import (
     SlotMessage,
     StockReport,
 )
-from shelf_contracts.messages import CameraStatus, Level, NodeHealth, NodeInfo, Reason, SeenProduct, StockLevel
+from shelf_contracts.messages import (
+    LARGEST_SEQUENCE,
+    CameraStatus,
+    Level,
+    NodeHealth,
+    NodeInfo,
+    Reason,
+    SeenProduct,
+    StockLevel,
+)
 
 HEARTBEAT_S = 5.0
 MISSED_HEARTBEATS = 3
@@ -122,6 +132,7 @@ class StoreState:
     nodes: dict[str, NodeState] = field(default_factory=dict)
     cameras: dict[SlotKey, CameraState] = field(default_factory=dict)
     sources: dict[SourceKey, SourceAudit] = field(default_factory=dict)
+    bays_of: dict[str, set[str]] = field(default_factory=dict)
     counters: Counters = field(default_factory=Counters)
     _recent_ids: OrderedDict[tuple[str, str], None] = field(default_factory=OrderedDict)
 
@@ -142,6 +153,7 @@ class StoreState:
                 return self._apply_presence(message, now)
             case NodeBirth(node, info):
                 held = self._node(node, info.session, now)
+                self.bays_of.setdefault(node, set()).update(camera.bay for camera in info.cameras)
                 self.nodes[node] = replace(held, info=info, heard_at=now)
                 return "applied"
             case NodeBeat():
@@ -171,6 +183,15 @@ class StoreState:
             stock.confidence, stock.gtin, stock.observed_at, stock.seen,
         )  # fmt: skip
 
+    def may_speak_of(self, node: str, bay: str) -> bool:
+        """Whether the node said at its birth, on a topic that only it may write, that it watches the bay.
+
+        The broker's rules hold the topic, not what stands in a message: without this a node could give its own bay's
+        messages another node's name, and so use up that node's numbers. A node never heard of is taken at its word.
+        """
+        bays = self.bays_of.get(node)
+        return not bays or bay in bays
+
     def slots_of_node(self, node: str) -> list[SlotKey]:
         """The slots whose held stock level came from the node."""
         return [key for key, held in self.slots.items() if held.node == node]
@@ -189,10 +210,16 @@ class StoreState:
         self.sources[key] = audit.unreadable(held or SourceAudit(*key), claim.sequence, now)
         return key
 
-    def abandon_gaps(self, before: datetime) -> list[SourceKey]:
-        """What has been missing since before that moment is lost. Returns the numberings it concerns."""
+    def abandon_gaps(self, before: datetime, may_give_up: Callable[[str], bool]) -> list[SourceKey]:
+        """What has been missing since before that moment is lost. Returns the numberings it concerns.
+
+        Args:
+            may_give_up: by source; False while the node may still have what is missing.
+        """
         changed = []
         for key, held in self.sources.items():
+            if not held.gaps or not may_give_up(key[0]):
+                continue
             after = audit.abandon(held, before)
             if after is not held:
                 self.sources[key] = after
@@ -203,10 +230,12 @@ class StoreState:
         """Note the message's number; True when it is new."""
         event = message.message
         identity = (event.source, event.id)
-        is_new = not known and identity not in self._recent_ids
-        self._remember(identity)
         key = event.source, event.numbering
         held = self.sources.get(key) or SourceAudit(*key)
+        # A numbering with a name gives no number twice: this knows also what the history has forgotten by now.
+        has_come = bool(event.numbering) and audit.has_come(held, event.sequence_number)
+        is_new = not known and not has_come and identity not in self._recent_ids
+        self._remember(identity)
         self.sources[key] = audit.seen(held, event.sequence_number, now, is_new=is_new, retained=message.retained)
         return is_new
 
@@ -220,7 +249,7 @@ class StoreState:
             [(one.first, one.last) for one in data.lost],
             [(one.first, one.last) for one in data.superseded],
         )
-        self.sources[key] = replace(held, refused=held.refused + data.refused)
+        self.sources[key] = replace(held, refused=min(held.refused + data.refused, LARGEST_SEQUENCE))
         return "applied"
 
     def _apply_slot_message(self, message: SlotMessage, now: datetime, known: bool) -> Outcome:
