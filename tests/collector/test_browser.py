@@ -239,6 +239,11 @@ def test_a_touch_and_a_key_open_a_product_and_escape_closes_it(live: LiveShop, o
     page.keyboard.press("Enter")
     wait_for_panels(page, 1)
     assert page.locator("#panels .key").inner_text() == "Spaghetti"
+    page.locator("#panels .more").press("Enter")
+    page.locator("#whole").get_by_role("heading", name="Ingredients").wait_for()
+    page.keyboard.press("Escape")
+    page.locator("#whole").wait_for(state="hidden")
+    wait_for_panels(page, 1)
 
 
 def test_when_it_may_be_either_no_allergens_are_shown(live: LiveShop, open_page: Callable[..., Page]) -> None:

@@ -77,12 +77,14 @@ def take_screenshots(shop: Shop, folder: Path, stop: threading.Event, say: Calla
             1080,
             0.5,
             lambda web: _panels(web, bay) == 0,
-            ("[data-filter=no_nuts]", "[data-filter=low_salt]"),
+            (".chip[data-filter=no_nuts]", ".chip[data-filter=low_salt]"),
         ),
         Picture("overview.png", "/", 1440, 900, 1.0, lambda web: True),
         Picture("display.png", f"/display/{bay}?lang=en", 1920, 1080, 0.5, lambda web: _panels(web, bay) == 2),
         Picture("display-bar.png", f"/display/{bay}?lang=nl", 1920, 360, 0.5, lambda web: _panels(web, bay) == 1),
-        Picture("phone-filter.png", f"/my/{bay}?lang=it", 390, 844, 1.0, lambda web: True, ("[data-filter=vegan]",)),
+        Picture(
+            "phone-filter.png", f"/my/{bay}?lang=it", 390, 844, 1.0, lambda web: True, (".chip[data-filter=vegan]",)
+        ),
         Picture("staff.png", "/staff?lang=en", 390, 844, 1.0, lambda web: _alerts(web) >= 2),
     )
     written = []

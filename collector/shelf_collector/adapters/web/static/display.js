@@ -24,7 +24,7 @@ let products = readProducts();
 let shown = []; // [{slot, gtin, element}], left to right
 let told = null; // the newest content the collector sent
 let touched = null; // {panel, until}: what somebody opened by touch
-let heardAt = new Date();
+let heardAt = new Date(root.dataset.madeAt); // a page kept by the service worker is as old as it was made
 let downSince = null;
 let visitUntil = 0;
 
@@ -82,6 +82,7 @@ const nameOf = (one) => `${one.slot} ${one.gtin} ${one.is_out ?? false} ${one.ca
 const fitName = (one) => (one.candidates?.length > 1 ? "either" : `${one.gtin}${one.is_out ? " out" : ""}`);
 
 function show(content) {
+  if (content.panels.length && full.open) full.close();
   if (content.panels.length) touched = null; // a hand at the shelf is newer than a tap
   told = content;
   render();
@@ -188,7 +189,22 @@ for (const slot of document.querySelectorAll(".slot")) {
   });
 }
 addEventListener("keydown", (event) => {
-  if (event.key === "Escape") close();
+  if (event.key === "Escape" && !full.open) close();
+});
+
+// Everything about a product, for who touches its panel: nothing is left out there.
+const full = document.getElementById("whole");
+panels.addEventListener("click", (event) => {
+  const panel = event.target.closest(".panel[data-gtin]");
+  const card = panel && products.get(panel.dataset.gtin);
+  if (!card) return;
+  const whole = makePanel({ gtin: panel.dataset.gtin });
+  whole.querySelector(".more").remove();
+  full.querySelector("div").replaceChildren(whole);
+  full.showModal();
+});
+full.addEventListener("click", (event) => {
+  if (event.target === full) full.close(); // beside it
 });
 
 // -- my filter: kept in this page only, for one visit -------------------------------------------------------------------
@@ -327,9 +343,12 @@ function everySecond() {
   document.getElementById("clock").textContent = clockText(now);
   const isDown = downSince !== null && Date.now() - downSince > DOWN_SHOWN_AFTER_MS;
   if (linkState.hidden === isDown) {
-    document.getElementById("data-time").textContent = clockText(heardAt);
+    const isToday = heardAt.toDateString() === now.toDateString();
+    const day = isToday ? "" : `${heardAt.toLocaleDateString(document.documentElement.lang)} `;
+    document.getElementById("data-time").textContent = day + clockText(heardAt);
     linkState.hidden = !isDown;
   }
+  if (full.open && visitUntil <= Date.now() + VISIT_MS - TOUCHED_PANEL_MS) full.close();
   if (touched && touched.until <= Date.now()) {
     touched = null;
     render();
