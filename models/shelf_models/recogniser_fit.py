@@ -52,6 +52,8 @@ class RecogniserPlan:
         smoothing: of the labels.
         kind_weight: how much it counts to know at least the kind.
         average: the running average of the weights keeps this much a step.
+        blend_from: at the end it is averaged once more with what it was at this share of the steps, while the rate was
+            still high: the two err on different pictures. 1: it is not.
         stop_after_s: the rate falls along the steps or along this time, whichever runs out first.
     """
 
@@ -66,6 +68,7 @@ class RecogniserPlan:
     smoothing: float = 0.05
     kind_weight: float = 0.3
     average: float = 0.995
+    blend_from: float = 0.71
     seed: int = 0
     stop_after_s: float = math.inf
 
@@ -123,11 +126,14 @@ def fit_recogniser(
     margin = CosineMargin(len(kinds), network.project.out_features, np.asarray(kinds, np.int64), plan)
     optimiser = torch.optim.AdamW(_groups(network, margin, plan), lr=plan.learning_rate)
     started, told, counted = time.monotonic(), 0.0, 0
+    earlier: EmbeddingNetwork | None = None
     for step, (features, products) in enumerate(_batches(draw, front, plan)):
         spent_s = time.monotonic() - started
         done = max(step / plan.steps, spent_s / plan.stop_after_s)
         if done >= 1.0:
             break
+        if earlier is None and done >= plan.blend_from:
+            earlier = copy.deepcopy(average)
         for group in optimiser.param_groups:
             fall = _LAST_RATE_SHARE + (1 - _LAST_RATE_SHARE) * (0.5 + 0.5 * math.cos(math.pi * done))
             group["lr"] = plan.learning_rate * group["share"] * min(1.0, (step + 1) / _WARM_UP_STEPS) * fall
@@ -149,6 +155,11 @@ def fit_recogniser(
             torch.save(average.state_dict(), work / "network.pt")
         on_step()
     average.eval()
+    if earlier is not None:
+        with torch.no_grad():
+            for kept, before in zip(average.state_dict().values(), earlier.state_dict().values(), strict=True):
+                if kept.is_floating_point():
+                    kept.lerp_(before, 0.5)
     return average
 
 

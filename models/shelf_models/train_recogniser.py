@@ -83,7 +83,7 @@ class RecogniserPreset:
 
 
 RECOGNISER_PRESETS = {
-    "shop": RecogniserPreset("recogniser-small", RecogniserPlan(steps=4000)),
+    "shop": RecogniserPreset("recogniser-small", RecogniserPlan(steps=2450), ViewPlan(on_white=0.18)),
     "minute": RecogniserPreset(
         "recogniser-minute",
         RecogniserPlan(steps=6, batch=8),

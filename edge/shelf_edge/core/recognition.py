@@ -23,6 +23,7 @@ Verdict = Literal["known", "ambiguous", "unknown"]
 
 _CANDIDATES = 10
 _SMALLEST_CHANCE = 1e-4
+_SHORTEST = 1e-6
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,8 +31,10 @@ class References:
     """A gallery ready for matching; made once a revision.
 
     Attributes:
-        vectors: float32 (n, d), the views of a product one after the other.
+        vectors: float32 (n + c, d): the views of a product one after the other; then the centres of the products of
+            several views.
         starts: (m,) the first row of each product.
+        centred: (c,) the columns of these products.
         products: (m,) their GTINs, in order.
         kinds: (m,) what each of them is; empty where nobody said.
         revision: of the gallery.
@@ -39,6 +42,7 @@ class References:
 
     vectors: Vectors
     starts: npt.NDArray[np.intp]
+    centred: npt.NDArray[np.intp]
     products: tuple[str, ...]
     kinds: tuple[str, ...]
     revision: str = ""
@@ -84,13 +88,22 @@ def build_references(
     of_kind = tuple(
         max(said[name].items(), key=lambda one: (one[1], one[0]))[0] if name in said else "" for name in distinct
     )
-    return References(vectors, np.array(starts, np.intp), distinct, of_kind, revision)
+    firsts = np.array(starts, np.intp)
+    views = np.diff(np.append(firsts, len(vectors)))
+    centred = np.flatnonzero(views > 1)
+    if len(centred):
+        centres = np.add.reduceat(vectors, firsts, axis=0)[centred]
+        centres /= np.maximum(np.linalg.norm(centres, axis=1, keepdims=True), _SHORTEST)
+        vectors = np.concatenate([vectors, centres])
+    return References(vectors, firsts, centred, distinct, of_kind, revision)
 
 
 def product_cosines(references: References, crops: Vectors) -> Vectors:
-    """Of each crop with each product the cosine of its nearest view: float32 (crops, products).
+    """How near each crop is to each product: float32 (crops, products).
 
-    Exact, by one matrix product: 32 crops and 50,000 views of 256 numbers take 15 ms on one core, all in all.
+    The cosine with its nearest view; of several views, the mean of that and of the cosine with their centre: with many
+    views the nearest one alone is more and more often a chance hit. Exact, by one matrix product: 32 crops and 50,000
+    views of 256 numbers take under 20 ms on one core, answers included.
 
     Args:
         crops: float32 (k, d), of length 1.
@@ -101,9 +114,17 @@ def product_cosines(references: References, crops: Vectors) -> Vectors:
     if not references.products or not len(crops):
         return np.zeros((len(crops), len(references.products)), np.float32)
     cosines = crops.astype(np.float32, copy=False) @ references.vectors.T
-    if len(references.starts) == cosines.shape[1]:
+    centred = references.centred
+    if not len(centred):
         return cosines
-    return np.maximum.reduceat(cosines, references.starts, axis=1)
+    views = cosines.shape[1] - len(centred)
+    nearest = np.maximum.reduceat(cosines[:, :views], references.starts, axis=1)
+    if len(centred) == len(references.starts):
+        nearest += cosines[:, views:]
+        nearest *= np.float32(0.5)
+    else:
+        nearest[:, centred] = (nearest[:, centred] + cosines[:, views:]) / 2
+    return nearest
 
 
 @dataclass(frozen=True)
@@ -125,7 +146,7 @@ class Calibration:
 
 @dataclass(frozen=True)
 class Candidate:
-    """A product a crop may show: cosine with its nearest view, and the chance that it is this one."""
+    """A product a crop may show: how near it is (``product_cosines``), and the chance that it is this one."""
 
     product: str
     kind: str
