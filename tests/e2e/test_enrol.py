@@ -146,7 +146,7 @@ def shop(request: pytest.FixtureRequest, tmp_path: Path, camera: str) -> Iterato
         finally:
             for process in shop.processes.values():
                 process.terminate()
-            codes = {name: process.wait(20) for name, process in shop.processes.items()}
+            codes = {name: process.wait(40) for name, process in shop.processes.items()}
     assert codes == {"collector": 0, "node": 0}
 
 
