@@ -26,6 +26,7 @@ from shelf_edge.adapters.outbox_sqlite import OutboxLimits, SqliteOutbox, only_o
 from shelf_edge.adapters.preview import Preview
 from shelf_edge.adapters.recogniser_onnx import OnnxRecogniser, load_recogniser
 from shelf_edge.adapters.sources import make_source
+from shelf_edge.adapters.waiting_file import WaitingFile
 from shelf_edge.config import CheckedConfig
 from shelf_edge.core.bay import Bay
 from shelf_edge.core.reporting import moment
@@ -43,7 +44,7 @@ HEALTH_EVERY_S = 5.0
 
 
 def run_node(checked: CheckedConfig, stop: threading.Event) -> int:
-    """Run until ``stop`` is set; returns the exit code: 0, or 1 when the pipeline broke down.
+    """Run until ``stop`` is set; exit code 0, or 1 when the pipeline broke down or the outbox took not all.
 
     Raises: FileProblems when the model or the outbox cannot be used, or another node works in the state folder.
     """
@@ -84,7 +85,8 @@ def _run(checked: CheckedConfig, stop: threading.Event) -> int:
         limits=OutboxLimits(config.outbox.largest_mb * 2**20, config.outbox.largest_age_h * 3600),
         make_notice=notice_maker(config.store, config.node, clock),
     )
-    journal = Journal(config.store, config.node, outbox, clock)
+    room = WaitingFile(checked.state / "outbox.waiting")
+    journal = Journal(config.store, config.node, outbox, clock, room)
     sight = _open_sight(checked)
     arrived = threading.Condition()
     cameras = [
@@ -231,9 +233,11 @@ def _run(checked: CheckedConfig, stop: threading.Event) -> int:
         preview.stop()
     journal.retry()
     publisher.stop()
+    is_all_kept = journal.finish()  # after the last acknowledgement, which makes room
     outbox.close()
+    room.close()
     log.info("node %s: stopped", config.node)
-    return 1 if pipeline.failed else 0
+    return 0 if is_all_kept and not pipeline.failed else 1
 
 
 @dataclass(frozen=True)

@@ -126,7 +126,49 @@ class Notice:
 
 
 class OutboxFull(Exception):
-    """The disk takes no more; the message is still the caller's. The text says what to do."""
+    """The outbox takes no more; the message is still the caller's. The text says why, and what to do."""
+
+
+@dataclass(frozen=True)
+class WaitingEvent:
+    """An event that is not in the outbox yet. ``number`` grows by one; ``data`` is its JSON."""
+
+    number: int
+    bay: str
+    slot: str
+    time_s: float
+    data: str
+
+
+class WaitingEvents(Protocol):
+    """Keeps the events that a full disk keeps out of the outbox, as durably as it can. Nothing here raises."""
+
+    @property
+    def refused(self) -> int:
+        """Events that gave way, ever."""
+
+    @property
+    def told(self) -> int:
+        """How many of those the collector was told of."""
+
+    @property
+    def beyond(self) -> int:
+        """Events that are in memory only."""
+
+    def load(self, written: int, told: int) -> list[WaitingEvent]:
+        """What waits since an earlier run, without what is in the outbox up to number ``written``.
+
+        The outbox knows of ``told`` refused events that the collector heard of.
+        """
+
+    def push(self, bay: str, slot: str, time_s: float, data: str) -> WaitingEvent:
+        """Keep an event behind all others."""
+
+    def pop(self, *, refused: bool) -> None:
+        """The oldest event is in the outbox, or (``refused``) gives way."""
+
+    def tell(self, refused: int) -> None:
+        """The collector is told of so many refused events, ever."""
 
 
 class Outbox(Protocol):
@@ -136,6 +178,9 @@ class Outbox(Protocol):
     def numbering(self) -> str:
         """The name of this outbox's numbering."""
 
+    def was_ours(self, numbering: str) -> bool:
+        """Whether this outbox gave numbers under that name before."""
+
     @property
     def lost(self) -> int:
         """Events given up, ever."""
@@ -144,11 +189,33 @@ class Outbox(Protocol):
     def last_sequence(self) -> int:
         """The number given last."""
 
-    def append(self, make: Callable[[int], OutboxEntry]) -> OutboxEntry:
-        """Give the next sequence number to ``make`` and keep what it returns, durably. Raises: OutboxFull."""
+    @property
+    def waited(self) -> int:
+        """The number that the last event out of the waiting file had there."""
 
-    def append_notice(self, action: Literal["overflow", "gone"], given_up: GivenUp, numbering: str, text: str) -> None:
-        """Say what was given up, in as many events as it takes. Raises: OutboxFull."""
+    @property
+    def refused_told(self) -> int:
+        """Refused events the collector was told of, ever."""
+
+    def append(self, make: Callable[[int], OutboxEntry], *, waited: int = 0) -> OutboxEntry:
+        """Give the next sequence number to ``make`` and keep what it returns, durably. Raises: OutboxFull.
+
+        ``waited`` is the event's number in the waiting file, remembered in the same breath.
+        """
+
+    def append_notice(
+        self,
+        action: Literal["overflow", "gone"],
+        given_up: GivenUp,
+        numbering: str,
+        text: str,
+        *,
+        refused_told: int = 0,
+    ) -> None:
+        """Say what was given up, in as many events as it takes; with the last goes ``refused_told``.
+
+        Raises: OutboxFull.
+        """
 
     def append_health(self, topic: str, payload: bytes) -> None:
         """Keep a health message for a while if there is room: the first to go when there is none. Never raises."""

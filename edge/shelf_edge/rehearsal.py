@@ -21,6 +21,7 @@ from shelf_contracts.messages import CameraInfo, NodeHealth, NodeInfo, SlotEvent
 from shelf_edge.adapters.clock import ShiftedClock
 from shelf_edge.adapters.mqtt_publisher import MqttPublisher
 from shelf_edge.adapters.outbox_sqlite import SqliteOutbox
+from shelf_edge.adapters.waiting_file import WaitingFile
 from shelf_edge.core.facts import Observation, level_of
 from shelf_edge.core.reporting import moment
 from shelf_edge.journal import Journal, notice_maker
@@ -81,7 +82,8 @@ def rehearse(setup: RehearsalSetup, stop: threading.Event) -> None:
         clock=clock,
         make_notice=notice_maker(setup.store, setup.node, clock),
     )
-    journal = Journal(setup.store, setup.node, outbox, clock)
+    room = WaitingFile(setup.state / "outbox.waiting")
+    journal = Journal(setup.store, setup.node, outbox, clock, room)
     ledger = Ledger(setup.ledger)
     levels: dict[str, StockLevel] = {}
     say_again = threading.Event()
@@ -164,7 +166,9 @@ def rehearse(setup: RehearsalSetup, stop: threading.Event) -> None:
         if keep(_event(mark, clock.now_s()), slot):
             ledger.write(f"kept {mark}")
     publisher.stop()
+    journal.finish()
     outbox.close()
+    room.close()
     ledger.close()
 
 

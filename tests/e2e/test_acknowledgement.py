@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import time
 from collections.abc import Callable, Iterator
@@ -28,6 +29,7 @@ from shelf_contracts import topics
 from shelf_edge.adapters.clock import SystemClock
 from shelf_edge.adapters.mqtt_publisher import MqttPublisher
 from shelf_edge.adapters.outbox_sqlite import SqliteOutbox
+from shelf_edge.adapters.waiting_file import WaitingFile
 from shelf_edge.journal import Journal, notice_maker
 from shelf_mqtt.address import BrokerAddress
 from shelf_mqtt.session import MqttSession, Received
@@ -93,7 +95,7 @@ def open_node(folder: Path, address: BrokerAddress, name: str = "n01") -> Runnin
         folder / f"{name}.sqlite3", first_sequence=int(time.time() * 1000), clock=clock,
         make_notice=notice_maker(STORE, name, clock),
     )  # fmt: skip
-    journal = Journal(STORE, name, outbox, clock)
+    journal = Journal(STORE, name, outbox, clock, WaitingFile(folder / f"{name}.waiting"))
     publisher = MqttPublisher(address, STORE, name, "session", outbox, clock, lambda: None)
     publisher.start()
     return RunningNode(outbox, journal, publisher)
@@ -200,6 +202,24 @@ def test_what_the_node_no_longer_has_is_reported_lost_and_the_rest_goes_on(
     node.pick(2)
     eventually(lambda: collector.audit().lost == 3 and node.outbox.depth() == 0)
     assert collector.audit().missing == 0
+
+
+def test_numbers_that_were_never_ours_are_not_confirmed_as_lost(
+    broker: RunningBroker, tmp_path: Path, stop_later: Callable[..., None]
+) -> None:
+    node = open_node(tmp_path, broker.address)
+    stop_later(node)
+    eventually(lambda: node.publisher.is_connected)
+    former = node.outbox.numbering
+    node.pick(1)
+    node.outbox.acknowledge(former, 1, node.outbox.last_sequence + 9)  # a new numbering
+    before = node.outbox.last_sequence
+    with node.publisher._lock:
+        node.publisher._asked.extend([("f0f0", (1, 10**15)), ("f0f0", (1, 7)), (former, (1, 1))])
+    eventually(lambda: node.outbox.last_sequence > before)
+    assert node.publisher.counters.foreign == 2
+    (notice,) = [json.loads(entry.payload)["data"] for entry in node.outbox.pending(before, 9)]
+    assert (notice["action"], notice["numbering"]) == ("gone", former)
 
 
 def test_a_level_said_again_after_a_restart_replaces_the_old_one(

@@ -218,10 +218,130 @@ def test_a_message_that_cannot_be_made_takes_no_number(outbox: SqliteOutbox) -> 
     assert say(outbox, "a").sequence == 1
 
 
-def test_a_damaged_file_is_named_with_the_remedy(tmp_path: Path, open_outbox: Callable[..., SqliteOutbox]) -> None:
+def test_a_file_that_is_no_database_is_set_aside_and_the_loss_is_told(
+    tmp_path: Path, clock: HeldClock, open_outbox: Callable[..., SqliteOutbox], caplog: pytest.LogCaptureFixture
+) -> None:
     (tmp_path / "o").write_bytes(b"this is no database" * 100)
-    with pytest.raises(FileProblems, match="move the file away"):
-        open_outbox()
+    outbox = open_outbox(first_sequence=500, make_notice=notice_maker("s1", "n01", clock))
+    assert [path.read_bytes()[:4] for path in tmp_path.glob("o.damaged-*")] == [b"this"]
+    (notice,) = notices(outbox)
+    assert (notice["refused"], numbers(outbox)) == (1, [500])  # how many were lost, nobody can tell
+    assert "set aside" in notice["text"]
+    assert any(record.levelname == "CRITICAL" for record in caplog.records)
+
+
+def damage(path: Path, from_page: int, to_page: int) -> None:
+    content = bytearray(path.read_bytes())
+    content[4096 * from_page : 4096 * to_page] = b"\x5a" * (4096 * (to_page - from_page))
+    path.write_bytes(content)
+
+
+def test_a_damaged_page_costs_what_stood_on_it_and_the_numbers_go_on(
+    tmp_path: Path, clock: HeldClock, open_outbox: Callable[..., SqliteOutbox]
+) -> None:
+    before = open_outbox(make_notice=notice_maker("s1", "n01", clock))
+    for _ in range(300):
+        say(before, "x" * 200)
+    before.close()
+    pages = (tmp_path / "o").stat().st_size // 4096
+    damage(tmp_path / "o", pages - 6, pages - 3)
+    outbox = open_outbox(make_notice=notice_maker("s1", "n01", clock))
+    held = numbers(outbox)
+    assert (held[0], outbox.numbering) == (1, before.numbering)
+    assert say(outbox, "new").sequence > 300  # above all that was given: the collector finds the gap, and asks
+    assert outbox.depth() == len(numbers(outbox))
+    gone = [number for first, last in outbox.missing((1, 300)).lost for number in range(first, last + 1)]
+    assert sorted(gone + [number for number in held if number <= 300]) == list(range(1, 301))
+    assert 0 < len(gone) < 300
+
+
+def test_a_file_that_is_damaged_in_the_run_is_set_aside_once_a_minute_at_most(
+    tmp_path: Path, clock: HeldClock, open_outbox: Callable[..., SqliteOutbox]
+) -> None:
+    outbox = open_outbox(make_notice=notice_maker("s1", "n01", clock))
+    for _ in range(200):
+        say(outbox, "x" * 200)
+
+    def spoil() -> None:
+        outbox._fold_log()
+        damage(tmp_path / "o", 1, (tmp_path / "o").stat().st_size // 4096)
+        outbox._db.execute("PRAGMA shrink_memory")
+
+    spoil()
+    assert say(outbox, "new").sequence > 200
+    assert len(list(tmp_path.glob("o.damaged-*"))) >= 1
+    assert outbox.missing((1, 200)).lost == ((1, 200),)
+    spoil()
+    with pytest.raises(OutboxFull, match="damaged again"):
+        say(outbox, "newer")
+    clock.pass_(61)
+    assert say(outbox, "newer")
+    spoil()
+    clock.pass_(61)
+    assert outbox.acknowledge(outbox.numbering, 1, 200) == 0
+    spoil()
+    clock.pass_(61)
+    assert outbox.pending(0, 10)[-1].payload  # the notice
+
+
+def test_a_file_that_is_removed_in_the_run_comes_back_with_all_that_was_in_it(
+    tmp_path: Path, open_outbox: Callable[..., SqliteOutbox]
+) -> None:
+    outbox = open_outbox()
+    say(outbox, "a"), say(outbox, "b")
+    (tmp_path / "o").unlink()
+    say(outbox, "c")
+    assert [entry.payload for entry in open_outbox().pending(0, 10)] == [b"a", b"b", b"c"]
+
+
+def test_a_file_that_another_program_holds_is_said_to_be_locked(tmp_path: Path, outbox: SqliteOutbox) -> None:
+    say(outbox, "a")
+    other = sqlite3.connect(tmp_path / "o", isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    with pytest.raises(OutboxFull, match="is locked; end the other program"):
+        say(outbox, "b")
+    assert (tmp_path / "o.reserve").exists()  # nothing was given up for it
+    other.execute("ROLLBACK")
+    other.close()
+    assert say(outbox, "b").sequence == 2
+
+
+@pytest.mark.parametrize("learns_the_time_s_before_the_stop", [None, 1])
+def test_a_clock_that_was_wrong_before_a_restart_gives_nothing_up(
+    clock: HeldClock, open_outbox: Callable[..., SqliteOutbox], learns_the_time_s_before_the_stop: float | None
+) -> None:
+    right_s, clock.wall_s = clock.wall_s, 1000.0  # a computer without a battery
+    before = open_outbox()
+    for _ in range(10):
+        say(before, "x")
+        clock.pass_(1)
+    if learns_the_time_s_before_the_stop is not None:
+        clock.wall_s = right_s
+        say(before, "x")
+        clock.pass_(learns_the_time_s_before_the_stop)
+    before.close()
+    clock.wall_s, clock.running_s = right_s, 5.0
+    outbox = open_outbox()
+    say(outbox, "now")
+    clock.pass_(120)
+    say(outbox, "later")
+    assert (outbox.lost, numbers(outbox)[0]) == (0, 1)
+
+
+def test_the_age_goes_on_over_restarts(clock: HeldClock, open_outbox: Callable[..., SqliteOutbox]) -> None:
+    limits = OutboxLimits(age_s=3600)
+    for _ in range(3):  # each start of the computer begins its clock anew
+        clock.running_s = 10.0
+        outbox = open_outbox(limits=limits)
+        say(outbox, "x")
+        clock.pass_(1500)
+        say(outbox, "x")
+        outbox.close()
+    clock.running_s = 10.0
+    outbox = open_outbox(limits=limits)
+    clock.pass_(1000)
+    say(outbox, "now")
+    assert outbox.lost == 3  # made after 0, 1500 and 1500 s; it is 5500 s now
 
 
 def test_a_file_of_version_0_1_0_is_taken_over(tmp_path: Path, open_outbox: Callable[..., SqliteOutbox]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -13,10 +14,13 @@ from pathlib import Path
 import psutil
 import pytest
 
-from shelf_edge.adapters.outbox_sqlite import only_one
+from shelf_edge.adapters.outbox_sqlite import SqliteOutbox, only_one
+from shelf_edge.adapters.waiting_file import WaitingFile
 from shelf_edge.app import run_node
 from shelf_edge.config import check_config
+from shelf_edge.ports import OutboxFull
 from shelf_testing.demo import free_port
+from tests.collector.builders import slot_event
 
 BOTTLES = Path(__file__).resolve().parents[2] / "examples" / "bottles" / "planogram.json"
 
@@ -59,6 +63,30 @@ def test_cycles_leave_no_file_socket_thread_or_process(config: Path, cycles: int
     assert after[0] <= before[0]
     with only_one(checked.state):
         pass  # no lock is left
+
+
+def test_a_stop_while_the_disk_is_full_is_said_and_costs_nothing(
+    config: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    checked = check_config(config)
+
+    def refuse(*_args: object, **_named: object) -> None:
+        raise OutboxFull("full")
+
+    checked.state.mkdir(parents=True, exist_ok=True)
+    room = WaitingFile(checked.state / "outbox.waiting")
+    room.push("a01", "s1-01", time.time(), slot_event("pick", quantity=1).model_dump_json())
+    room.close()
+    stop = threading.Event()
+    stop.set()
+    with monkeypatch.context() as full:
+        full.setattr(SqliteOutbox, "append", refuse)
+        assert run_node(checked, stop) == 1
+    assert any("1 events wait on disk" in one.message for one in caplog.records if one.levelname == "CRITICAL")
+    assert run_node(checked, stop) == 0
+    with sqlite3.connect(checked.state / "outbox.sqlite3") as db:
+        topics = [row[0] for row in db.execute("SELECT topic FROM outbox WHERE topic LIKE '%/event/pick'")]
+    assert len(topics) == 1
 
 
 def settle() -> None:

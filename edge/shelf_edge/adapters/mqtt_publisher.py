@@ -50,11 +50,13 @@ class PublisherCounters:
     Attributes:
         acknowledged: entries the collector acknowledged. resent: entries sent again because it asked.
         repeated: times everything unacknowledged was sent again because it kept silent.
+        foreign: ranges asked for of a numbering that is not this node's; not answered.
     """
 
     acknowledged: int = 0
     resent: int = 0
     repeated: int = 0
+    foreign: int = 0
 
 
 class MqttPublisher:
@@ -301,7 +303,10 @@ class MqttPublisher:
                     return
                 numbering, asked = self._asked.popleft()
             if numbering != self._outbox.numbering:
-                self._say_gone(numbering, asked, GivenUp(lost=(asked,)))
+                if self._outbox.was_ours(numbering):
+                    self._say_gone(numbering, asked, GivenUp(lost=(asked,)))
+                else:
+                    self._ignore_foreign(numbering)
                 continue
             entries = self._outbox.within(asked, _BATCH)
             for entry in entries:
@@ -317,6 +322,15 @@ class MqttPublisher:
             missing = self._outbox.missing(asked)
             if not missing.is_empty:
                 self._say_gone(numbering, asked, missing)
+
+    def _ignore_foreign(self, numbering: str) -> None:
+        """Numbers that were never ours: somebody else spoke in our name, or the disk that had them is another one.
+
+        To say that they are gone would be to confirm a loss that never was.
+        """
+        if not self.counters.foreign:
+            log.error("asked for numbers of the numbering %r, which is not ours: not answered", numbering)
+        self._count(foreign=1)
 
     def _say_gone(self, numbering: str, asked: NumberRange, gone: GivenUp) -> None:
         if (numbering, asked) in self._answered:
@@ -364,9 +378,11 @@ class MqttPublisher:
             on_acked=self._wake.set,
         )
 
-    def _count(self, *, acknowledged: int = 0, resent: int = 0, repeated: int = 0) -> None:
+    def _count(self, *, acknowledged: int = 0, resent: int = 0, repeated: int = 0, foreign: int = 0) -> None:
         now = self.counters
-        self.counters = PublisherCounters(now.acknowledged + acknowledged, now.resent + resent, now.repeated + repeated)
+        self.counters = PublisherCounters(
+            now.acknowledged + acknowledged, now.resent + resent, now.repeated + repeated, now.foreign + foreign
+        )
 
     def _status(self, state: Literal["online", "offline"], *, timed: bool) -> bytes:
         time = moment(self._clock.now_s()) if timed else None
