@@ -17,7 +17,7 @@ import psutil
 from shelf_contracts.gallery import read_gallery
 from shelf_contracts.messages import CameraInfo, NodeHealth, NodeInfo
 from shelf_edge.adapters.clock import SystemClock
-from shelf_edge.adapters.detector_onnx import OnnxDetector, load_detector
+from shelf_edge.adapters.detector_onnx import load_detector
 from shelf_edge.adapters.model_fetch import fetch_gallery, fetch_model
 from shelf_edge.adapters.model_folder import people_in
 from shelf_edge.adapters.model_store import ModelStore
@@ -34,8 +34,10 @@ from shelf_edge.detector_switch import DetectorSwitch
 from shelf_edge.gallery_updates import GalleryUpdates
 from shelf_edge.journal import Journal, notice_maker
 from shelf_edge.node import CameraWork, Pipeline, camera_health, camera_status
+from shelf_edge.ports import Detector
 from shelf_edge.recognising import CropBudget, Recognising
 from shelf_edge.stages import CameraState, Capture, LatestFrame
+from shelf_edge.tiled import TilingDetector
 from shelf_edge.updates import ModelUpdates
 
 log = logging.getLogger(__name__)
@@ -60,7 +62,7 @@ def _run(checked: CheckedConfig, stop: threading.Event) -> int:
 
     people: dict[str, frozenset[int]] = {}  # by the model's hash: models change while we run
 
-    def load(path: Path) -> OnnxDetector:
+    def load(path: Path) -> Detector:
         loaded = load_detector(
             path,
             threads=section.threads,
@@ -69,7 +71,7 @@ def _run(checked: CheckedConfig, stop: threading.Event) -> int:
             trust=section.trust,
         )
         people[loaded.info.sha256] = people_in(path, section.trust)
-        return loaded
+        return loaded if section.tiles == "never" else TilingDetector(loaded, section.tiles)
 
     def self_test(path: Path) -> None:
         load(path)

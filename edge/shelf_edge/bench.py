@@ -20,7 +20,6 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from shelf_contracts.calibration import Rectangle, calibrate, camera_from_corners, with_view
 from shelf_contracts.errors import FileProblems, Problem
 from shelf_contracts.planogram import Planogram
 from shelf_contracts.planogram_csv import BaySize, planogram_from_csv
@@ -29,6 +28,7 @@ from shelf_edge.adapters.model_folder import ModelFiles, locate_model
 from shelf_edge.adapters.pictures import read_picture
 from shelf_edge.adapters.runtime import open_session
 from shelf_edge.core.bay import Bay
+from shelf_edge.core.calibration import Rectangle, calibrate, camera_from_corners, with_view
 from shelf_edge.core.detections import Detections
 from shelf_edge.core.frame import Frame, Picture
 

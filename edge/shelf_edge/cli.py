@@ -27,6 +27,12 @@ _WIDE = 200
 """Columns that the tables of ``score`` take, also where there is no terminal."""
 
 
+def _check_tiles(tiles: str) -> None:
+    if tiles not in ("auto", "never", "always"):
+        errors.print(f"[red]error:[/red] --tiles = {tiles!r}: must be auto, never or always")
+        raise typer.Exit(2)
+
+
 @app.command()
 def run(config: Annotated[Path, typer.Option(help="The node's TOML file.")]) -> None:
     """Run a node until Ctrl-C or SIGTERM."""
@@ -78,19 +84,25 @@ def replay(
     nobody_in_it: Annotated[bool, typer.Option("--nobody-in-it", help="Draw without covering people.")] = False,
     score_threshold: Annotated[float | None, typer.Option(min=0.01, max=0.99, help="Overrides the model's.")] = None,
     threads: Annotated[int, typer.Option(min=1, max=64, help="For one inference.")] = 2,
+    tiles: Annotated[
+        str, typer.Option(help="As [model] tiles of a node: never; auto: where products are small.")
+    ] = "never",
 ) -> None:
     """Run the node's chain on a recording, without a broker; the same input gives the same events."""
+    _check_tiles(tiles)
     with bad_input():
         from shelf_contracts.shipped import model_folder
         from shelf_edge.adapters.camera_files import open_recording
         from shelf_edge.adapters.detector_onnx import load_detector
         from shelf_edge.core.masking import PeopleMask
         from shelf_edge.replay import replay as run_replay
+        from shelf_edge.tiled import TilingDetector
 
         recording = open_recording(source)
         total = recording.frames
         recording.close()
-        detector = load_detector(model or model_folder(), threads=threads, score_threshold=score_threshold)
+        loaded = load_detector(model or model_folder(), threads=threads, score_threshold=score_threshold)
+        detector = loaded if tiles == "never" else TilingDetector(loaded, tiles)  # type: ignore[arg-type]
         people = people_to_cover(model or model_folder(), draw, nobody_in_it)
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
         with Progress(*columns, console=errors, disable=not sys.stderr.isatty()) as progress:
@@ -122,9 +134,7 @@ def count(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object on the last line.")] = False,
 ) -> None:
     """Count the products in each picture, without a planogram; large pictures are looked at in tiles."""
-    if tiles not in ("auto", "never", "always"):
-        errors.print(f"[red]error:[/red] --tiles = {tiles!r}: must be auto, never or always")
-        raise typer.Exit(2)
+    _check_tiles(tiles)
     with bad_input():
         from shelf_contracts.shipped import model_folder
         from shelf_edge.adapters.detector_onnx import load_detector

@@ -42,13 +42,13 @@ def calibrate(
         import numpy as np
         from pydantic import ValidationError
 
-        from shelf_contracts.calibration import Rectangle, camera_from_corners, with_view
-        from shelf_contracts.calibration import calibrate as calibrate_view
         from shelf_contracts.errors import FileProblems, Problem
         from shelf_contracts.files import problems_of, read_model, write_json
         from shelf_contracts.planogram import Planogram
         from shelf_contracts.shipped import model_folder
         from shelf_edge.adapters.pictures import read_picture
+        from shelf_edge.core.calibration import Rectangle, camera_from_corners, with_view
+        from shelf_edge.core.calibration import calibrate as calibrate_view
 
         plan = read_model(planogram, Planogram)
         image = read_picture(picture)

@@ -17,6 +17,7 @@ from shelf_contracts.shipped import DEFAULT_RECOGNISER, model_folder
 from shelf_edge.adapters.runtime import Execution, Policy, ProviderName
 from shelf_edge.adapters.signatures import Trust
 from shelf_edge.adapters.sources import source_problem
+from shelf_edge.tiled import Tiling
 from shelf_mqtt.settings import BrokerSection
 
 
@@ -30,6 +31,8 @@ class ModelSection(_Section):
     path: Path | None = None
     score_threshold: Annotated[float, Field(gt=0.0, lt=1.0)] | None = None
     threads: Annotated[int, Field(ge=1, le=64)] = 1
+    tiles: Tiling = "never"
+    """auto: look again in tiles where products are smaller than about 12 px at the model's input; each costs a look."""
     provider: ProviderName = "cpu"
     """What to compute on."""
     policy: Policy = "prefer"

@@ -7,6 +7,7 @@ from typing import Literal
 
 import numpy as np
 
+from shelf_contracts.messages import ModelInfo
 from shelf_edge.core.detections import Detections
 from shelf_edge.core.frame import Picture
 from shelf_edge.core.tiling import merge_tiles, plan_tiles, small_product_px, whole_scale
@@ -29,6 +30,21 @@ class TiledLook:
     found: Detections
     looks: int
     reason: str
+
+
+class TilingDetector:
+    """A node's detector that looks again in tiles where products would be too small (``[model] tiles = "auto"``)."""
+
+    def __init__(self, detector: LookingDetector, tiling: Tiling) -> None:
+        self._detector = detector
+        self._tiling = tiling
+
+    @property
+    def info(self) -> ModelInfo:
+        return self._detector.info
+
+    def detect(self, image: Picture) -> Detections:
+        return detect_tiled(self._detector, image, tiling=self._tiling).found
 
 
 def detect_tiled(

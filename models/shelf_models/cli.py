@@ -77,6 +77,10 @@ def train(
     is_ours = preset in SHELF_PRESETS or from_shop is not None
     _need(_NEEDED if is_ours else _NEEDED_BY_ULTRALYTICS)
     with bad_input():
+        if out is not None:
+            from shelf_models.describe import check_out
+
+            check_out(out)
         if from_shop is not None:
             _fit_shop(from_shop, form, base, out, work, folds, as_json)
         elif is_ours:

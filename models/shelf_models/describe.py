@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
+from shelf_contracts.errors import FileProblems, Problem
 from shelf_contracts.files import write_json
 from shelf_contracts.manifest import Golden, GoldenBox, Manifest
 from shelf_contracts.manifest import Kind as KindName
@@ -30,7 +31,7 @@ def write_model_folder(out: Path, work: Path, onnx: Path, describe: Callable[[Pa
     """Build a model folder beside its place, check that a node accepts it, and only then move it there.
 
     Args:
-        out: replaced as a whole at the end.
+        out: replaced as a whole at the end; see ``check_out``.
         work: a folder on the same disk, for what is half done.
         describe: given the folder with ``model.onnx``, adds what else belongs there and gives the manifest.
     """
@@ -41,11 +42,32 @@ def write_model_folder(out: Path, work: Path, onnx: Path, describe: Callable[[Pa
         manifest = describe(built)
         write_json(built / MANIFEST_NAME, manifest)
         OnnxDetector(locate_model(built))  # what is written must pass its own self-test
-        if out.exists():
-            shutil.rmtree(out)
-        out.parent.mkdir(parents=True, exist_ok=True)
-        shutil.move(built, out)
+        _put_in_place(built, out)
     return manifest
+
+
+def check_out(out: Path) -> None:
+    """Before long work: only a new folder, an empty one or a model folder is written to.
+
+    Raises: FileProblems.
+    """
+    if out.exists() and not (out.is_dir() and ((out / MANIFEST_NAME).is_file() or not any(out.iterdir()))):
+        remedy = "name a new folder; a folder with other files in it is never replaced"
+        raise FileProblems(out, [Problem("--out", "exists", "must be new, empty or a model folder", remedy)])
+
+
+def _put_in_place(built: Path, out: Path) -> None:
+    """The old folder is moved aside, not deleted, until the new one stands there."""
+    check_out(out)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    ready, before = out.with_name(out.name + ".new"), out.with_name(out.name + ".before")
+    for left in (ready, before):
+        shutil.rmtree(left, ignore_errors=True)
+    shutil.copytree(built, ready)  # may cross disks; the renames below do not
+    if out.exists():
+        out.rename(before)
+    ready.rename(out)
+    shutil.rmtree(before, ignore_errors=True)
 
 
 def with_figures(bare: Manifest, folder: Path, kept_apart: list[Path]) -> Manifest:

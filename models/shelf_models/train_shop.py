@@ -13,22 +13,27 @@ import torch
 
 from shelf_contracts.errors import FileProblems, Problem
 from shelf_contracts.manifest import Manifest, Training
+from shelf_edge.adapters.detector_onnx import OnnxDetector
 from shelf_edge.adapters.model_folder import ModelFiles, locate_model
+from shelf_edge.core.detections import Kind
 from shelf_models.augment import Labelled
-from shelf_models.describe import LABELS, golden_of, write_model_folder
+from shelf_models.describe import LABELS, with_figures, write_model_folder
+from shelf_models.drawn_pictures import draw_pictures
 from shelf_models.evaluate import PictureMeasure, evaluate_detector, product_results
 from shelf_models.export_yolox import export, manifest_of
 from shelf_models.labelled import LabelledPicture
 from shelf_models.metrics import DetectionScore, score_detections
 from shelf_models.presets import ShelfPreset
-from shelf_models.sources import CollageSource, MemorySource, StoredSource
+from shelf_models.sources import CollageSource, FolderSource, MemorySource, StoredSource
 from shelf_models.yolox_fit import FitPlan, Share, fit
 from shelf_models.yolox_network import YoloxNano, start_from_onnx
 
 log = logging.getLogger(__name__)
 
 LEAST_PHOTOS = 3
-_COLLAGES = 400
+_COLLAGES = 240
+_DRAWN = 360
+"""Drawn shelves with hands, people, labels and gaps: a shop's photos show products only."""
 
 
 @dataclass(frozen=True)
@@ -37,14 +42,15 @@ class ShopPlan:
 
     Attributes:
         steps, batch, learning_rate: see ``FitPlan``.
-        own_share: how many of the pictures are the shop's own; the rest are collages, so that what is known of other
-            things is kept.
+        own_share: how many of the pictures are the shop's own; the rest are drawn shelves and collages, so that what
+            is known of other things is kept.
     """
 
     steps: int = 240
     batch: int = 16
     learning_rate: float = 5e-4
-    own_share: float = 0.7
+    own_share: float = 0.5
+    drawn_share: float = 0.35
     seed: int = 31
 
 
@@ -59,6 +65,8 @@ def train_shop(
     """Go on training the model folder ``base`` with the shop's photos; write the model folder ``out``.
 
     Only products are learned from the photos: hands, people, labels and gaps are not expected to be marked in them.
+    What the base model makes of those is kept: by drawn shelves that show them, by holding on to its answers on every
+    picture, and by teaching nothing where it sees one in a photo of the shop.
     Raises: FileProblems when there are too few photos, or ``base`` is not a YOLOX-nano of ours.
     """
     if len(photos) < LEAST_PHOTOS:
@@ -67,15 +75,24 @@ def train_shop(
     files = locate_model(base)
     network = _network_of(files)
     work.mkdir(parents=True, exist_ok=True)
-    own = MemorySource([_learnable(photo) for photo in photos])
+    detector = OnnxDetector(files, threads=2)
+    own = MemorySource([_learnable(photo, detector) for photo in photos])
     rng = np.random.default_rng([plan.seed, 2])
     collages = StoredSource((CollageSource([], []).draw(rng) for _ in range(_COLLAGES)), rng)
-    shares = [Share(own, plan.own_share), Share(collages, 1 - plan.own_share)]
+    drawn = draw_pictures(work / "drawn", _DRAWN, plan.seed)
+    shares = [
+        Share(own, plan.own_share),
+        Share(FolderSource(drawn), plan.drawn_share),
+        Share(collages, 1 - plan.own_share - plan.drawn_share),
+    ]
     how = FitPlan(steps=plan.steps, batch=plan.batch, learning_rate=plan.learning_rate, seed=plan.seed)
-    fitted = fit(network, shares, how, on_step)
+    fitted = fit(network, shares, how, on_step, keeps=_network_of(files))
     size = files.manifest.preprocessing
     onnx = export(fitted, work / "model.onnx", size.width, size.height)
-    return write_model_folder(out, work, onnx, lambda folder: _describe(files.manifest, photos, plan, folder))
+    kept_apart = sorted((drawn / "images" / "val").iterdir())
+    return write_model_folder(
+        out, work, onnx, lambda folder: _describe(files.manifest, photos, plan, folder, kept_apart)
+    )
 
 
 def _network_of(files: ModelFiles) -> YoloxNano:
@@ -87,19 +104,26 @@ def _network_of(files: ModelFiles) -> YoloxNano:
     return network
 
 
-def _learnable(photo: LabelledPicture) -> Labelled:
-    """Products as class 0; what is marked as neither right nor wrong teaches nothing."""
+def _learnable(photo: LabelledPicture, base: OnnxDetector) -> Labelled:
+    """Products as class 0. What is marked as neither right nor wrong, or is none but was seen, teaches nothing."""
     boxes, ignored = photo.of(None)
-    classes = np.concatenate([np.zeros(len(boxes), np.int64), np.full(len(ignored), -1, np.int64)])
-    return Labelled(photo.read(), np.concatenate([boxes, ignored]).astype(np.float32), classes)
+    picture = photo.read()
+    found = base.detect(picture)
+    others = found.boxes_px[found.kinds != Kind.PRODUCT]
+    unsure = np.concatenate([ignored, others]).astype(np.float32)
+    classes = np.concatenate([np.zeros(len(boxes), np.int64), np.full(len(unsure), -1, np.int64)])
+    return Labelled(picture, np.concatenate([boxes, unsure]).astype(np.float32), classes)
 
 
-def _describe(base: Manifest, photos: Sequence[LabelledPicture], plan: ShopPlan, folder: Path) -> Manifest:
+def _describe(
+    base: Manifest, photos: Sequence[LabelledPicture], plan: ShopPlan, folder: Path, kept_apart: list[Path]
+) -> Manifest:
     training = Training(
         recipe=json.dumps(asdict(plan)),
-        data=f"{base.name} {base.version}, then {len(photos)} photos of the shop and {_COLLAGES} collages",
+        data=f"{base.name} {base.version}, then {len(photos)} photos of the shop, {_DRAWN} drawn "
+        f"shelves and {_COLLAGES} collages",
         seed=plan.seed,
-        pictures=len(photos) + _COLLAGES,
+        pictures=len(photos) + _DRAWN + _COLLAGES,
         epochs=0,
         software=f"torch {torch.__version__}",
     )
@@ -108,8 +132,8 @@ def _describe(base: Manifest, photos: Sequence[LabelledPicture], plan: ShopPlan,
         iou_threshold=base.iou_threshold, part_weight=base.part_weight,
     )  # fmt: skip
     bare = manifest_of(preset, folder / "model.onnx", training)
-    golden = golden_of(bare, folder / "model.onnx", [photo.path for photo in photos], folder)
-    return bare.model_copy(update={"golden": golden})
+    # A drawn golden picture: a folder that goes to every node holds no photograph of the shop.
+    return with_figures(bare, folder, kept_apart)
 
 
 def cross_validate(

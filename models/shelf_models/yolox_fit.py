@@ -16,7 +16,7 @@ import torch
 
 from shelf_models.augment import Labelled, mosaic, placed, relit
 from shelf_models.sources import PictureSource
-from shelf_models.yolox_loss import TrueBoxes, yolox_loss
+from shelf_models.yolox_loss import TrueBoxes, forgetting, yolox_loss
 from shelf_models.yolox_network import YoloxNano
 
 log = logging.getLogger(__name__)
@@ -66,16 +66,26 @@ class FitPlan:
 
 
 def fit(
-    network: YoloxNano, shares: Sequence[Share], plan: FitPlan, on_step: Callable[[], None] = lambda: None
+    network: YoloxNano,
+    shares: Sequence[Share],
+    plan: FitPlan,
+    on_step: Callable[[], None] = lambda: None,
+    *,
+    keeps: YoloxNano | None = None,
 ) -> YoloxNano:
     """Train, and give back the running average of the weights, which is steadier than the last ones.
 
     Uses a GPU when torch finds one. Raises: RuntimeError when the sources fail.
+
+    Args:
+        keeps: what this network makes of every class but the first is to be kept on all pictures ("learning without
+            forgetting", Li and Hoiem 2016): the pictures of a shop show products only.
     """
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     torch.manual_seed(plan.seed)
     network = network.to(device, memory_format=torch.channels_last).train()
     average = copy.deepcopy(network)
+    former = keeps.to(device, memory_format=torch.channels_last).eval() if keeps is not None else None
     optimiser = torch.optim.AdamW(_groups(network, plan), lr=plan.learning_rate)
     weights = torch.tensor(plan.class_weights, device=device)
     started, told = time.monotonic(), 0.0
@@ -84,18 +94,24 @@ def fit(
         for group in optimiser.param_groups:
             fall = _LAST_RATE_SHARE + (1 - _LAST_RATE_SHARE) * (0.5 + 0.5 * math.cos(math.pi * done))
             group["lr"] = plan.learning_rate * group["share"] * min(1.0, (step + 1) / _WARM_UP_STEPS) * fall
-        rows = network(pictures.to(device, memory_format=torch.channels_last))
+        shown = pictures.to(device, memory_format=torch.channels_last)
+        rows = network(shown)
         size_px = (pictures.shape[2], pictures.shape[3])
         losses = yolox_loss(rows, [one.to(device) for one in truth], size_px, weights, late=done > plan.late_from)
+        total = losses.total
+        if former is not None:
+            with torch.no_grad():
+                known = former(shown)
+            total = total + forgetting(rows, known)
         optimiser.zero_grad()
-        losses.total.backward()
+        total.backward()
         torch.nn.utils.clip_grad_norm_(network.parameters(), _GRADIENT_LIMIT)
         optimiser.step()
         decay = min(_AVERAGE, (1 + step) / (10 + step))
         with torch.no_grad():
             for kept, new in zip(average.parameters(), network.parameters(), strict=True):
                 kept.lerp_(new, 1 - decay)
-        told += float(losses.total.detach())
+        told += float(total.detach())
         if (step + 1) % 100 == 0:
             log.info("step %d: loss %.3f, %.0f s", step + 1, told / 100, time.monotonic() - started)
             told = 0.0

@@ -20,6 +20,9 @@ _OVERLAPS_COUNTED = 10
 _BOX_WEIGHT = 5.0
 _OVERLAP_COST = 3.0
 _OUTSIDE_COST = 1e5
+_SAW = 0.1
+_KEEP_WEIGHT = 8.0
+_KEEP_BOX_SHARE = 0.1
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,6 +101,22 @@ def yolox_loss(
     told = functional.binary_cross_entropy_with_logits(rows[..., 4], wanted, reduction="none")
     share = 1.0 / max(positives, 1)
     return Losses(box_sum * share, (told * counted).sum() * share, class_sum * share)
+
+
+def forgetting(rows: Tensor, known: Tensor) -> Tensor:
+    """How far what is made of every class but the first has moved from what a former network made of it.
+
+    Args:
+        rows, known: raw rows (b, n, 5 + classes) of both on the same pictures.
+    Returns: a scalar: squared differences of the probabilities, and of the boxes where the former saw something.
+    """
+    now = rows[..., 4:5].sigmoid() * rows[..., 6:].sigmoid()
+    then = known[..., 4:5].sigmoid() * known[..., 6:].sigmoid()
+    saw = then.amax(dim=2) > _SAW
+    cells = saw.sum().clamp(min=1)
+    probabilities = ((now - then) ** 2).sum() / cells
+    boxes = ((rows[..., :4] - known[..., :4]).abs().sum(dim=2) * saw).sum() / cells
+    return _KEEP_WEIGHT * (probabilities + _KEEP_BOX_SHARE * boxes)
 
 
 def _assign(

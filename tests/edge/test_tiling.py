@@ -2,12 +2,16 @@ from __future__ import annotations
 
 from itertools import pairwise
 
+import cv2
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
+from shelf_contracts.messages import ModelInfo
 from shelf_edge.core.detections import Detections, Kind
+from shelf_edge.core.frame import Picture
 from shelf_edge.core.tiling import MOST_TILES, Tile, merge_tiles, plan_tiles, small_product_px, whole_scale
+from shelf_edge.tiled import Tiling, TilingDetector
 
 
 def found(*rows: tuple[float, ...], kind: Kind = Kind.PRODUCT) -> Detections:
@@ -105,3 +109,36 @@ def test_seven_hundred_products_over_tiles_stay_seven_hundred() -> None:
                 rows.append((x1, y1, x2, y2, 0.9))
         parts.append((tile, found(*rows)))
     assert len(merge_tiles((500, 500), found(), parts, 100)) == 700
+
+
+class ShortSighted:
+    """Finds white squares of at least 8 px at its input of 512 x 288, and of smaller ones the first ten."""
+
+    info = ModelInfo(
+        role="detector", name="short-sighted", version="1", sha256="0" * 64, licence="none", provider="none"
+    )
+    score_threshold = 0.3
+
+    def input_size_px(self, width_px: int, height_px: int) -> tuple[int, int]:
+        return 512, 288
+
+    def detect(self, image: Picture) -> Detections:
+        return self.detect_from(image, self.score_threshold)
+
+    def detect_from(self, image: Picture, score_threshold: float) -> Detections:
+        stats = cv2.connectedComponentsWithStats((image[:, :, 0] > 128).astype(np.uint8))[2][1:]
+        scale = min(512 / image.shape[1], 288 / image.shape[0])
+        seen = [row for n, row in enumerate(stats) if n < 10 or min(row[2:4]) * scale >= 8]
+        return found(*[(x, y, x + w, y + h, 0.9) for x, y, w, h, _ in seen])
+
+
+def test_a_node_that_may_tile_finds_what_one_look_cannot() -> None:
+    shelf = np.zeros((1152, 2048, 3), np.uint8)
+    for y in range(20, 1100, 60):
+        for x in range(20, 2000, 60):
+            shelf[y : y + 18, x : x + 18] = 255
+    there = 18 * 33
+    ways: tuple[Tiling, Tiling] = ("never", "auto")
+    once, tiled = (TilingDetector(ShortSighted(), way).detect(shelf) for way in ways)
+    assert len(once) == 10
+    assert len(tiled) == there

@@ -106,3 +106,19 @@ def test_what_nobody_knows_is_not_taught() -> None:
     assert float(yolox_loss(rows, [nothing], (64, 64), torch.ones(5), late=False).total) == 0.0
     known = TrueBoxes(torch.zeros(0, 4), torch.zeros(0, dtype=torch.int64), torch.zeros(0, 4))
     assert float(yolox_loss(rows, [known], (64, 64), torch.ones(5), late=False).total) > 0.0
+
+
+def test_nothing_is_forgotten_by_the_same_answers_and_all_by_others() -> None:
+    import torch
+
+    from shelf_models.yolox_loss import forgetting
+
+    known = torch.full((1, 4, 10), -6.0)
+    known[0, 1, 4], known[0, 1, 6] = 6.0, 6.0  # one cell that is surely a hand
+    moved = known.clone()
+    moved[0, 1, 6] = -6.0
+    product = known.clone()
+    product[0, 2, 4], product[0, 2, 5] = 6.0, 6.0  # a product more is no forgetting
+    assert forgetting(known, known) == 0
+    assert forgetting(moved, known) > 5
+    assert forgetting(product, known) < 0.01

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shelf_contracts.calibration import Rectangle, calibrate, camera_from_corners, with_view
 from shelf_contracts.planogram import polygon_area
+from shelf_edge.core.calibration import Rectangle, calibrate, camera_from_corners, with_view
 from shelf_simulator.app import demo_bay
 from shelf_simulator.core.design import build_planogram, floor_corners_mm
 from shelf_simulator.core.geometry import Camera
