@@ -279,8 +279,8 @@ RECOGNISER_ROWS = (
     ("unknown_recall_at_1pct_fpr", "the same: unknown ones told at 1 % false alarms", "–", "–"),
     ("answered", "answered with one product at the shipped thresholds", "–", "–"),
     ("answered_right", "of these right", "–", "–"),
-    ("ms_per_crop", "ms a crop, one thread, pre-processing included", "15", "–"),
-    ("ms_per_match", "ms for 32 crops against 50,000 photos, one thread", "20", "–"),
+    ("ms_per_crop", "ms of one core a crop, pre-processing included", "15", "–"),
+    ("ms_per_match", "ms of one core for 32 crops against 50,000 photos", "20", "–"),
 )
 
 

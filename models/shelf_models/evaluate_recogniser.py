@@ -60,9 +60,10 @@ class RecogniserScore:
         unknown_recall_at_1pct_fpr: unknown queries called unknown while 1 % of the known ones are.
         answered, answered_right: share of the queries with the verdict ``known`` at the shipped thresholds, and how
             many of those are right.
-        ms_per_crop: one thread, batches of 8, pre-processing included; the median of the batches.
+        ms_per_crop: CPU time on one core, which other programs do not lengthen; batches of 8, pre-processing included;
+            the median of the batches.
         ms_per_match: 32 crops against a gallery of 50,000 photos of 10,000 products, answers included; the median.
-            With as many threads as numpy takes: OPENBLAS_NUM_THREADS=1 makes it one.
+            CPU time of all of numpy's threads: OPENBLAS_NUM_THREADS=1 makes it one.
     """
 
     queries: int
@@ -227,9 +228,9 @@ def ms_per_crop(recogniser: OnnxRecogniser, photos: Sequence[ProductPhoto], batc
     recogniser.embed(crops)
     times = []
     for _ in range(batches):
-        began = time.perf_counter()
+        began = time.process_time()
         recogniser.embed(crops)
-        times.append((time.perf_counter() - began) * 1e3 / len(crops))
+        times.append((time.process_time() - began) * 1e3 / len(crops))
     return float(np.median(times))
 
 
@@ -242,7 +243,7 @@ def ms_per_match(dimension: int, photos: int = 50_000, crops: int = 32, times: i
     asked /= np.linalg.norm(asked, axis=1, keepdims=True)
     taken = []
     for _ in range(times + 1):
-        began = time.perf_counter()
+        began = time.process_time()
         looks_of(references, asked, Calibration())
-        taken.append((time.perf_counter() - began) * 1e3)
+        taken.append((time.process_time() - began) * 1e3)
     return float(np.median(taken[1:]))
