@@ -85,7 +85,9 @@ def take_screenshots(shop: Shop, folder: Path, stop: threading.Event, say: Calla
         Picture(
             "phone-filter.png", f"/my/{bay}?lang=it", 390, 844, 1.0, lambda web: True, (".chip[data-filter=vegan]",)
         ),
-        Picture("staff.png", "/staff?lang=en", 390, 844, 1.0, lambda web: _alerts(web) >= 2),
+        Picture(
+            "staff.png", "/staff?lang=en", 390, 844, 1.0, lambda web: _asked_for_help(web, bay) and _alerts(web) >= 1
+        ),
     )
     written = []
     with open_shop(shop, stop, say) as running, sync_playwright() as playwright:
@@ -106,14 +108,17 @@ def _take(picture: Picture, folder: Path, browser: Browser, running: RunningShop
     for selector in picture.press:
         page.click(selector)
     deadline_s = time.monotonic() + _PATIENCE_S
-    while not picture.is_worth_it(running.shop.web):
+    while True:
         if stop.is_set():
             raise KeyboardInterrupt
         running.children.check()
         if time.monotonic() > deadline_s:
             raise NotReady(f"nothing worth {picture.name} happened within {_PATIENCE_S:g} s; try another --seed")
+        if picture.is_worth_it(running.shop.web):
+            page.wait_for_timeout(_SETTLE_MS)
+            if picture.is_worth_it(running.shop.web):  # people go on while the page settles
+                break
         page.wait_for_timeout(100)
-    page.wait_for_timeout(_SETTLE_MS)
     target = folder / picture.name
     page.screenshot(path=str(target))
     page.close()
@@ -122,6 +127,11 @@ def _take(picture: Picture, folder: Path, browser: Browser, running: RunningShop
 
 def _panels(web: str, display: str) -> int:
     return len(httpx.get(f"{web}/api/v1/displays/{display}", timeout=2.0).json()["panels"])
+
+
+def _asked_for_help(web: str, display: str) -> bool:
+    """Somebody at a display asks for a colleague; asking again is asking once."""
+    return httpx.post(f"{web}/display/{display}/ask", json={}, timeout=2.0).is_success
 
 
 def _alerts(web: str) -> int:
