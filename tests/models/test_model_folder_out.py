@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from shelf_contracts.errors import FileProblems
-from shelf_models.describe import _put_in_place, check_out
+from shelf_models.describe import check_out, put_in_place
 from shelf_testing.gradient_model import write_model_folder
 
 
@@ -19,7 +19,7 @@ def test_a_folder_with_other_files_is_never_replaced(tmp_path: Path) -> None:
         with pytest.raises(FileProblems, match="must be new, empty or a model folder"):
             check_out(tmp_path / taken)
         with pytest.raises(FileProblems):
-            _put_in_place(tmp_path / "built", tmp_path / taken)
+            put_in_place(tmp_path / "built", tmp_path / taken)
     assert (tmp_path / "photos" / "holiday.jpg").read_text() == "x"
 
 
@@ -28,7 +28,7 @@ def test_a_model_folder_is_replaced_as_a_whole(tmp_path: Path) -> None:
     (tmp_path / "out" / "old.txt").write_text("of the old one")
     write_model_folder(tmp_path / "built", version="2")
     check_out(tmp_path / "out")
-    _put_in_place(tmp_path / "built", tmp_path / "out")
+    put_in_place(tmp_path / "built", tmp_path / "out")
     assert '"version":"2"' in (tmp_path / "out" / "manifest.json").read_text().replace(" ", "")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["built", "out"]
     assert not (tmp_path / "out" / "old.txt").exists()

@@ -50,6 +50,8 @@ def test_a_few_steps_make_a_model_that_a_node_accepts(tmp_path: Path) -> None:
         preset, ProductPhotos(tuple(shown)), wheel, tmp_path / "model", tmp_path / "work", lambda: steps.append(1)
     )
     assert len(steps) == preset.fit.steps
+    with pytest.raises(FileProblems, match="must be new, empty or a model folder"):
+        train_recogniser(preset, ProductPhotos(tuple(shown)), wheel, tmp_path, tmp_path / "work")
     assert made.embedding is not None
     assert (tmp_path / "model" / "model.onnx").stat().st_size < 20_000_000
     found = load_recogniser(tmp_path / "model").embed([view[..., :3].copy() for view in packs[0]])
