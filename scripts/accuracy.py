@@ -334,6 +334,11 @@ def scenarios_part(seconds: int, seeds: int) -> list[str]:
         "two slots at once) is right when both displays were told in time and no third. Delays are p50 / p95: from the "
         "hand's coming to the reach, from the slot's change to its event. In `camera-bump-large` counts are to become "
         "unknown, and so few are exact.",
+        "",
+        "The goals on the hidden store: pick+put 0.97 of each, restock and misplaced 0.95, counts exact 0.90 and "
+        f"within one 0.99, no false alert at rest, double reaches 0.95. A recording of {seconds} s holds few of a "
+        "kind of event, so that one more or less moves a scenario's share by 0.1: the last line is the one to read. No "
+        "recogniser was given a gallery, and so no `misplaced` could be told.",
     ]
     for split, about in SPLITS.items():
         command = [
