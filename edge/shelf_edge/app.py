@@ -262,7 +262,7 @@ def _open_sight(checked: CheckedConfig) -> _Sight | None:
     )
     if checked.gallery is not None:
         read_gallery(checked.gallery, recogniser.embedder)
-    budget = CropBudget(section.crops_a_look, max(1, section.crops_a_look // 4))
+    budget = CropBudget(section.crops_a_look, max(1, section.crops_a_look // 6))
     return _Sight(recogniser, Recognising(recogniser, recogniser.calibration, budget=budget), section.updates)
 
 

@@ -73,8 +73,8 @@ class RecogniserSection(_Section):
     threads: Annotated[int, Field(ge=1, le=64)] = 1
     updates: bool = True
     """Take the galleries that the collector offers."""
-    crops_a_look: Annotated[int, Field(ge=1, le=64)] = 8
-    """At most so many items of a frame are looked at; a quarter of it while somebody is at the shelf."""
+    crops_a_look: Annotated[int, Field(ge=1, le=64)] = 6
+    """At most so many items of a frame are looked at; a sixth of it while somebody is at the shelf."""
 
 
 class CameraSection(_Section):

@@ -35,10 +35,14 @@ _MARGIN = 0.02
 
 @dataclass(frozen=True)
 class CropBudget:
-    """How many crops a frame may cost: ``alone`` when nobody is at the shelf, else ``in_company``."""
+    """How many crops a frame may cost: ``alone`` when nobody is at the shelf, else ``in_company``.
 
-    alone: int = 8
-    in_company: int = 2
+    ``pause_s`` lies at least between two batches: the detector needs the processor more.
+    """
+
+    alone: int = 6
+    in_company: int = 1
+    pause_s: float = 0.4
 
 
 @dataclass(frozen=True)
@@ -102,6 +106,7 @@ class Recognising:
         self._lock = threading.Condition()
         self._waiting: list[_Crop] = []
         self._done: list[_Batch] = []
+        self._asked_s = float("-inf")
         self._is_busy = False
         self._is_stopping = False
         self._thread: threading.Thread | None = None
@@ -174,7 +179,10 @@ class Recognising:
                 sight.match_again(references, self._calibration)
             changed |= set(sights.sights)
             sights.revision = references.revision
-        crops = self._choose(bay, sights, frame) if not self._is_busy else []
+        is_time = abs(frame.captured_s - self._asked_s) >= self._budget.pause_s
+        crops = self._choose(bay, sights, frame) if is_time and not self._is_busy else []
+        if crops:
+            self._asked_s = frame.captured_s
         if crops and self._thread is None:
             self._done.append(self._embed(crops))
         elif crops:
