@@ -13,6 +13,9 @@ from typer.testing import CliRunner, Result
 from shelf_contracts.files import read_model
 from shelf_contracts.manifest import Manifest
 from shelf_contracts.shipped import model_folder
+from shelf_edge.adapters.model_folder import sha256_of
+from shelf_edge.adapters.signatures import read_private_key
+from shelf_edge.adapters.signatures import sign as sign_manifest
 from shelf_models.card import card_text
 from shelf_models.cli import app
 from shelf_testing.gradient_model import write_graph, write_model_folder
@@ -85,6 +88,27 @@ def test_check_asks_for_a_trusted_signature(config: Path, tmp_path: Path) -> Non
     base, public = tmp_path / "base", tmp_path / "keys" / "shop.pub"
     assert "signed by ed25519:" in models("check", base, "--trusted", public).output
     assert models("check", base, "--trusted", tmp_path / "edge.toml").exit_code == 2
+
+
+def test_weights_in_a_file_beside_are_neither_signed_nor_trusted(config: Path, tmp_path: Path) -> None:
+    """What lies beside the graph is in no hash: it could be exchanged under a good signature."""
+    manifest = write_model_folder(tmp_path / "new", version="1.1")
+    file = tmp_path / "new" / "model.onnx"
+    onnx.save(
+        onnx.load(file), file, save_as_external_data=True, location="w.data", size_threshold=0, convert_attribute=True
+    )
+    text = (tmp_path / "new" / "manifest.json").read_text().replace(manifest.sha256, sha256_of(file))
+    (tmp_path / "new" / "manifest.json").write_text(text)
+    key = tmp_path / "keys" / "shop.key"
+    result = models("sign", tmp_path / "new", "--key", key)
+    assert (result.exit_code, "external data" in result.output, "as one file" in result.output) == (2, True, True)
+    # Signed with another tool it is trusted as little.
+    content = json.loads(text)
+    content["signature"] = sign_manifest(content, read_private_key(key)).model_dump()
+    (tmp_path / "new" / "manifest.json").write_text(json.dumps(content))
+    for command in (["check", "--trusted", key.with_suffix(".pub")], ["promote", "--config", config]):
+        result = models(command[0], tmp_path / "new", *command[1:])
+        assert (result.exit_code, "external data" in result.output) == (2, True), result.output
 
 
 def test_a_brought_file_is_described_and_judged(tmp_path: Path) -> None:

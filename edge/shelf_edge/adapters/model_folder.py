@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import mmap
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,7 @@ from shelf_edge.adapters.runtime import open_session
 from shelf_edge.adapters.signatures import Trust, check_signature
 from shelf_edge.core.coco import COCO_LABELS, coco_kinds
 from shelf_edge.core.masking import kinds_of_people
+from shelf_edge.core.onnx_weights import NotOnnx, outside_weights
 from shelf_edge.core.postprocess import YOLOX_STRIDES
 
 MANIFEST_NAME = "manifest.json"
@@ -43,7 +45,8 @@ def locate_model(path: Path, trust: Trust = Trust()) -> ModelFiles:  # noqa: B00
 
     Args:
         trust: whose signatures are trusted, and whether one is required.
-    Raises: FileProblems when a file is missing, broken, not the one the manifest names, or not signed as required.
+    Raises: FileProblems when a file is missing, broken, not the one the manifest names, not signed as required, or
+        when a folder's weights are not all in the graph's file.
     """
     if path.is_dir() or path.name == MANIFEST_NAME:
         folder = path if path.is_dir() else path.parent
@@ -81,7 +84,25 @@ def _with_manifest(manifest_path: Path, trust: Trust) -> ModelFiles:
                 )
             ],
         )
+    _check_is_whole(onnx)
     return ModelFiles(onnx, manifest, is_brought=False, signed_by=signed_by)
+
+
+def _check_is_whole(onnx: Path) -> None:
+    """The hash of the graph's file must cover the weights. Raises: FileProblems when some are in another file."""
+    try:
+        with onnx.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as raw:
+            outside = outside_weights(raw)
+    except (NotOnnx, ValueError, OSError) as error:  # an empty file cannot be mapped
+        told = Problem("", str(error), "must be an ONNX model that onnxruntime can load")
+        raise FileProblems(onnx, [told]) from error
+    if outside:
+        remedy = (
+            "export it as one file: onnx.save(onnx.load(FILE), FILE) in Python, or torch.onnx.export(..., "
+            "external_data=False); then write its sha256 into the manifest, and sign again"
+        )
+        allowed = "must be in the .onnx file of a model folder, which is what the manifest's sha256 covers"
+        raise FileProblems(onnx, [Problem("external data", ", ".join(outside), allowed, remedy)])
 
 
 def people_in(path: Path, trust: Trust = Trust()) -> frozenset[int]:  # noqa: B008 - frozen
