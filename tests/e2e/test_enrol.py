@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import re
@@ -37,10 +38,13 @@ BROKERS = ["embedded", pytest.param("mosquitto", marks=pytest.mark.long)]
 
 @pytest.fixture(scope="module")
 def camera() -> Iterator[str]:
-    raw = cv2.imencode(".png", draw_products(320, 192, ON_THE_SHELF))[1].tobytes()
+    picture = draw_products(320, 192, ON_THE_SHELF)
+    asked = itertools.count()
 
     class Camera(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
+            picture[:8, :8] = next(asked) % 50  # a picture that never changes is that of a frozen camera
+            raw = cv2.imencode(".png", picture)[1].tobytes()
             self.send_response(200)
             self.send_header("Content-Type", "image/jpeg")  # nodes look at what it is, not at what it is called
             self.send_header("Content-Length", str(len(raw)))
