@@ -13,7 +13,7 @@ from typing import Literal
 import numpy as np
 
 from shelf_contracts.errors import ContractError, FileProblems, Problem, shown
-from shelf_edge.adapters.pictures import PICTURE_SUFFIXES, read_picture, read_picture_header
+from shelf_edge.adapters.pictures import PICTURE_SUFFIXES, read_picture, read_picture_header, upright_size
 from shelf_edge.core.detections import Boxes
 from shelf_edge.core.frame import Picture
 from shelf_edge.core.picture_header import PictureHeader
@@ -21,6 +21,9 @@ from shelf_edge.core.picture_header import PictureHeader
 Format = Literal["tsv", "coco", "yolo", "voc"]
 LARGEST_LABEL_BYTES = 512 * 1024 * 1024
 _MOST_SHOWN = 20
+_LEAST_OVERHANG_PX = 5.0
+_OVERHANG_SHARE = 0.02
+_OUTSIDE = "is it the label file of this picture, and of its size and orientation?"
 
 NOT_PRODUCTS = ("arm-or-hand", "person", "price-label", "gap")
 """Labels that are no product in class-agnostic figures; every other label is one."""
@@ -131,6 +134,14 @@ class Collector:
             self.files.append(error)
             return None
 
+    def upright_size(self, path: Path, header: PictureHeader) -> tuple[int, int] | None:
+        """Its width and height as it is read, or None when it is bad (which is noted)."""
+        try:
+            return upright_size(path, header)
+        except FileProblems as error:
+            self.files.append(error)
+            return None
+
     def text(self, path: Path) -> str | None:
         """A label file's text, or None when it can't be read (which is noted)."""
         try:
@@ -169,28 +180,39 @@ def numbers(words: Iterable[str], key: str, problems: list[Problem]) -> list[flo
     return values
 
 
-def box_problem(box: tuple[float, float, float, float], header: PictureHeader, key: str) -> Problem | None:
-    """What is wrong with a box of a picture (xyxy pixels); the picture may lie on its side."""
+def overhang_px(side_px: int) -> float:
+    """How far a box may stick out over a side of that length: what drawing tools and rounding do, and no more."""
+    return max(_LEAST_OVERHANG_PX, _OVERHANG_SHARE * side_px)
+
+
+def box_problem(box: tuple[float, float, float, float], size_px: tuple[int, int], key: str) -> Problem | None:
+    """What is wrong with a box (xyxy pixels) of a picture of that width and height, turned as the labels mean it."""
     x1, y1, x2, y2 = box
     if x2 <= x1 or y2 <= y1:
         return Problem(key, shown(box), "must have x1 < x2 and y1 < y2")
-    limit = max(header.width_px, header.height_px)
-    if x2 <= 0 or y2 <= 0 or x1 >= limit or y1 >= limit:
-        return Problem(key, shown(box), f"must lie in the picture of {header.width_px}x{header.height_px} px")
+    width, height = size_px
+    if x2 <= 0 or y2 <= 0 or x1 >= width or y1 >= height:
+        return Problem(key, shown(box), f"must lie in the picture of {width}x{height} px", _OUTSIDE)
+    beyond = {"x": (max(-x1, x2 - width), width), "y": (max(-y1, y2 - height), height)}
+    told = [f"{by:g} px in {axis}" for axis, (by, side) in beyond.items() if by > overhang_px(side)]
+    if told:
+        allowed = f"sticks out of the picture of {width}x{height} px by {' and '.join(told)}"
+        return Problem(key, shown(box), allowed, _OUTSIDE)
     return None
 
 
 def labelled(
     path: Path,
     rows: list[tuple[str, tuple[float, float, float, float]]],
+    size_px: tuple[int, int],
     ignored: list[bool] | None = None,
     upright: bool = True,
 ) -> LabelledPicture:
-    """Rows of (label, xyxy pixels) as one picture; boxes are cut where they hang over its left or upper border."""
+    """Rows of (label, xyxy pixels) as one picture; boxes are cut at its borders (``box_problem`` says how much)."""
     boxes = np.array([box for _, box in rows], np.float32).reshape(-1, 4)
     return LabelledPicture(
         path,
-        np.clip(boxes, 0, None),
+        np.clip(boxes, 0, np.array([*size_px, *size_px], np.float32)),
         tuple(normal_label(label) for label, _ in rows),
         np.array(ignored if ignored is not None else [False] * len(rows), bool),
         upright,

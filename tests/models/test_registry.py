@@ -6,13 +6,16 @@ import json
 import shutil
 from pathlib import Path
 
+import numpy as np
 import onnx
 import pytest
 from typer.testing import CliRunner, Result
 
+from shelf_contracts.errors import FileProblems
 from shelf_contracts.files import read_model
 from shelf_contracts.manifest import Manifest
 from shelf_contracts.shipped import model_folder
+from shelf_edge.adapters.detector_onnx import load_detector
 from shelf_edge.adapters.model_folder import sha256_of
 from shelf_edge.adapters.signatures import read_private_key
 from shelf_edge.adapters.signatures import sign as sign_manifest
@@ -123,6 +126,79 @@ def test_a_brought_file_is_described_and_judged(tmp_path: Path) -> None:
     assert models("check", tmp_path / "bytes.onnx").exit_code == 2
     (tmp_path / "nothing.onnx").write_bytes(b"")
     assert "nothing.onnx" in models("check", tmp_path / "nothing.onnx").output
+
+
+def flat_graph(file: Path, shape: list[int | str], kind: int = onnx.TensorProto.FLOAT, **metadata: str) -> None:
+    """A graph that gives zeros of (1, 6, 21) for an input of this shape."""
+    node, value = onnx.helper.make_node, onnx.helper.make_tensor_value_info
+    nodes = [
+        node("Cast", ["images"], ["numbers"], to=onnx.TensorProto.FLOAT),
+        node("ReduceMean", ["numbers"], ["mean"], keepdims=0),
+        node("Mul", ["mean", "nothing"], ["zero"]),
+        node("Add", ["zeros", "zero"], ["output"]),
+    ]
+    constants = [
+        onnx.numpy_helper.from_array(np.zeros((1, 6, 21), np.float32), "zeros"),
+        onnx.numpy_helper.from_array(np.array(0, np.float32), "nothing"),
+    ]
+    output = value("output", onnx.TensorProto.FLOAT, [1, 6, 21])
+    graph = onnx.helper.make_graph(nodes, "flat", [value("images", kind, shape)], [output], constants)
+    model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 17)], ir_version=8)
+    onnx.helper.set_model_props(model, {"names": "{0: 'product', 1: 'gap'}"} | metadata)
+    onnx.save(model, file)
+
+
+@pytest.mark.parametrize(
+    ("shape", "kind", "told"),
+    [
+        ([1, 3, 333, 77], "FLOAT", "multiples of 32, from 32 to 4096"),
+        ([1, 3, 100_000, 100_000], "FLOAT", "multiples of 32, from 32 to 4096"),
+        ([1, 3, 32, 4128], "FLOAT", "multiples of 32, from 32 to 4096"),
+        ([1, 3, 32, 32], "FLOAT16", "float32 tensor (1, 3, height, width)"),
+        ([1, 3, 32, 32], "UINT8", "float32 tensor (1, 3, height, width)"),
+        ([1, 32, 32, 3], "FLOAT", "NCHW"),
+        ([1, 1, 32, 32], "FLOAT", "three colours"),
+        ([4, 3, 32, 32], "FLOAT", "one picture at a time"),
+        ([1, 3, "height", "width"], "FLOAT", "write a manifest.json"),
+    ],
+)
+def test_an_input_that_will_not_do_is_told_with_what_would(
+    shape: list[int | str], kind: str, told: str, tmp_path: Path
+) -> None:
+    flat_graph(tmp_path / "one.onnx", shape, onnx.TensorProto.DataType.Value(kind))
+    result = models("check", tmp_path / "one.onnx")
+    assert (result.exit_code, told in result.output) == (2, True), result.output
+    assert ("write a manifest" in result.output) == (told == "write a manifest.json")
+
+
+def test_a_brought_file_with_an_odd_name_or_licence_is_no_traceback(tmp_path: Path) -> None:
+    flat_graph(tmp_path / "one.onnx", [1, 3, 32, 32], license="")
+    assert models("check", tmp_path / "one.onnx").exit_code == 0
+    (tmp_path / "one.onnx").rename(tmp_path / "größe.onnx")
+    result = models("check", tmp_path / "größe.onnx")
+    assert (result.exit_code, "größe.onnx" in result.output) == (2, True), result.output
+
+
+@pytest.mark.parametrize("threshold", [0.05, 0.99])
+def test_a_threshold_of_ones_own_is_no_other_model(threshold: float) -> None:
+    detector = load_detector(model_folder(), score_threshold=threshold)
+    assert detector.score_threshold == threshold
+
+
+def test_missed_golden_boxes_are_told_in_one_line(tmp_path: Path) -> None:
+    shutil.copytree(model_folder(), tmp_path / "model")
+    content = json.loads((tmp_path / "model" / "manifest.json").read_text())
+    for box in content["golden"]["boxes"]:
+        box["score"] = 0.0
+    content["golden"]["score_tolerance"] = 0.01
+    (tmp_path / "model" / "manifest.json").write_text(json.dumps(content))
+    with pytest.raises(FileProblems) as caught:
+        load_detector(tmp_path / "model")
+    count = len(content["golden"]["boxes"])
+    assert count > 3
+    assert len(caught.value.problems) == 1
+    assert f"missed {count} of {count} boxes" in str(caught.value)
+    assert str(caught.value).count(" at (") == 3
 
 
 def test_a_model_with_five_labels_loads_and_runs(tmp_path: Path) -> None:

@@ -8,8 +8,10 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from pydantic import ValidationError
+
 from shelf_contracts.errors import FileProblems, Problem
-from shelf_contracts.files import read_model
+from shelf_contracts.files import problems_of, read_model
 from shelf_contracts.manifest import Kind, Manifest, Preprocessing
 from shelf_edge.adapters.runtime import open_session
 from shelf_edge.adapters.signatures import Trust, check_signature
@@ -21,6 +23,7 @@ from shelf_edge.core.postprocess import YOLOX_STRIDES
 MANIFEST_NAME = "manifest.json"
 _HASH_BLOCK_BYTES = 1 << 20
 _LONGEST_NAMES = 100_000
+_LONGEST_SIDE = 4096
 _NAME = re.compile(r"""(\d{1,6}): (?:'([^'\\]{0,100})'|"([^"\\]{0,100})")""")
 _NAMES = re.compile(r"""\{(?:\d{1,6}: (?:'[^'\\]{0,100}'|"[^"\\]{0,100}")(?:, )?)*\}""")
 
@@ -128,10 +131,15 @@ def _manifest_of_graph(path: Path) -> Manifest:
     inputs, outputs = session.get_inputs(), session.get_outputs()
     shape = inputs[0].shape
     told = f"inputs {[(i.name, i.shape, i.type) for i in inputs]}, outputs {[(o.name, o.shape) for o in outputs]}"
-    is_picture = len(inputs) == 1 and len(shape) == 4 and shape[1] == 3 and all(isinstance(n, int) for n in shape[2:])
-    if not is_picture or inputs[0].type != "tensor(float)":
-        raise FileProblems(path, [Problem("input", told, "must be one float tensor (1, 3, height, width)", _ADVICE)])
+    if inputs[0].type != "tensor(float)" or len(inputs) != 1 or len(shape) != 4 or shape[1] != 3 or _is_many(shape[0]):
+        allowed = "must be one float32 tensor (1, 3, height, width): NCHW, three colours, one picture at a time"
+        raise FileProblems(path, [Problem("input", told, allowed, "export it anew like that; a manifest can't help")])
+    if not all(isinstance(side, int) for side in shape[2:]):
+        raise FileProblems(path, [Problem("input", told, "must state its height and width", _ADVICE)])
     height, width = int(shape[2]), int(shape[3])
+    if any(not 32 <= side <= _LONGEST_SIDE or side % 32 for side in (height, width)):
+        allowed = f"must have a height and a width in multiples of 32, from 32 to {_LONGEST_SIDE}"
+        raise FileProblems(path, [Problem("input", told, allowed, "export it anew like that; a manifest can't help")])
     out = outputs[0].shape
     metadata = session.get_modelmeta().custom_metadata_map
     labels = _labels_in(metadata.get("names", ""))
@@ -162,6 +170,10 @@ def graph_text(path: Path) -> list[str]:
         *(f"output: {one.name} {one.type} {one.shape}" for one in session.get_outputs()),
         f"labels: {named if labels else 'none in its metadata'}",
     ]
+
+
+def _is_many(batch: object) -> bool:
+    return isinstance(batch, int) and batch != 1
 
 
 _ADVICE = "write a manifest.json beside the model (models/README.md shows one), or export it with its YOLO head"
@@ -203,19 +215,21 @@ def _brought(
         found = ", ".join(labels[:10])
         remedy = "write a manifest.json beside the model that says which labels are products"
         raise FileProblems(path, [Problem("labels", found, "must hold COCO's classes or 'product'", remedy)])
-    return Manifest.model_validate(
-        {
-            "schema": "smartshelf.model.v1",
-            "name": path.stem[:64],
-            "version": "brought",
-            "file": path.name,
-            "sha256": sha256_of(path),
-            "licence": metadata.get("license", "unknown"),
-            "head": head,
-            "preprocessing": preprocessing,
-            "labels": labels,
-            "kinds": kinds,
-            # YOLOX suppresses at 0.45; more lets doubles through.
-            "iou_threshold": 0.45 if head == "yolox" else 0.6,
-        }
-    )
+    content = {
+        "schema": "smartshelf.model.v1",
+        "name": path.stem[:64],
+        "version": "brought",
+        "file": path.name,
+        "sha256": sha256_of(path),
+        "licence": metadata.get("license") or "unknown",
+        "head": head,
+        "preprocessing": preprocessing,
+        "labels": labels,
+        "kinds": kinds,
+        # YOLOX suppresses at 0.45; more lets doubles through.
+        "iou_threshold": 0.45 if head == "yolox" else 0.6,
+    }
+    try:
+        return Manifest.model_validate(content)
+    except ValidationError as error:
+        raise FileProblems(path, problems_of(error, Manifest)) from error

@@ -13,6 +13,7 @@ from shelf_edge.core.picture_header import PictureHeader, read_header
 
 LARGEST_FILE_BYTES = 50 * 1024 * 1024
 LARGEST_PIXELS = 100_000_000
+_EXIF = b"Exif\x00\x00"
 PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
 
 
@@ -38,6 +39,17 @@ def read_picture(path: Path, *, upright: bool = True) -> Picture:
 def read_picture_header(path: Path) -> PictureHeader:
     """What the file says about itself, nothing decoded. Raises: FileProblems, as ``read_picture``."""
     return check_header(path, _read_bytes(path))
+
+
+def upright_size(path: Path, header: PictureHeader) -> tuple[int, int]:
+    """Width and height in pixels of what ``read_picture`` gives: as the EXIF data turns the picture.
+
+    Decodes only a JPEG that has EXIF data. Raises: FileProblems, as ``read_picture``.
+    """
+    if header.kind != "JPEG" or _EXIF not in _read_bytes(path):
+        return header.width_px, header.height_px
+    height, width = read_picture(path).shape[:2]
+    return width, height
 
 
 def _read_bytes(path: Path) -> bytes:
