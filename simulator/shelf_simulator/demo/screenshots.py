@@ -45,6 +45,8 @@ class Picture:
     is_worth_it: Callable[[str], bool]
     press: tuple[str, ...] = ()
     """What is tapped before, as CSS selectors."""
+    is_at_rest: bool = False
+    """A display without panels: what is open is closed first, since people in the demo hardly ever pause."""
 
 
 def find_browser() -> str:
@@ -69,15 +71,16 @@ def take_screenshots(shop: Shop, folder: Path, stop: threading.Event, say: Calla
     folder.mkdir(parents=True, exist_ok=True)
     bay = shop.bays[0]
     pictures = (
-        Picture("display-rest.png", f"/display/{bay}?lang=en", 1920, 1080, 0.5, lambda web: not _panels(web, bay)),
+        Picture("display-rest.png", f"/display/{bay}?lang=en", 1920, 1080, 0.5, lambda web: True, is_at_rest=True),
         Picture(
             "display-filter.png",
             f"/display/{bay}?lang=en",
             1920,
             1080,
             0.5,
-            lambda web: _panels(web, bay) == 0,
+            lambda web: True,
             (".chip[data-filter=no_nuts]", ".chip[data-filter=low_salt]"),
+            is_at_rest=True,
         ),
         Picture("overview.png", "/", 1440, 900, 1.0, lambda web: True),
         Picture("display.png", f"/display/{bay}?lang=en", 1920, 1080, 0.5, lambda web: _panels(web, bay) == 2),
@@ -119,6 +122,9 @@ def _take(picture: Picture, folder: Path, browser: Browser, running: RunningShop
             if picture.is_worth_it(running.shop.web):  # people go on while the page settles
                 break
         page.wait_for_timeout(100)
+    if picture.is_at_rest:
+        page.keyboard.press("Escape")
+        page.wait_for_selector('#display[data-panels="0"]')
     target = folder / picture.name
     page.screenshot(path=str(target))
     page.close()
