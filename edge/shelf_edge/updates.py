@@ -208,8 +208,7 @@ class ModelUpdates:
             return
         elif not self._switch.looks:
             self._tell("trial", self._rollout, "no camera has given a frame to look at")
-        else:
-            self._store.settle()
+        elif self._store.settle(self._sha256):
             self._switch.settle()
             self._tell("settled", self._rollout, "")
 

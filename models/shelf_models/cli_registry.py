@@ -191,6 +191,8 @@ def promote(
         f"{switch.before.name} {switch.before.version} -> {switch.after.name} {switch.after.version}: {switch.reason}",
         markup=False,
     )
+    if switch.warning:
+        errors.print(f"warning: {switch.warning}", style="bold red", markup=False)
 
 
 def rollback(

@@ -5,11 +5,14 @@ import os
 import signal
 import subprocess
 import sys
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from shelf_contracts.errors import FileProblems
+from shelf_edge.adapters import model_store
 from shelf_edge.adapters.detector_onnx import load_detector
 from shelf_edge.adapters.model_store import ModelStore
 from shelf_edge.adapters.signatures import Trust, make_keys, read_private_key, sign
@@ -20,8 +23,8 @@ def load(path: Path) -> None:
     load_detector(path)
 
 
-def signed_folder(folder: Path, key: Path, version: str) -> Path:
-    write_model_folder(folder, version=version)
+def signed_folder(folder: Path, key: Path, version: str, name: str = "gradient") -> Path:
+    write_model_folder(folder, version=version, name=name)
     sign_folder(folder, key)
     return folder
 
@@ -83,6 +86,63 @@ def test_no_downgrade_unless_forced_and_that_is_logged(store: ModelStore, tmp_pa
     store.promote(old, force=True)
     assert version(store) == "1.9"
     assert "forced although version = 1.9" in store.history()[-1]["reason"]
+
+
+@pytest.mark.parametrize("settled", [True, False])
+def test_no_downgrade_by_way_of_a_model_of_another_name(
+    settled: bool, store: ModelStore, tmp_path: Path, key: Path
+) -> None:
+    for number, name in (("2026.12.02", "gradient"), ("1.0", "other")):
+        store.promote(signed_folder(tmp_path / name, key, number, name))
+        if settled:
+            store.settle()
+    old = signed_folder(tmp_path / "old", key, "2026.01.01")
+    with pytest.raises(FileProblems, match=r"older than what already ran here: 2026\.12\.02"):
+        store.promote(old)
+    store.roll_back("the newest stays the newest")
+    with pytest.raises(FileProblems, match=r"older than the active 2026\.12\.02"):
+        store.promote(old)
+    write_model_folder(tmp_path / "same", version="2026.12.02", labels=["product", "person"])
+    sign_folder(tmp_path / "same", key)
+    with pytest.raises(FileProblems, match="active with other content"):
+        store.promote(tmp_path / "same")
+
+
+def test_a_version_that_failed_on_trial_does_not_count(store: ModelStore, tmp_path: Path, key: Path) -> None:
+    store.promote(signed_folder(tmp_path / "bad", key, "9.0"))
+    store.roll_back("it saw nothing")
+    store.promote(signed_folder(tmp_path / "good", key, "2.0"))
+    assert version(store) == "2.0"
+
+
+@pytest.mark.parametrize("signer", ["stranger", None])
+def test_with_trusted_keys_a_model_of_somebody_else_is_taken_only_with_a_warning(
+    signer: str | None, tmp_path: Path, key: Path, trust: Trust, caplog: pytest.LogCaptureFixture
+) -> None:
+    lenient = ModelStore(
+        tmp_path / "store", signed_folder(tmp_path / "base", key, "1.0"), replace(trust, require=False), load
+    )
+    assert not lenient.promote(signed_folder(tmp_path / "ours", key, "1.1")).warning
+    write_model_folder(tmp_path / "foreign", version="2.0")
+    if signer:
+        sign_folder(tmp_path / "foreign", make_keys(tmp_path / "other", signer)[0])
+    switch = lenient.promote(tmp_path / "foreign")
+    for told in (switch.warning, caplog.text, lenient.history()[-1]["reason"]):
+        assert "none of the trusted_keys" in told
+
+
+def test_nothing_changes_the_pointer_while_another_change_goes_on(
+    store: ModelStore, tmp_path: Path, key: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(model_store, "_LOCK_WAIT_S", 0.0)
+    store.promote(signed_folder(tmp_path / "new", key, "2.0"))
+    before = store.pointer
+    for change in (store.settle, store.start, partial(store.roll_back, "why not")):
+        with store._locked(), pytest.raises(FileProblems, match="another change is going on"):
+            change()
+        assert store.pointer == before
+    assert not store.settle("0" * 64)
+    assert store.pointer == before
 
 
 @pytest.mark.parametrize(
