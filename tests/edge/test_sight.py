@@ -125,10 +125,14 @@ def test_a_camera_that_moved_far_asks_for_calibration_and_is_forgiven_when_put_b
     assert camera.see(10, shelf).state == "clear"
 
 
-def test_a_camera_turned_to_something_else() -> None:
+@pytest.mark.parametrize("people", [NOBODY, np.array([[0, 0, 200, HEIGHT]], np.float32)])
+def test_a_camera_turned_to_something_else_also_while_somebody_stands_there(people: np.ndarray) -> None:
     camera = Camera()
     camera.see(5, scene(1))
-    assert camera.see(15, scene(2)[:, ::-1].copy()).state == "moved"
+    elsewhere = scene(2)[:, ::-1].copy()
+    camera.see(2, elsewhere, people)
+    assert camera.watch.is_in_doubt, "nothing is concluded from the other view"
+    assert camera.see(13, elsewhere, people).state == "moved"
 
 
 def test_goods_that_are_sold_and_filled_up_are_no_moved_camera() -> None:
@@ -180,6 +184,23 @@ def test_a_picture_that_stands_still() -> None:
     sights = [watch.step(frame, second, is_same=second > 0, changed=0.0, people_px=NOBODY) for second in range(40)]
     assert [sight.state for sight in sights] == ["clear"] * 30 + ["frozen"] * 10
     assert watch.step(noisy(scene(), 2), 41, is_same=False, changed=1.0, people_px=None).state == "clear"
+
+
+def test_a_shop_that_is_never_empty_has_a_reference_all_the_same() -> None:
+    camera, shelf = Camera(), scene()
+    for x in (0, 150, 300, 420) * 2:
+        people = np.array([[x, 0, x + 200, HEIGHT]], np.float32)
+        covered = shelf.copy()
+        covered[:, x : x + 200] = 90
+        camera.see(1, covered, people)
+    knock, true = moved(14, -6)
+    for x in (0, 150, 300, 420) * 2:
+        people = np.array([[x, 0, x + 200, HEIGHT]], np.float32)
+        covered = knock(shelf)
+        covered[:, x : x + 200] = 90
+        sight = camera.see(1, covered, people)
+    assert sight.warp is not None
+    assert corner_error_px(sight.warp, true) < 2.5
 
 
 def test_somebody_who_is_overlooked_at_the_start_does_not_become_the_reference() -> None:

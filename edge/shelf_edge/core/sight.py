@@ -30,6 +30,9 @@ _LEAST_CONTRAST = 2.0
 _AROUND_PEOPLE = 0.1
 _LEARN = 0.05
 _AS_USUAL = 0.94
+_ENOUGH = 0.4
+_ENOUGH_AT_FIRST = 0.8
+_MOST_FIRST = 30
 
 
 @dataclass(frozen=True)
@@ -183,14 +186,13 @@ class SightWatch:
     def _compare(self, grey: npt.NDArray[np.uint8], people_px: Boxes) -> Sight:
         seen = self._features(grey, people_px)
         if self._reference is None:
-            if not len(people_px):
-                self._begin(seen)
+            self._begin(seen)
             return self._placed
         shift = self._shift_to(seen)
         if shift is None:
             self._shifts.clear()
-            # Many people leave little to compare; a picture of something else has its own contrast and no likeness.
-            self._unlike += not len(people_px)
+            # People are blanked out; only where they leave little to compare does it say nothing.
+            self._unlike += float((seen != 0).mean()) >= _ENOUGH
             if self._unlike >= self._rules.lost_checks:
                 return Sight(
                     "moved", "the camera shows another view than the bay was calibrated for: calibrate it again"
@@ -214,11 +216,17 @@ class SightWatch:
         return self._placed
 
     def _begin(self, seen: _Small) -> None:
-        """The first reference: pictures that are like each other, so that nobody who was overlooked is in them."""
+        """The first reference: pictures that are like each other, so that nobody who was overlooked is in them.
+
+        Where people were blanked out in one, others show what stands behind them.
+        """
         still = np.eye(3)
-        self._first = [one for one in self._first if _likeness(one, seen, still) >= self._rules.likeness] + [seen]
-        if len(self._first) >= self._rules.agreeing:
-            self._reference = np.mean(self._first, axis=0, dtype=np.float32)
+        alike = [one for one in self._first if _likeness(one, seen, still) >= self._rules.likeness]
+        self._first = [*alike, seen][-_MOST_FIRST:]
+        times = np.sum([one != 0 for one in self._first], axis=0)
+        if len(self._first) >= self._rules.agreeing and float((times > 0).mean()) >= _ENOUGH_AT_FIRST:
+            summed = np.sum(self._first, axis=0, dtype=np.float32)
+            self._reference = (summed / np.maximum(times, 1)).astype(np.float32)
             self._first = []
 
     def _place(self, shift: Matrix) -> None:
