@@ -122,9 +122,11 @@ def _take(picture: Picture, folder: Path, browser: Browser, running: RunningShop
             if picture.is_worth_it(running.shop.web):  # people go on while the page settles
                 break
         page.wait_for_timeout(100)
-    if picture.is_at_rest:
+    while picture.is_at_rest and page.get_attribute("#display", "data-panels") != "0":
+        if time.monotonic() > deadline_s:
+            raise NotReady(f"no moment of rest for {picture.name} within {_PATIENCE_S:g} s; try another --seed")
         page.keyboard.press("Escape")
-        page.wait_for_selector('#display[data-panels="0"]')
+        page.wait_for_timeout(400)
     target = folder / picture.name
     page.screenshot(path=str(target))
     page.close()
