@@ -69,6 +69,9 @@ def check(config: Annotated[Path, typer.Option(help="The node's TOML file.")]) -
                 known = read_gallery(checked.gallery, recogniser.embedder)
                 sight += f" Gallery: {len(known.gtins)} products."
     bays = ", ".join(camera.planogram.bay for camera in checked.cameras)
+    if section.trusted_keys and not section.require_signature:
+        told = "trusted_keys without require_signature = true: models on disk are taken whoever signed them"
+        errors.print(f"warning: {told}", style="yellow", markup=False)
     _output.print(f"{config}: good. Bays: {bays}. Model: {info.name} {info.version} ({info.licence}).{sight}")
 
 

@@ -14,6 +14,7 @@ from shelf_contracts.gallery import read_gallery
 from shelf_contracts.ids import CameraId, NodeId, StoreId
 from shelf_contracts.planogram import Planogram
 from shelf_contracts.shipped import DEFAULT_RECOGNISER, model_folder
+from shelf_edge.adapters.model_folder import check_is_signed
 from shelf_edge.adapters.runtime import Execution, Policy, ProviderName
 from shelf_edge.adapters.signatures import Trust
 from shelf_edge.adapters.sources import source_problem
@@ -164,7 +165,10 @@ class CheckedConfig:
 
 
 def check_config(path: Path) -> CheckedConfig:
-    """Read the file and every file it names. Raises: FileProblems of the first file that is wrong, all its errors."""
+    """Read the file and every file it names; models are asked for their signatures only, when they need one.
+
+    Raises: FileProblems of the first file that is wrong, all its errors.
+    """
     config = read_model(path, EdgeConfig)
     folder = path.parent
     problems, cameras = [], []
@@ -189,10 +193,13 @@ def check_config(path: Path) -> CheckedConfig:
         raise FileProblems(path, problems)
     model = folder / config.model.path if config.model.path is not None else model_folder()
     checked = CheckedConfig(config, folder, folder / config.state, model, tuple(cameras))
+    # The configured model is the last resort after a rollback: it is refused now, not on the day it is needed.
+    check_is_signed(model, config.model.trust)
     section = config.recogniser
     if section is None:
         return checked
     recogniser = folder / section.model if section.model is not None else model_folder(DEFAULT_RECOGNISER)
+    check_is_signed(recogniser, config.model.trust)
     gallery = folder / section.gallery if section.gallery is not None else None
     if gallery is not None and not read_gallery(gallery).entries:
         remedy = "enrol a product with smartshelf models enrol, or leave the key out: the collector offers one"

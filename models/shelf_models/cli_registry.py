@@ -34,6 +34,7 @@ def list_models(
     """The shipped models, and those of a node with the changes that were made."""
     from shelf_contracts.shipped import model_folder
     from shelf_edge.adapters.model_folder import MANIFEST_NAME
+    from shelf_edge.config import check_config
 
     with bad_input():
         shipped = sorted(path.parent for path in model_folder().parent.glob(f"*/{MANIFEST_NAME}"))
@@ -41,13 +42,14 @@ def list_models(
         history: list[dict[str, str]] = []
         if config is not None:
             store = _store(config)
+            trusted = tuple(check_config(config).config.model.trusted_keys)
             pointer = store.pointer
             for place in ("a", "b", ""):
                 if store.path_of(place).exists():
                     state = "active" if place == pointer.active else ""
                     state = "previous" if not state and place == pointer.previous else state
                     state = f"{state}, on trial" if state == "active" and pointer.on_trial else state
-                    rows.append(_row(place or "base", store.path_of(place), state))
+                    rows.append(_row(place or "base", store.path_of(place), state, trusted))
             history = store.history()
     if as_json:
         output.print(json.dumps({"models": rows, "changes": history}), markup=False)
@@ -58,15 +60,22 @@ def list_models(
         output.print(f"{change['at']}  {change['from']} -> {change['to']}: {change['reason']}", markup=False)
 
 
-def _row(place: str, path: Path, state: str = "") -> dict[str, str]:
+def _row(place: str, path: Path, state: str = "", trusted: tuple[str, ...] | None = None) -> dict[str, str]:
+    """One model; ``trusted``: the node's keys, None where no node was named."""
     from shelf_contracts.errors import ContractError
     from shelf_edge.adapters.model_folder import locate_model
+    from shelf_edge.adapters.signatures import Trust
 
     try:
         manifest = locate_model(path).manifest
+        signed = "not signed"
+        if manifest.signature:
+            # Whether the signature fits its own key; whether that key may be trusted is the node's to say.
+            signer = locate_model(path, Trust((manifest.signature.key,), require=True)).signed_by
+            whose = "whose it is was not checked" if trusted is None else "not one of trusted_keys"
+            signed = f"signed by {signer}, {'trusted' if signer in (trusted or ()) else whose}"
     except ContractError as error:
         return {"place": place, "model": path.name, "state": f"not usable: {error}"}
-    signed = f"signed by {manifest.signature.key}" if manifest.signature else "not signed"
     return {
         "place": place,
         "model": f"{manifest.name} {manifest.version}",
@@ -154,19 +163,24 @@ def keys(
 def sign(
     model: _Folder, key: Annotated[Path, typer.Option(help="A private key that `smartshelf models keys` made.")]
 ) -> None:
-    """Sign a model folder: its manifest, and with it the hashes of its files. The model is checked first."""
+    """Sign a model folder, detector or recogniser: its manifest, with the hashes of its files. It is checked first."""
     with bad_input():
         from shelf_contracts.files import read_model
         from shelf_contracts.manifest import Manifest
-        from shelf_edge.adapters.detector_onnx import load_detector
-        from shelf_edge.adapters.model_folder import MANIFEST_NAME
+        from shelf_edge.adapters.detector_onnx import OnnxDetector
+        from shelf_edge.adapters.model_folder import MANIFEST_NAME, locate_model
+        from shelf_edge.adapters.recogniser_onnx import OnnxRecogniser
         from shelf_edge.adapters.signatures import read_private_key
         from shelf_edge.adapters.signatures import sign as sign_manifest
 
         private = read_private_key(key)
-        load_detector(model)
         path = model / MANIFEST_NAME
         read_model(path, Manifest)
+        files = locate_model(model)
+        if files.manifest.embedding is None:
+            OnnxDetector(files)
+        else:
+            OnnxRecogniser(files)
         content = json.loads(path.read_text(encoding="utf-8"))
         signature = sign_manifest(content, private)
         content["signature"] = signature.model_dump()

@@ -14,15 +14,18 @@ from typer.testing import CliRunner, Result
 from shelf_contracts.errors import FileProblems
 from shelf_contracts.files import read_model
 from shelf_contracts.manifest import Manifest
-from shelf_contracts.shipped import model_folder
+from shelf_contracts.shipped import DEFAULT_MODEL, DEFAULT_RECOGNISER, model_folder
 from shelf_edge.adapters.detector_onnx import load_detector
 from shelf_edge.adapters.model_folder import sha256_of
 from shelf_edge.adapters.signatures import read_private_key
 from shelf_edge.adapters.signatures import sign as sign_manifest
+from shelf_edge.cli import app as edge
+from shelf_edge.config import check_config
 from shelf_models.card import card_text
 from shelf_models.cli import app
 from shelf_testing.gradient_model import write_graph, write_model_folder
 from shelf_testing.real_data import real_data
+from shelf_testing.tiny_recogniser import write_recogniser_folder
 
 BOTTLES = Path(__file__).resolve().parents[2] / "examples" / "bottles" / "planogram.json"
 SHIPPED = sorted(path.parent for path in model_folder().parent.glob("*/manifest.json"))
@@ -91,6 +94,59 @@ def test_check_asks_for_a_trusted_signature(config: Path, tmp_path: Path) -> Non
     base, public = tmp_path / "base", tmp_path / "keys" / "shop.pub"
     assert "signed by ed25519:" in models("check", base, "--trusted", public).output
     assert models("check", base, "--trusted", tmp_path / "edge.toml").exit_code == 2
+
+
+def test_a_recogniser_is_signed_too(config: Path, tmp_path: Path) -> None:
+    write_recogniser_folder(tmp_path / "eyes")
+    key = tmp_path / "keys" / "shop.key"
+    signed = models("sign", tmp_path / "eyes", "--key", key)
+    assert signed.exit_code == 0, signed.output
+    assert "signed by ed25519:" in models("check", tmp_path / "eyes", "--trusted", key.with_suffix(".pub")).output
+
+
+@pytest.mark.parametrize("part", ["[model] path", "[recogniser] model"])
+def test_a_node_that_requires_signatures_says_how_to_sign_what_ships(part: str, config: Path, tmp_path: Path) -> None:
+    """And its words are followed to the letter."""
+    if part == "[model] path":
+        config.write_text(config.read_text().replace('path = "base"\n', ""))
+        name, setting = DEFAULT_MODEL, f'[model]\npath = "{DEFAULT_MODEL}"'
+    else:
+        config.write_text(config.read_text() + "[recogniser]\n")
+        name, setting = DEFAULT_RECOGNISER, f'[recogniser]\nmodel = "{DEFAULT_RECOGNISER}"'
+    with pytest.raises(FileProblems) as refused:
+        check_config(config)  # before anything else is done: also when another model is the active one
+    told = str(refused.value)
+    assert f'{part} = "{name}"' in told
+    assert f"cp -r {model_folder(name)} {name} && smartshelf models sign {name} --key SHOP.key" in told
+    shutil.copytree(model_folder(name), tmp_path / name)
+    assert models("sign", tmp_path / name, "--key", tmp_path / "keys" / "shop.key").exit_code == 0
+    config.write_text(config.read_text().replace(setting.split("\n")[0], setting))
+    result = CliRunner().invoke(edge, ["check", "--config", str(config)])
+    assert result.exit_code == 0, result.output
+
+
+def test_list_says_whose_signature_was_checked(config: Path, tmp_path: Path) -> None:
+    def rows() -> dict[str, str]:
+        listed = json.loads(models("list", "--config", config, "--json").output.splitlines()[-1])
+        return {row["place"]: row.get("signature") or row["state"] for row in listed["models"]}
+
+    assert rows()["base"].endswith(", trusted")
+    config.write_text(config.read_text().replace("require_signature = true", ""))
+    assert models("keys", "--out", tmp_path / "keys", "--name", "stranger").exit_code == 0
+    write_model_folder(tmp_path / "new", version="1.1")
+    assert models("sign", tmp_path / "new", "--key", tmp_path / "keys" / "stranger.key").exit_code == 0
+    promoted = models("promote", tmp_path / "new", "--config", config)
+    assert (promoted.exit_code, "none of the trusted_keys" in " ".join(promoted.output.split())) == (0, True)
+    assert rows()["a"].endswith(", not one of trusted_keys")
+    manifest = tmp_path / "state" / "models" / "a" / "manifest.json"
+    manifest.write_text(manifest.read_text().replace('"licence": "Apache-2.0"', '"licence": "MIT"'))
+    assert "not usable" in rows()["a"]
+    assert "does not fit" in rows()["a"]
+
+
+def test_a_card_does_not_vouch_for_a_signature(config: Path, tmp_path: Path) -> None:
+    text = card_text(read_model(tmp_path / "base" / "manifest.json", Manifest))
+    assert ", says the manifest; ask `smartshelf models check FOLDER --trusted KEY.pub`" in text
 
 
 def test_weights_in_a_file_beside_are_neither_signed_nor_trusted(config: Path, tmp_path: Path) -> None:

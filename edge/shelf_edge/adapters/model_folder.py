@@ -91,6 +91,17 @@ def _with_manifest(manifest_path: Path, trust: Trust) -> ModelFiles:
     return ModelFiles(onnx, manifest, is_brought=False, signed_by=signed_by)
 
 
+def check_is_signed(path: Path, trust: Trust) -> None:
+    """Only that: whether a model would be refused for its signature. Raises: FileProblems as ``locate_model``."""
+    if not trust.require:
+        return
+    folder = path if path.is_dir() else path.parent
+    if (folder / MANIFEST_NAME).is_file():
+        check_signature(folder / MANIFEST_NAME, trust)
+    else:
+        locate_model(path, trust)
+
+
 def _check_is_whole(onnx: Path) -> None:
     """The hash of the graph's file must cover the weights. Raises: FileProblems when some are in another file."""
     try:
