@@ -47,7 +47,7 @@ def permissions_of(client: Client) -> Permissions:
         if row.publisher == client.role:
             publish += _own_filters(row, client)
         if client.role in row.subscribers:
-            subscribe += _filters_to_read(row, client)
+            subscribe += _own_filters(row, client)
     return Permissions(tuple(publish), tuple(subscribe))
 
 
@@ -84,16 +84,4 @@ def _own_filters(row: Topic, client: Client) -> list[str]:
         return [subscription(row.name, store=client.store, node=client.own_id)]
     if client.role == "display" and "{display}" in row.template:
         return [subscription(row.name, store=client.store, display=client.own_id)]
-    return [subscription(row.name, store=client.store)]
-
-
-def _filters_to_read(row: Topic, client: Client) -> list[str]:
-    if client.role == "node" and "{bay}" in row.template:
-        return [subscription(row.name, store=client.store, bay=bay) for bay in client.bays]
-    if client.role == "node" and "{node}" in row.template:
-        return [subscription(row.name, store=client.store, node=client.own_id)]
-    if client.role == "display" and "{display}" in row.template:
-        return [subscription(row.name, store=client.store, display=client.own_id)]
-    if client.role == "node" and "{node}" in row.template:
-        return [subscription(row.name, store=client.store, node=client.own_id)]
     return [subscription(row.name, store=client.store)]

@@ -92,6 +92,7 @@ def audit(
         return
     from rich.table import Table
 
+    from shelf_collector.adapters.backup import to_be_read
     from shelf_collector.adapters.database import Database
     from shelf_collector.config import SetupProblems, load_setup
     from shelf_collector.ports import StorageProblem
@@ -103,8 +104,7 @@ def audit(
         raise typer.Exit(_BAD_INPUT) from None
     try:
         setup = load_setup(config)
-        database = Database(setup.database_url)
-        database.open()
+        database = Database(to_be_read(setup.database_url))
     except (SetupProblems, StorageProblem) as problems:
         errors.print(str(problems), style="red", markup=False)
         raise typer.Exit(_BAD_INPUT) from problems
@@ -137,7 +137,7 @@ def verify(
     Note the printed head down somewhere else: with --head it is told later whether the log was written anew as a whole.
     """
     from shelf_collector.adapters.accounts import Accounts
-    from shelf_collector.adapters.database import Database
+    from shelf_collector.adapters.backup import to_be_read
     from shelf_collector.config import SetupProblems, load_setup
     from shelf_collector.core.logbook import head_of
     from shelf_collector.ports import StorageProblem
@@ -145,10 +145,7 @@ def verify(
     try:
         noted = [head_of(text) for text in head or []]
         setup = load_setup(config)
-        database = Database(setup.database_url)
-        database.open()
-        database.close()
-        accounts = Accounts(setup.database_url)
+        accounts = Accounts(to_be_read(setup.database_url))
         try:
             count, newest, breaks = accounts.verify(noted)
         finally:

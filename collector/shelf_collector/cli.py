@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -15,6 +16,7 @@ from shelf_collector.rollout_cli import rollout
 
 if TYPE_CHECKING:
     from shelf_collector.config import CollectorSetup
+    from shelf_collector.core.logbook import Deed
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="The store's memory: state, displays, alerts.")
 console = Console()
@@ -174,11 +176,16 @@ def dead_letters(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
 ) -> None:
     """Show the messages that could not be used, and why."""
+    from shelf_collector.adapters.backup import to_be_read
     from shelf_collector.adapters.database import Database
+    from shelf_collector.ports import StorageProblem
 
-    database = Database(_load(config).database_url)
-    database.open()
-    letters = database.dead_letters(limit)
+    try:
+        database = Database(to_be_read(_load(config).database_url))
+        letters = database.dead_letters(limit)
+    except StorageProblem as problem:
+        errors.print(str(problem), style="red", markup=False, highlight=False, soft_wrap=True)
+        raise typer.Exit(BAD_INPUT) from problem
     database.close()
     for letter in letters:
         payload = letter.payload.decode("utf-8", errors="backslashreplace")
@@ -221,6 +228,10 @@ def restore(
 
     Exit code 2 when the file is damaged or of a newer version. What came after the backup was made is gone: nodes were
     told that it is stored, so smartshelf audit will report it as lost.
+
+    No right comes back that was taken since: sessions and one-time links end, revoked API tokens stay revoked (all of
+    them when there is no former database to ask), and people keep today's passwords and roles; who was removed since
+    needs a new link.
     """
     from shelf_collector.adapters.backup import examine, sqlite_file
     from shelf_collector.adapters.backup import restore as put_back
@@ -233,12 +244,28 @@ def restore(
         errors.print(str(problem), style="red", markup=False, highlight=False, soft_wrap=True)
         raise typer.Exit(BAD_INPUT) from problem
     try:
-        aside = put_back(source, sqlite_file(setup.database_url))
+        restored = put_back(source, sqlite_file(setup.database_url), _note_in)
     except StorageProblem as problem:
         errors.print(str(problem), style="red", markup=False, highlight=False, soft_wrap=True)
         raise typer.Exit(1) from problem
-    former = f"; the former database is {aside}" if aside else ""
+    former = f"; the former database is {restored.aside}" if restored.aside else ""
     console.print(f"{copy.messages} messages restored{former}", markup=False, highlight=False, soft_wrap=True)
+    console.print("everybody has to log in again; one-time links are void", markup=False, highlight=False)
+    why = "revoked since" if restored.aside else "no former database says which were revoked since"
+    for what, names in ((f"API tokens revoked ({why})", restored.tokens), ("people", restored.people)):
+        if names:
+            console.print(f"{what}: {', '.join(names)}", markup=False, highlight=False, soft_wrap=True)
+
+
+def _note_in(url: str, deed: Deed) -> None:
+    """Write a row into the log of a database."""
+    from shelf_collector.adapters.accounts import Accounts
+
+    accounts = Accounts(url)
+    try:
+        accounts.note([deed], datetime.now(UTC))
+    finally:
+        accounts.close()
 
 
 def _load(config: Path) -> CollectorSetup:

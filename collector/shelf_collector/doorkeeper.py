@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
-from shelf_collector.adapters.accounts import Accounts, ApiToken, Person
+from shelf_collector.adapters.accounts import Accounts, ApiToken, LinkGone, Person
 from shelf_collector.adapters.passwords import Passwords, new_secret, secret_hash
 from shelf_collector.core.access import (
     LONGEST_PASSWORD,
@@ -155,16 +155,17 @@ class Doorkeeper:
         if person is None and self.accounts.person_called(name) is not None:
             raise Refused("name_taken")
         hashed = self._passwords.hash(password)
-        if self.accounts.take_link(secret_hash(secret), self._clock.now()) is None:
-            raise Refused("link_void")
-        now = self._clock.now()
+        now, link = self._clock.now(), secret_hash(secret)
         deed = Deed("link.used", f"person:{name}", origin, f"person:{name}")
-        if person is None:
-            if self.accounts.has_admin():
-                raise Refused("link_void")
-            person = self.accounts.add_person(name, Role.ADMIN, now, deed, hashed)
-        else:
-            self.accounts.set_password(person, hashed, now, deed)
+        try:
+            if person is None:
+                if self.accounts.has_admin():
+                    raise Refused("link_void")
+                person = self.accounts.add_person(name, Role.ADMIN, now, deed, hashed, link)
+            else:
+                self.accounts.set_password(person, hashed, now, deed, link=link)
+        except LinkGone as error:
+            raise Refused("link_void") from error
         return self._open(person, origin)
 
     def change_password(self, by: Principal, old: str, new: str, origin: str) -> None:

@@ -35,6 +35,7 @@ def test_a_node_speaks_of_itself_and_its_bays_only() -> None:
         f"{ROOT}/node/n01/ack",
         f"{ROOT}/node/n01/cmd/resend",
         f"{ROOT}/node/n01/cmd/update",
+        f"{ROOT}/gallery/offer",
     }
 
 
@@ -75,7 +76,7 @@ def test_the_mosquitto_file_has_a_line_for_each_permission() -> None:
     text = mosquitto_acl([NODE])
     assert "user n01\n" in text
     assert text.count("topic write ") == 9
-    assert text.count("topic read ") == 4
+    assert text.count("topic read ") == 5
 
 
 @pytest.mark.parametrize(

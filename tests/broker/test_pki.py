@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import stat
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -103,6 +104,17 @@ def test_what_a_request_claims_is_not_believed(office: RegistryOffice) -> None:
     assert not got.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
     alternatives = got.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     assert alternatives.get_values_for_type(x509.DNSName) == []
+
+
+def test_an_office_that_is_busy_leaves_the_token_good(office: RegistryOffice, monkeypatch: pytest.MonkeyPatch) -> None:
+    request = make_key_and_request().request_pem
+    token = office.issue_token("n01", "node", ["a01"])
+    monkeypatch.setattr("shelf_broker.pki.office._LOCK_DEADLINE_S", 0.05)
+    with (office.folder / "authority" / "lock").open("ab") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        with pytest.raises(PkiProblem, match="another process"):
+            office.enrol(token.secret, request)
+    office.enrol(token.secret, request)
 
 
 def test_a_token_is_good_once_and_for_ten_minutes(office: RegistryOffice, clock: OwnClock) -> None:

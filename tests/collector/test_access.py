@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,9 @@ from shelf_collector.adapters.web.pages import STATIC
 from shelf_collector.adapters.web.server import create_app
 from shelf_collector.config import SetupProblems, load_setup
 from shelf_collector.core.access import Role, Scope, Throttle, password_fault
+from shelf_collector.core.logbook import Deed
 from shelf_collector.doorkeeper import Refused
+from shelf_collector.ports import StorageProblem
 from tests.collector.builders import NOON, Node
 from tests.collector.conftest import Shop
 from tests.collector.visitors import HERE, IN_THE_SHOP, PASSWORD, Visitor, add_person, logged_in, with_token
@@ -207,6 +209,29 @@ def test_two_who_use_a_link_at_once_get_one_account(locked: Shop) -> None:
         thread.join(20)
     assert sorted(outcomes).count("in") == 1
     assert len(door.accounts.people()) == 1
+
+
+def test_a_link_whose_use_fails_is_still_good(locked: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    door = locked.site.doorkeeper
+    secret = door.make_setup_link()
+    assert secret
+
+    def fail(*_args: object) -> None:
+        raise StorageProblem("the disk is full")
+
+    with monkeypatch.context() as full:
+        full.setattr("shelf_collector.adapters.accounts._append", fail)
+        with pytest.raises(StorageProblem):
+            door.use_link(secret, "Anna", PASSWORD, HERE)
+    assert door.accounts.people() == []
+    door.use_link(secret, "Anna", PASSWORD, HERE)
+    ben = door.accounts.add_person("Ben", Role.STAFF, locked.clock.now(), Deed("person.added"))
+    secret = door.make_link(ben)
+    with monkeypatch.context() as full:
+        full.setattr("shelf_collector.adapters.accounts._append", fail)
+        with pytest.raises(StorageProblem):
+            door.use_link(secret, "", PASSWORD, HERE)
+    door.use_link(secret, "", PASSWORD, HERE)
 
 
 # -- passwords --------------------------------------------------------------------------------------------------------
@@ -409,6 +434,14 @@ def test_every_form_and_only_forms_carry_the_mark(locked: Shop) -> None:
 def test_large_and_strange_requests_are_refused(locked: Shop) -> None:
     visitor = Visitor(locked)
     assert visitor.ask("POST", "/login", content=b"x" * 70_000).status_code == 413
+
+    async def unannounced() -> AsyncIterator[bytes]:
+        for _ in range(80):
+            yield b"x" * 1024
+
+    chunked = {"Content-Type": "application/x-www-form-urlencoded"}
+    huge = visitor.ask("POST", "/login", content=unannounced(), headers=chunked)
+    assert (huge.status_code, huge.json()["error"]["code"]) == (413, "too_large")
     form = {"Content-Type": "application/x-www-form-urlencoded"}
     for body in (b"\xff\xfe", b"&".join(b"a=1" for _ in range(500)), b"%ff=%ff"):
         assert visitor.ask("POST", "/login", content=body, headers=form).status_code == 400

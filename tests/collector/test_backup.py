@@ -5,14 +5,18 @@ from __future__ import annotations
 import sqlite3
 import threading
 from contextlib import closing
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
+from shelf_collector.adapters.accounts import Accounts
 from shelf_collector.adapters.backup import backup, examine, known_revisions, only_one, restore, sqlite_file
 from shelf_collector.adapters.database import Database
-from shelf_collector.cli import app
+from shelf_collector.cli import _note_in, app
+from shelf_collector.core.access import Role, SessionRules
+from shelf_collector.core.logbook import Deed
 from shelf_collector.core.memory import Facts, FreshMessage
 from shelf_collector.core.state import StoreState
 from shelf_collector.ports import StorageProblem
@@ -67,14 +71,14 @@ def test_what_is_restored_is_what_was_saved_and_the_former_stays(file: Path, tmp
     backup(file, tmp_path / "copy")
     write(database, node, 2)
     database.close()
-    aside = restore(tmp_path / "copy", file)
+    aside = restore(tmp_path / "copy", file, _note_in).aside
     assert aside is not None
     assert (examine(aside).messages, examine(file).messages) == (5, 3)
     again = Database(f"sqlite:///{file}")
     again.open()
     assert [one.applied for one in again.audits()] == [3]
     again.close()
-    assert restore(tmp_path / "copy", file) not in (None, aside)
+    assert restore(tmp_path / "copy", file, _note_in).aside not in (None, aside)
 
 
 def test_nothing_is_put_back_under_a_running_collector(file: Path, tmp_path: Path) -> None:
@@ -83,8 +87,48 @@ def test_nothing_is_put_back_under_a_running_collector(file: Path, tmp_path: Pat
     database.close()
     backup(file, tmp_path / "copy")
     with only_one(file), pytest.raises(StorageProblem, match="stop that one first"):
-        restore(tmp_path / "copy", file)
-    restore(tmp_path / "copy", file)
+        restore(tmp_path / "copy", file, _note_in)
+    restore(tmp_path / "copy", file, _note_in)
+
+
+def test_rights_that_were_taken_do_not_come_back(file: Path, tmp_path: Path) -> None:
+    url = f"sqlite:///{file}"
+    database = Database(url)
+    database.open()
+    database.close()
+    accounts, deed = Accounts(url), Deed("login")
+    anna = accounts.add_person("Anna", Role.ADMIN, NOON, deed, "hash-of-old")
+    ben = accounts.add_person("Ben", Role.STAFF, NOON, deed, "hash-of-ben")
+    accounts.open_session("s" * 64, anna, NOON, SessionRules(), deed)
+    accounts.put_link("l" * 64, ben.id, NOON + timedelta(days=1), NOON, deed)
+    for name in ("till", "stolen"):
+        accounts.add_token(name * 2, "h", name, ["log:read"], "Anna", NOON, NOON + timedelta(days=30), deed)
+    backup(file, tmp_path / "copy")
+    stolen = next(one for one in accounts.tokens() if one.name == "stolen")
+    accounts.remove_token(stolen.id, NOON, deed)
+    accounts.set_password(anna, "hash-of-new", NOON, deed)
+    accounts.remove_person(ben, NOON, deed)
+    accounts.close()
+
+    restored = restore(tmp_path / "copy", file, _note_in)
+    assert restored.tokens == ("stolen",)
+    assert [name.split()[0] for name in restored.people] == ["Anna", "Ben"]
+    with closing(sqlite3.connect(file)) as held:
+        assert held.execute("SELECT count(*) FROM sessions").fetchone() == (0,)
+        assert held.execute("SELECT count(*) FROM one_time_links").fetchone() == (0,)
+    accounts = Accounts(url)
+    assert [one.name for one in accounts.tokens()] == ["till"]
+    assert [one.password_hash for one in accounts.people()] == ["hash-of-new", None]
+    count, _, broken = accounts.verify()
+    assert not broken
+    newest = accounts.log_page(None, 1)[0]
+    assert (newest.row, newest.action, "stolen" in newest.detail) == (count, "database.restored", True)
+    accounts.close()
+
+    # On a new computer nobody knows what was revoked.
+    elsewhere = tmp_path / "new" / "c.sqlite3"
+    assert restore(tmp_path / "copy", elsewhere, _note_in).tokens == ("till", "stolen")
+    assert [path.name for path in elsewhere.parent.iterdir() if "lock" not in path.name] == ["c.sqlite3"]
 
 
 def test_a_copy_of_a_newer_version_or_a_damaged_one_is_refused(file: Path, tmp_path: Path) -> None:
@@ -103,7 +147,7 @@ def test_a_copy_of_a_newer_version_or_a_damaged_one_is_refused(file: Path, tmp_p
     for wrong, why in ((newer, "update this one first"), (damaged, "damaged|no collector's database"),
                        (tmp_path / "nowhere", "no file"), (Path(__file__), "no collector's database")):  # fmt: skip
         with pytest.raises(StorageProblem, match=why):
-            restore(wrong, file)
+            restore(wrong, file, _note_in)
     assert examine(file).messages == 50
 
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import re
+import sqlite3
 import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from typer.testing import CliRunner
 
 from shelf_collector.adapters.database import Database
@@ -64,6 +66,32 @@ def test_the_help_needs_nothing_heavy() -> None:
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=30,
                             env={"PYTHONPATH": ":".join(sys.path)})  # fmt: skip
     assert result.stdout.strip() == "set()"
+
+
+@pytest.mark.parametrize("command", [["audit"], ["audit", "verify"], ["dead-letters"]])
+def test_what_only_reads_makes_no_database_and_changes_none(shop_folder: Path, command: list[str]) -> None:
+    config = ["--config", str(shop_folder / "collector.toml")]
+    run = (lambda: CliRunner().invoke(app, [*command, *config])) if command == ["dead-letters"] else (
+        lambda: CliRunner().invoke(audit_app, [*command[1:], *config]))  # fmt: skip
+    file = shop_folder / "state" / "collector.sqlite3"
+    missing = run()
+    assert (missing.exit_code, file.exists()) == (2, False)
+    assert "is not there" in " ".join(missing.output.split())
+    database = Database(f"sqlite:///{file}")
+    database.open()
+    database.close()
+    assert file.stat().st_mode & 0o077 == 0
+    content = file.read_bytes()
+    assert run().exit_code == 0
+    assert file.read_bytes() == content
+    with sqlite3.connect(file) as held:
+        held.execute("UPDATE alembic_version SET version_num = '0001'")
+    held.close()
+    old = run()
+    assert old.exit_code == 2
+    assert "start the collector" in " ".join(old.output.split())
+    file.write_bytes(b"")
+    assert run().exit_code == 2
 
 
 def test_the_audit_tells_node_by_node_and_ends_with_1_when_something_is_lost(shop_folder: Path) -> None:

@@ -225,7 +225,8 @@ def _told() -> Iterator[None]:
 
 
 def _section(made: Token, into: Path) -> str:
-    return f'[broker]\nhost = "{made.host}"\nport = 8883\nidentity = "{into.absolute()}"'
+    port = "port = 8883  # or the one in the server's broker.toml"
+    return f'[broker]\nhost = "{made.host}"\n{port}\nidentity = "{into.absolute()}"'
 
 
 def _listed(names: str) -> list[str]:

@@ -158,14 +158,13 @@ class RegistryOffice:
         Raises: Refused for a wrong, used or old token; RequestRefused for a bad request, which leaves the token good.
         """
         key = request_key(request_pem)
-        token = self._register.use_token(_hash(secret), self._now())
-        if token is None:
-            raise Refused("this token is unknown, used or older than its time")
-        enrolment = secrets.token_hex(16)
-        certificate = device_certificate(
-            self._authority, key, token.device, device_uri(self.settings.store, token.device, enrolment), self._span()
-        )
-        with self._lock():
+        with self._lock():  # before the token is spent: an office that is busy leaves it good
+            token = self._register.use_token(_hash(secret), self._now())
+            if token is None:
+                raise Refused("this token is unknown, used or older than its time")
+            enrolment = secrets.token_hex(16)
+            uri = device_uri(self.settings.store, token.device, enrolment)
+            certificate = device_certificate(self._authority, key, token.device, uri, self._span())
             self._register.enrol(
                 enrolment, token, certificate.serial_number, certificate.not_valid_before_utc,
                 certificate.not_valid_after_utc, self._now(),

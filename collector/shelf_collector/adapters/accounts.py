@@ -66,6 +66,10 @@ class NameTaken(ValueError):
     """Somebody is called so already."""
 
 
+class LinkGone(ValueError):
+    """Somebody else has used the link in between."""
+
+
 class LastAdmin(ValueError):
     """Without this person nobody could let anybody in."""
 
@@ -101,14 +105,17 @@ class Accounts:
     def person_called(self, name: str) -> Person | None:
         return self._one_person(tables.people.c.same_name == same_name(name))
 
-    def add_person(self, name: str, role: Role, now: datetime, deed: Deed, password_hash: str | None = None) -> Person:
-        """Raises: NameTaken."""
+    def add_person(
+        self, name: str, role: Role, now: datetime, deed: Deed, password_hash: str | None = None, link: str = ""
+    ) -> Person:
+        """``link`` is the hash of a link that is used up with it. Raises: NameTaken, LinkGone."""
         values = {
             "name": name, "same_name": same_name(name), "role": role.word, "password_hash": password_hash,
             "created_at": iso_time(now),
         }  # fmt: skip
         try:
             with self._writing() as connection:
+                _use_up(connection, link)
                 result = connection.execute(sa.insert(tables.people), values)
                 _append(connection, deed, now)
                 assert result.inserted_primary_key is not None
@@ -125,9 +132,15 @@ class Accounts:
             connection.execute(sa.update(tables.people).where(where).values(role=role.word))
             _append(connection, deed, now)
 
-    def set_password(self, person: Person, password_hash: str, now: datetime, deed: Deed, keep: str = "") -> None:
-        """Also ends every session of this person but ``keep`` (a session's hash), and every link."""
+    def set_password(
+        self, person: Person, password_hash: str, now: datetime, deed: Deed, keep: str = "", link: str = ""
+    ) -> None:
+        """Also ends every session of this person but ``keep`` (a session's hash), and every link.
+
+        ``link`` is the hash of the link by which they set it. Raises: LinkGone.
+        """
         with self._writing() as connection:
+            _use_up(connection, link)
             where = tables.people.c.id == person.id
             connection.execute(sa.update(tables.people).where(where).values(password_hash=password_hash))
             _end_sessions(connection, person.id, keep)
@@ -170,14 +183,6 @@ class Accounts:
         if row is None or not now < _moment(row.expires_at):
             return None
         return Link(row.person, _moment(row.expires_at))
-
-    def take_link(self, hash: str, now: datetime) -> Link | None:  # noqa: A002
-        """Use it up: of two who come at once, one gets it."""
-        link = self.link(hash, now)
-        table = tables.one_time_links
-        with self._writing() as connection:
-            gone = connection.execute(sa.delete(table).where(table.c.hash == hash)).rowcount
-        return link if gone == 1 else None
 
     # -- sessions ------------------------------------------------------------------------------------------------
 
@@ -344,7 +349,8 @@ def _engine(url: str) -> Engine:
     def _prepare(connection: Any, _record: Any) -> None:
         connection.isolation_level = None  # the driver begins nothing by itself: we do, below
         cursor = connection.cursor()
-        cursor.execute("PRAGMA journal_mode=WAL")
+        if "mode=ro" not in url:
+            cursor.execute("PRAGMA journal_mode=WAL")
         cursor.execute("PRAGMA synchronous=FULL")  # what was logged outlives a power cut
         cursor.close()
 
@@ -387,6 +393,13 @@ def _all_rows(connection: Connection) -> Iterator[LogRow]:
         if len(page) < _PAGE:
             return
         last = page[-1].row
+
+
+def _use_up(connection: Connection, link: str) -> None:
+    """In the transaction of what the link is for: a link whose use fails is still good."""
+    table = tables.one_time_links
+    if link and connection.execute(sa.delete(table).where(table.c.hash == link)).rowcount != 1:
+        raise LinkGone
 
 
 def _keep_an_admin(connection: Connection, person: Person, becomes: Role) -> None:

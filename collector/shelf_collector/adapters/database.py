@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
@@ -57,7 +59,10 @@ class Database:
     def open(self) -> None:
         """Make the schema what this version needs. Raises: StorageProblem."""
         if self._engine.dialect.name == "sqlite" and self._engine.url.database:
-            Path(self._engine.url.database).parent.mkdir(parents=True, exist_ok=True)
+            file = Path(self._engine.url.database)
+            file.parent.mkdir(parents=True, exist_ok=True)
+            if str(file) != ":memory:":
+                _only_for_its_owner(file)
         settings = AlembicConfig()
         settings.set_main_option("path_separator", "os")
         settings.set_main_option("script_location", str(Path(__file__).with_name("migrations")))
@@ -329,6 +334,17 @@ class Database:
             ) from error
 
 
+def _only_for_its_owner(file: Path) -> None:
+    """It holds password hashes; its log gets the rights of the file. Raises: StorageProblem."""
+    try:
+        os.close(os.open(file, os.O_RDWR | os.O_CREAT, 0o600))
+        if file.stat().st_mode & 0o077:
+            with contextlib.suppress(PermissionError):  # somebody else's file, lent to us
+                file.chmod(0o600)
+    except OSError as error:
+        raise StorageProblem(f"database {file}: {error}; check that its folder may be written") from error
+
+
 def _engine(url: str) -> Engine:
     if not url.startswith("sqlite"):
         return sa.create_engine(url, pool_pre_ping=True)
@@ -337,7 +353,8 @@ def _engine(url: str) -> Engine:
     @event.listens_for(engine, "connect")
     def _prepare(connection: Any, _record: Any) -> None:
         cursor = connection.cursor()
-        cursor.execute("PRAGMA journal_mode=WAL")
+        if "mode=ro" not in url:
+            cursor.execute("PRAGMA journal_mode=WAL")
         # Nodes forget what we acknowledge: it must survive a power cut, not only a crash.
         cursor.execute("PRAGMA synchronous=FULL")
         cursor.close()

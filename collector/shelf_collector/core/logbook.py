@@ -19,7 +19,7 @@ Action = Literal[
     "person.removed", "token.made", "token.revoked", "product.added", "product.changed", "product.removed",
     "planogram.changed", "model.changed", "task.opened", "task.claimed", "task.done",
     "gallery.enrolled", "gallery.undone", "gallery.removed",
-    "label.shown",
+    "label.shown", "database.restored",
 ]  # fmt: skip
 
 FIRST_HASH = "0" * 64

@@ -18,7 +18,7 @@ from starlette.datastructures import Headers
 from starlette.requests import HTTPConnection
 from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import compile_path
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from shelf_collector.core.access import DEMO, NOBODY, Principal, Role
 from shelf_collector.core.access import Scope as TokenScope
@@ -294,7 +294,7 @@ class BodyLimit:
             answer = _error(413, "too_large", f"a request may hold {largest} bytes")
             await answer(scope, receive, send)
             return
-        received = 0
+        received, has_begun = 0, False
 
         async def counted() -> dict[str, object]:
             nonlocal received
@@ -304,7 +304,20 @@ class BodyLimit:
                 return {"type": "http.disconnect"}
             return dict(message)
 
-        await self._app(scope, counted, send)
+        async def answered(message: Message) -> None:
+            nonlocal has_begun
+            if received > largest and not has_begun:
+                return  # what the handler says of a visitor who went away; ours follows
+            has_begun = True
+            await send(message)
+
+        try:
+            await self._app(scope, counted, answered)
+        except Exception:
+            if received <= largest or has_begun:
+                raise
+        if received > largest and not has_begun:
+            await _error(413, "too_large", f"a request may hold {largest} bytes")(scope, receive, send)
 
 
 def _visit(scope: Scope, who: Principal, form_key: str) -> Visit:
