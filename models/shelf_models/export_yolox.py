@@ -11,6 +11,7 @@ from shelf_contracts.manifest import Manifest, Preprocessing, Training
 from shelf_edge.adapters.model_folder import sha256_of
 from shelf_models.describe import KINDS, LABELS
 from shelf_models.presets import ShelfPreset
+from shelf_models.versions import version_of
 from shelf_models.yolox_network import YoloxNano
 
 LICENCE = "Apache-2.0"
@@ -36,7 +37,7 @@ def manifest_of(preset: ShelfPreset, onnx: Path, training: Training) -> Manifest
         {
             "schema": "smartshelf.model.v1",
             "name": preset.name,
-            "version": datetime.now(UTC).strftime("%Y.%m.%d"),
+            "version": version_of(datetime.now(UTC)),
             "file": onnx.name,
             "sha256": sha256_of(onnx),
             "licence": LICENCE,

@@ -18,6 +18,7 @@ from shelf_models.describe import KINDS, LABELS, with_figures, write_model_folde
 from shelf_models.drawn_pictures import draw_pictures
 from shelf_models.presets import Preset, Stage
 from shelf_models.torchvision_shim import ensure_torchvision
+from shelf_models.versions import version_of
 
 log = logging.getLogger(__name__)
 
@@ -112,7 +113,7 @@ def _describe(preset: Preset, folder: Path, pictures: Path) -> Manifest:
         {
             "schema": "smartshelf.model.v1",
             "name": preset.name,
-            "version": datetime.now(UTC).strftime("%Y.%m.%d"),
+            "version": version_of(datetime.now(UTC)),
             "file": onnx.name,
             "sha256": sha256_of(onnx),
             "licence": LICENCE,

@@ -36,6 +36,7 @@ from shelf_models.recogniser_calibration import calibrate
 from shelf_models.recogniser_fit import RecogniserPlan, fit_recogniser
 from shelf_models.recogniser_network import EmbeddingNetwork, TwoLooks, start_from_wheel
 from shelf_models.recogniser_views import CutOut, Picture, ViewPlan, placed_on, view_of
+from shelf_models.versions import version_of
 
 log = logging.getLogger(__name__)
 
@@ -337,7 +338,7 @@ def _manifest_of(preset: RecogniserPreset, onnx: Path, photos: ProductPhotos) ->
         {
             "schema": "smartshelf.model.v1",
             "name": preset.name,
-            "version": datetime.now(UTC).strftime("%Y.%m.%d"),
+            "version": version_of(datetime.now(UTC)),
             "role": "recogniser",
             "file": onnx.name,
             "sha256": sha256_of(onnx),
