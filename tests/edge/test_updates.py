@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -25,6 +26,7 @@ from shelf_edge.core.detections import Detections
 from shelf_edge.detector_switch import DetectorSwitch
 from shelf_edge.updates import ModelUpdates
 from shelf_testing.gradient_model import write_model_folder
+from shelf_testing.tiny_recogniser import write_recogniser_folder
 from tests.edge.test_model_store import sign_folder
 
 FRAME = np.zeros((192, 320, 3), np.uint8)
@@ -254,6 +256,22 @@ def test_unsigned_older_and_unwanted_models_are_refused(shop: Shop, start_node: 
         node.updates.take(order(shop.model(version, signed=signed), rollout=f"r{number}"))
         until(lambda told=told: told in node.updates.health().text, node)  # type: ignore[misc]
         assert (node.state, node.switch.info.version) == ("refused", "1.0")
+
+
+def test_a_recogniser_is_no_detector(shop: Shop, start_node: Callable[..., Node]) -> None:
+    folder = shop.folder / "models" / "eyes"
+    manifest = json.loads(write_recogniser_folder(folder).model_dump_json(by_alias=True))
+    vector = [0.0] * manifest["embedding"]["dimension"]
+    manifest["embedding"]["golden"] = {"picture": "golden.png", "sha256": "0" * 64, "vector": vector}
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    sign_folder(folder, shop.key)
+    offer = shop.model("1.1").model_copy(
+        update={"url": f"{shop.url}/eyes", "manifest_sha256": sha256_of(folder / "manifest.json")}
+    )
+    node = start_node()
+    node.updates.take(order(offer))
+    until(lambda: node.state == "refused", node)
+    assert "must be detector" in node.updates.health().text
 
 
 def test_a_node_that_takes_no_updates_says_so(shop: Shop, start_node: Callable[..., Node]) -> None:

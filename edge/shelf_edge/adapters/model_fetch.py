@@ -55,6 +55,9 @@ def fetch_model(
     try:
         get(MANIFEST_NAME, offer.manifest_sha256, _LARGEST_MANIFEST_BYTES)
         manifest = read_model(folder / MANIFEST_NAME, Manifest)
+        if manifest.role != "detector":
+            remedy = "name it in the node's [recogniser] model: recognisers are not rolled out"
+            raise FileProblems(folder / MANIFEST_NAME, [Problem("role", manifest.role, "must be detector", remedy)])
         hashes = {golden.picture: golden.sha256 for golden in manifest.golden_pictures}
         hashes[manifest.file] = manifest.sha256
         for name in manifest.file_names:
