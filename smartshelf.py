@@ -78,6 +78,9 @@ def main(arguments: list[str] | None = None) -> int:
         remedy = "choose a place that can be read and written"
         sys.stderr.write(f"smartshelf {given[0]}: {error.filename}: {error.strerror}; {remedy}\n")
         return 2
+    except KeyboardInterrupt:  # while a component was still being loaded; commands have their own words for it
+        sys.stderr.write("stopped\n")
+        return 130
     return 0
 
 

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from shelf_models.console import bad_input, output, progress, refuse
+from shelf_models.console import bad_input, errors, output, progress, refuse
 
 app = typer.Typer(help="Measure a model on labelled pictures.", no_args_is_help=True)
 
@@ -50,7 +50,8 @@ def detector(
     """Find products on labelled pictures as a node would: AP, AP50, recall, precision, count error, time.
 
     Class-agnostic: every label is a product but arm-or-hand, person, price-label and gap. AP counts up to 300 boxes a
-    picture (more where a picture holds more); recall, precision and counts have no cap.
+    picture; where a picture truly holds more, twice as many as the fullest does: max_dets tells it, ap_at_300 and
+    ap50_at_300 are those with 300. Recall, precision and counts have no cap.
     """
     _check_choices(form, provider, tiles)
     with bad_input():
@@ -58,6 +59,7 @@ def detector(
         from shelf_edge.adapters.runtime import Execution
         from shelf_models.evaluate import evaluate_detector, locate_for_evaluation
         from shelf_models.labelled import read_labelled
+        from shelf_models.metrics import MAX_DETS
 
         files, products = locate_for_evaluation(model or model_folder(), as_product)
         pictures = read_labelled(data, form, labels)[:limit]  # type: ignore[arg-type]
@@ -76,7 +78,13 @@ def detector(
             from shelf_models.figures import write_figures
 
             write_figures(found, out)
-    report = found.as_json()
+    report, score = found.as_json(), found.score
+    if score.max_dets > MAX_DETS:
+        errors.print(
+            f"note: a picture holds {score.most_boxes} boxes, so ap and ap50 count the best {score.max_dets} found in "
+            f"each; ap_at_300 and ap50_at_300 are {score.ap_at_300:.4f} and {score.ap50_at_300:.4f}",
+            markup=False,
+        )
     if as_json:
         output.print(json.dumps(report), markup=False)
         return

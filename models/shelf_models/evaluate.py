@@ -74,6 +74,9 @@ class Evaluation:
             "ap": round(score.ap, 4),
             "ap50": round(score.ap50, 4),
             "max_dets": score.max_dets,
+            "most_boxes_an_image": score.most_boxes,
+            "ap_at_300": round(score.ap_at_300, 4),
+            "ap50_at_300": round(score.ap50_at_300, 4),
             "confidence": self.score_threshold,
             "recall_50": round(score.recall, 4),
             "precision_50": round(score.precision, 4),
@@ -89,6 +92,7 @@ class Evaluation:
                 label: {
                     "boxes": other.boxes,
                     "ap50": round(other.ap50, 4),
+                    "max_dets": other.max_dets,
                     "recall_50": round(other.recall, 4),
                     "precision_50": round(other.precision, 4),
                 }

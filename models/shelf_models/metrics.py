@@ -41,7 +41,10 @@ class DetectionScore:
         count_mae: mean absolute error of the number of boxes a picture, at the score threshold.
         recall_at_precision_80: the most that can be found while four in five found are right, over all thresholds.
         score_at_precision_80: the threshold that gives it; None when there is none.
-        max_dets: the best this many boxes of a picture counted for ap and ap50; the other figures have no cap.
+        max_dets: the best this many boxes of a picture counted for ap and ap50: 300, or more when a picture truly
+            holds more than 300; the other figures have no cap.
+        most_boxes: the true boxes of the fullest picture.
+        ap50_at_300, ap_at_300: with exactly 300; the same as ap50 and ap unless a picture holds more.
     """
 
     pictures: int
@@ -54,6 +57,9 @@ class DetectionScore:
     recall_at_precision_80: float = 0.0
     score_at_precision_80: float | None = None
     max_dets: int = MAX_DETS
+    most_boxes: int = 0
+    ap50_at_300: float = 0.0
+    ap_at_300: float = 0.0
 
 
 def score_detections(
@@ -73,7 +79,10 @@ def score_detections(
     fullest = max(len(result.truth) for result in results)
     cap = max_dets or (MAX_DETS if fullest <= MAX_DETS else 2 * fullest)
     kept = [_best(result, cap) for result in results]
-    areas = [_area(*_curve(kept, level, total)[:2]) for level in (iou, *IOUS)]
+    ap50, ap = _areas(kept, iou, total)
+    at_300 = [_best(result, MAX_DETS) for result in results]
+    is_same = all(len(one.found) == len(other.found) for one, other in zip(kept, at_300, strict=True))
+    ap50_300, ap_300 = (ap50, ap) if is_same else _areas(at_300, iou, total)
     recall, precision, scores = _curve(results, iou, total)
     hits, counted = zip(*(_matches(result, iou) for result in results), strict=True)
     shown = np.concatenate([result.scores for result in results]) >= score_threshold
@@ -83,20 +92,31 @@ def score_detections(
         abs(int(((result.scores >= score_threshold) & countable).sum()) - len(result.truth))
         for result, countable in zip(results, counted, strict=True)
     ]
-    precise = np.flatnonzero(precision >= 0.8)
+    # A threshold takes all boxes of one score or none: among equals there is no cut.
+    is_cut = np.append(scores[1:] != scores[:-1], True) if len(scores) else np.zeros(0, bool)
+    precise = np.flatnonzero((precision >= 0.8) & is_cut)
     last = int(precise[-1]) if len(precise) else None
     return DetectionScore(
         pictures=len(results),
         boxes=total,
-        ap50=areas[0],
+        ap50=ap50,
         recall=right / total,
         precision=right / int(shown.sum()) if shown.any() else 0.0,
         count_mae=float(np.mean(errors)),
-        ap=float(np.mean(areas[1:])),
+        ap=ap,
         recall_at_precision_80=float(recall[last]) if last is not None else 0.0,
         score_at_precision_80=float(scores[last]) if last is not None else None,
         max_dets=cap,
+        most_boxes=fullest,
+        ap50_at_300=ap50_300,
+        ap_at_300=ap_300,
     )
+
+
+def _areas(results: list[PictureResult], iou: float, total: int) -> tuple[float, float]:
+    """Area under the curve at ``iou``, and the mean over COCO's."""
+    at_iou, *levels = (_area(*_curve(results, level, total)[:2]) for level in (iou, *IOUS))
+    return at_iou, float(np.mean(levels))
 
 
 def precision_recall(

@@ -11,7 +11,7 @@ from shelf_contracts.messages import ModelInfo
 from shelf_edge.core.detections import Detections, Kind
 from shelf_edge.core.frame import Picture
 from shelf_edge.core.tiling import MOST_TILES, Tile, merge_tiles, plan_tiles, small_product_px, whole_scale
-from shelf_edge.tiled import Tiling, TilingDetector
+from shelf_edge.tiled import Tiling, TilingDetector, detect_tiled
 
 
 def found(*rows: tuple[float, ...], kind: Kind = Kind.PRODUCT) -> Detections:
@@ -36,8 +36,43 @@ def test_a_small_picture_has_no_more_pixels_to_give() -> None:
 
 
 def test_an_empty_look_at_a_much_shrunk_picture_is_not_believed() -> None:
-    assert plan_tiles((5120, 2880), (640, 360), None).scale == 0.25
+    assert plan_tiles((5120, 2880), (640, 360), None).scale == 0.5
     assert plan_tiles((1000, 600), (640, 360), None).tiles == ()
+
+
+@given(st.integers(32, 20_000), st.integers(32, 20_000), st.sampled_from([(640, 640), (512, 288), (416, 352)]))
+def test_a_bare_picture_costs_few_looks_however_large(width: int, height: int, input_px: tuple[int, int]) -> None:
+    first = plan_tiles((width, height), input_px, None)
+    assert len(first.tiles) <= 36
+    if first.tiles:
+        assert plan_tiles((width, height), input_px, None, looked_scale=first.scale).tiles == ()
+
+
+def test_a_black_picture_of_72_million_pixels_is_believed_after_one_round_of_tiles() -> None:
+    blind = Blind()
+    look = detect_tiled(blind, np.zeros((8000, 9000, 3), np.uint8))
+    assert look.looks == blind.looks < 30
+    assert look.reason
+
+
+class Blind:
+    """Finds nothing, and counts how often it looked."""
+
+    score_threshold = 0.3
+    info = ModelInfo(role="detector", name="blind", version="1", sha256="0" * 64, licence="Apache-2.0", provider="none")
+
+    def __init__(self) -> None:
+        self.looks = 0
+
+    def input_size_px(self, width_px: int, height_px: int) -> tuple[int, int]:
+        return 416, 352
+
+    def detect(self, image: Picture) -> Detections:
+        return self.detect_from(image, self.score_threshold)
+
+    def detect_from(self, image: Picture, score_threshold: float) -> Detections:
+        self.looks += 1
+        return found()
 
 
 def test_small_products_are_the_lower_quarter_by_their_shorter_side() -> None:

@@ -48,6 +48,7 @@ def test_known_pictures_give_known_figures(model: Path, tmp_path: Path) -> None:
     figures = report(evaluate("--data", tmp_path / "d", "--format", "tsv", "--model", model, "--json"))
     assert {"images", "ap", "ap50", "recall_50", "precision_50", "count_mae", "ms_per_image"} <= set(figures)
     assert (figures["images"], figures["boxes"], figures["max_dets"]) == (3, 23, 300)
+    assert (figures["ap_at_300"], figures["ap50_at_300"]) == (figures["ap"], figures["ap50"])
     assert figures["recall_50"] == pytest.approx(22 / 23, abs=1e-3)
     assert figures["precision_50"] == pytest.approx(22 / 23, abs=1e-3)
     assert figures["count_mae"] == pytest.approx(2 / 3, abs=1e-3)
@@ -58,10 +59,13 @@ def test_a_dense_picture_with_700_products_loses_none(model: Path, tmp_path: Pat
     """5200 x 4000 px: in one look a product would measure three pixels, and COCO's cap would take 600 of them."""
     boxes = grid(35, 20, (50, 70), (140, 190), (30, 40))
     write(tmp_path / "d", "dense", (5200, 4000), boxes)
-    figures = report(evaluate("--data", tmp_path / "d", "--model", model, "--json"))
+    told = evaluate("--data", tmp_path / "d", "--model", model, "--json")
+    figures = report(told)
     assert (figures["boxes"], figures["recall_50"], figures["precision_50"]) == (700, 1.0, 1.0)
     assert figures["ap50"] == pytest.approx(1.0)
-    assert figures["max_dets"] >= 700
+    assert (figures["max_dets"], figures["most_boxes_an_image"]) == (1400, 700)
+    assert figures["ap50_at_300"] == pytest.approx(300 / 700, abs=0.01)
+    assert "holds 700 boxes" in told.stderr
     assert figures["tiles_per_image"] > 20
     one_look = report(evaluate("--data", tmp_path / "d", "--model", model, "--tiles", "never", "--json"))
     assert one_look["recall_50"] < 0.1

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import random
+
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shelf_models.metrics import PictureResult, score_detections
@@ -51,6 +53,7 @@ def test_without_truth_there_is_no_score() -> None:
 
 
 @given(st.integers(0, 700), st.integers(1, 700))
+@settings(max_examples=30)
 def test_hundreds_of_boxes_have_no_hidden_cap(found: int, true: int) -> None:
     grid = boxes(*[(20 * i, 0, 20 * i + 10, 10) for i in range(max(found, true))])
     score = score_detections([result(grid[:found], [0.9] * found, grid[:true])], 0.5)
@@ -79,6 +82,40 @@ def test_recall_at_precision_80_is_the_best_point_of_the_curve() -> None:
     score = score_detections([result(found, scores, truth)], 0.5)
     assert score.recall_at_precision_80 == pytest.approx(0.5)
     assert score.score_at_precision_80 == pytest.approx(0.4)
+
+
+@pytest.mark.parametrize("order", [(A, FAR), (FAR, A)])
+def test_no_threshold_cuts_between_equal_scores(order: tuple[tuple[int, ...], ...]) -> None:
+    """A hit and a miss of one score: every threshold takes both or neither, whichever comes first."""
+    score = score_detections([result(boxes(*order), [0.9, 0.9], boxes(A))], 0.5)
+    assert (score.recall_at_precision_80, score.score_at_precision_80) == (0.0, None)
+
+
+@given(st.lists(st.tuples(st.booleans(), st.sampled_from([0.2, 0.4, 0.6, 0.8])), min_size=1, max_size=12), st.randoms())
+def test_recall_at_precision_80_is_one_that_a_threshold_gives_in_any_order(
+    made: list[tuple[bool, float]], chance: random.Random
+) -> None:
+    rows = [
+        ((20 * i, 0, 20 * i + 10, 10) if hit else (20 * i, 50, 20 * i + 10, 60), at) for i, (hit, at) in enumerate(made)
+    ]
+    truth = boxes(*[(20 * i, 0, 20 * i + 10, 10) for i in range(len(made))])
+    best = 0.0
+    for threshold in {at for _, at in rows}:
+        taken = [hit for hit, at in made if at >= threshold]
+        best = max(best, sum(taken) / len(made)) if sum(taken) >= 0.8 * len(taken) else best
+    chance.shuffle(rows)
+    score = score_detections([result(boxes(*[box for box, _ in rows]), [at for _, at in rows], truth)], 0.5)
+    assert score.recall_at_precision_80 == pytest.approx(best)
+
+
+def test_the_area_with_300_boxes_is_told_beside_that_with_more() -> None:
+    grid = boxes(*[(20 * i, 0, 20 * i + 10, 10) for i in range(600)])
+    dense = score_detections([result(grid, [0.9] * 600, grid)], 0.5)
+    assert (dense.max_dets, dense.most_boxes) == (1200, 600)
+    assert dense.ap50 == pytest.approx(1.0)
+    assert [dense.ap50_at_300, dense.ap_at_300] == pytest.approx([51 / 101] * 2)
+    usual = score_detections([result(grid[:300], [0.9] * 300, grid[:300])], 0.5)
+    assert (usual.max_dets, usual.ap50_at_300, usual.ap_at_300) == (300, usual.ap50, usual.ap)
 
 
 def test_what_is_found_in_an_ignored_region_is_neither_right_nor_wrong() -> None:

@@ -11,6 +11,7 @@ import onnx
 import pytest
 from typer.testing import CliRunner, Result
 
+import smartshelf
 from shelf_contracts.errors import FileProblems
 from shelf_contracts.files import read_model
 from shelf_contracts.manifest import Manifest
@@ -65,6 +66,15 @@ purpose = "counting bottles"
 def test_the_cards_of_shipped_models_are_up_to_date(folder: Path) -> None:
     text = card_text(read_model(folder / "manifest.json", Manifest))
     assert (folder / "CARD.md").read_text() == text, f"run: smartshelf models card {folder}"
+
+
+def test_the_card_tells_the_zero_shot_figures_of_the_accuracy_page() -> None:
+    page = (Path(__file__).resolve().parents[2] / "docs" / "accuracy.md").read_text()
+    [row] = [line for line in page.splitlines() if line.startswith("| shelf-nano (shipped) | ") and "0.33" in line]
+    _, _, _, ap50, confidence, recall, precision, *_ = (cell.strip() for cell in row.split("|"))
+    card = (model_folder() / "CARD.md").read_text()
+    for told in (f"AP50 {ap50}", f"threshold {confidence}", f"recall {recall}", f"precision {precision}"):
+        assert told in card
 
 
 def test_a_node_gets_a_signed_model_and_goes_back(config: Path, tmp_path: Path) -> None:
@@ -253,6 +263,17 @@ def test_missed_golden_boxes_are_told_in_one_line(tmp_path: Path) -> None:
     assert len(caught.value.problems) == 1
     assert f"missed {count} of {count} boxes" in str(caught.value)
     assert str(caught.value).count(" at (") == 3
+
+
+def test_ctrl_c_while_a_component_is_loaded_is_no_traceback(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def stopped(name: str) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("importlib.import_module", stopped)
+    assert smartshelf.main(["models", "list"]) == 130
+    assert capsys.readouterr().err == "stopped\n"
 
 
 def test_a_model_with_five_labels_loads_and_runs(tmp_path: Path) -> None:

@@ -23,6 +23,7 @@ COMFORTABLE_PRODUCT_PX = 24.0
 MOST_TILES = 64
 _SMALL_QUANTILE = 0.25
 _COARSE_SCALE = 0.5
+_BARE_STEP = 4
 _TOUCH_PX = 2.0
 _SAME_SHARE = 0.6
 _SEAM_IOU = 0.45
@@ -80,10 +81,12 @@ def plan_tiles(
     scale = looked_scale or whole_scale(picture_px, input_px)
     if product_px is None:
         # Nothing found: either there is nothing, or it is too small to be seen. A picture that was shrunk by more
-        # than two is looked at again at twice the size.
+        # than two is looked at once more, four times as large; when that finds nothing either, it is believed.
         if scale >= _COARSE_SCALE and not always:
             return TilePlan((), scale, "nothing found at nearly full size")
-        wanted, overlap_px = 2 * scale, 0.1 * min(picture_px)
+        if scale > whole_scale(picture_px, input_px) * 1.15:
+            return TilePlan((), scale, "nothing found in the tiles either")
+        wanted, overlap_px = _BARE_STEP * scale, SMALLEST_PRODUCT_PX / scale
         reason = "nothing found in a picture shrunk by more than two"
     else:
         seen_px = product_px * scale
