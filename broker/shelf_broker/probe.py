@@ -20,7 +20,7 @@ class ProbeResult:
         answered: it sent a CONNACK.
         code: the CONNACK's return code of MQTT 3.1.1; 0 accepted, 4 and 5 ask for a login.
         text: one line for people.
-        asks_for_certificate: it ended the TLS handshake, because we showed none.
+        asks_for_certificate: it ended the TLS handshake, or hung up right after it, because we showed none.
     """
 
     answered: bool
@@ -41,20 +41,27 @@ def probe(host: str, port: int, *, timeout_s: float = 2.0, tls: bool = False) ->
     """
     name = f"smartshelf-probe-{secrets.token_hex(4)}".encode()
     body = struct.pack("!H", 4) + b"MQTT" + bytes((4, 2)) + struct.pack("!HH", 10, len(name)) + name
+    is_agreed = False
     try:
         with socket.create_connection((host, port), timeout=timeout_s) as plain:
             plain.settimeout(timeout_s)
             channel = _with_tls(plain) if tls else plain
+            is_agreed = tls
             channel.sendall(bytes((0x10, len(body))) + body)
             answer = _read(channel, 4)
             if len(answer) == 4:
                 channel.sendall(b"\xe0\x00")
-    except ssl.SSLError as error:
-        if "ALERT" in (error.reason or ""):  # which one it is depends on the version of TLS and on the broker
+    except (ssl.SSLError, ConnectionError) as error:
+        # Which alert it is depends on the version of TLS and on the broker. In TLS 1.3 the handshake is over for us
+        # before the broker has looked at our certificate, and it may hang up before its alert is read.
+        is_alert = isinstance(error, ssl.SSLError) and "ALERT" in (error.reason or "")
+        if is_alert or is_agreed:
             return ProbeResult(False, None, f"{host}:{port}: asks for a certificate", asks_for_certificate=True)
         return ProbeResult(False, None, f"{host}:{port}: {error}")
     except OSError as error:
         return ProbeResult(False, None, f"{host}:{port}: {error}")
+    if len(answer) < 4 and is_agreed:
+        return ProbeResult(False, None, f"{host}:{port}: asks for a certificate", asks_for_certificate=True)
     if len(answer) < 4:
         return ProbeResult(False, None, f"{host}:{port}: closed the connection without an answer")
     if answer[0] != _CONNACK:
