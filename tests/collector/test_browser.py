@@ -119,7 +119,7 @@ def test_a_reach_changes_the_display_and_two_hands_show_two(live: LiveShop, open
     live.say(node.event("reach", "s1-02"))
     wait_for_panels(page, 1)
     assert page.locator("#panels .panel .key").all_inner_texts() == ["Spaghetti"]
-    assert page.get_by_text("not available – see pack").first.is_visible()
+    assert page.locator("#panels").get_by_text("not available – see pack").first.is_visible()
     assert not page.get_by_role("heading", name="Reach for a product").is_visible()
     assert page.get_attribute("#display", "data-captured-at") == "2026-11-22T12:00:00.000Z"
 
@@ -130,7 +130,7 @@ def test_a_reach_changes_the_display_and_two_hands_show_two(live: LiveShop, open
     assert left is not None
     assert right is not None
     assert left["x"] + left["width"] <= right["x"]
-    assert page.get_by_role("img", name="Nutri-Score A").is_visible()
+    assert page.locator("#panels").get_by_role("img", name="Nutri-Score A").is_visible()
 
     live.shop.clock.advance(10)
     wait_for_panels(page, 0)
@@ -141,7 +141,7 @@ def test_a_product_nobody_described_says_so(live: LiveShop, open_page: Callable[
     page = open_page("/display/a01?lang=nl")
     live.say(Node().event("reach", "s1-04"))
     wait_for_panels(page, 1)
-    assert page.get_by_text("Van dit product hebben we hier geen gegevens.").is_visible()
+    assert page.locator("#panels").get_by_text("Van dit product hebben we hier geen gegevens.").is_visible()
 
 
 def test_a_page_opened_late_shows_what_is_shown(live: LiveShop, open_page: Callable[..., Page]) -> None:
@@ -177,7 +177,7 @@ def test_a_price_disappears_when_its_time_is_over(
     live.say(Node().event("reach", "s1-01"))
     wait_for_panels(page, 1)
     assert page.locator("#panels .panel .price").count() == 0
-    assert page.get_by_text("price: see shelf label").is_visible()
+    assert page.locator("#panels").get_by_text("price: see shelf label").is_visible()
 
 
 def test_without_the_collector_the_page_stays_and_says_how_old_it_is(
@@ -213,7 +213,7 @@ def test_my_filter_lights_up_what_fits_and_is_forgotten(live: LiveShop, open_pag
     assert page.locator("#fit-list").get_by_text("Contains cereals containing gluten").is_visible()
     live.say(Node().event("reach", "s1-01"))
     wait_for_panels(page, 1)
-    assert page.get_by_text("Does not fit: Contains cereals containing gluten").is_visible()
+    assert page.locator("#panels").get_by_text("Does not fit: Contains cereals containing gluten").is_visible()
     assert page.evaluate("localStorage.length + sessionStorage.length + document.cookie.length") == 0
     page.clock.run_for(95_000)
     page.wait_for_selector('.chip[data-filter="no_gluten"][aria-pressed="false"]')
@@ -252,7 +252,7 @@ def test_when_it_may_be_either_no_allergens_are_shown(live: LiveShop, open_page:
     live.say(Node().event("reach", "s1-01", gtin=GTINS[1]))
     wait_for_panels(page, 1)
     assert page.get_by_role("heading", name="Is it one of these?").is_visible()
-    assert not page.get_by_text("cereals containing gluten").is_visible()
+    assert not page.locator("#panels").get_by_text("cereals containing gluten").is_visible()
     page.get_by_role("button", name="Fusilli Molino").click()
     page.locator("#panels .allergen", has_text="cereals containing gluten").wait_for()
 

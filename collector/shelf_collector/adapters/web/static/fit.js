@@ -57,51 +57,84 @@ function fits(panel, index) {
   return !overflows(panel);
 }
 
-/** Smaller text of the same key size and density always fits better: try a group's last step, then halve. */
-function firstThatFits(panel, from) {
-  let index = from;
-  while (index < LAST) {
-    let last = index;
-    while (STEPS[last + 1]?.key === STEPS[index].key && STEPS[last + 1].density === STEPS[index].density) last++;
-    if (fits(panel, last)) {
-      let low = index;
-      let high = last;
-      while (low < high) {
-        const middle = (low + high) >> 1;
-        if (fits(panel, middle)) high = middle;
-        else low = middle + 1;
-      }
-      return low;
+// Steps of one key size and density: smaller text always fits better within a group.
+const GROUPS = [];
+STEPS.forEach((step, index) => {
+  const before = STEPS[index - 1];
+  if (before?.key === step.key && before.density === step.density) GROUPS.at(-1).last = index;
+  else GROUPS.push({ first: index, last: index });
+});
+const STRIDE = 4;
+
+/**
+ * The index of the first step that fits, a trial (one layout) at a time: every fourth group, then those before the first
+ * that fits, then halving within the group. What it ends with was tried and fits; LAST when nothing does.
+ */
+function* search(panel) {
+  let from = 0;
+  let found = GROUPS.length - 1;
+  for (let at = STRIDE - 1; at < GROUPS.length; at += STRIDE) {
+    yield;
+    if (fits(panel, GROUPS[at].last)) {
+      found = at;
+      break;
     }
-    index = last + 1;
+    from = at + 1;
   }
-  return LAST;
+  for (let at = from; at < found; at++) {
+    yield;
+    if (fits(panel, GROUPS[at].last)) {
+      found = at;
+      break;
+    }
+  }
+  let { first: low, last: high } = GROUPS[found];
+  while (low < high) {
+    yield;
+    const middle = (low + high) >> 1;
+    if (fits(panel, middle)) high = middle;
+    else low = middle + 1;
+  }
+  return low;
 }
 
 /**
  * Fit panels side by side. What fits is worked out beforehand, while nobody is at the shelf, in `measure`: an
- * invisible twin of where they stand; a reach then costs one layout. `makePanel` makes a panel of one of `wanted`, and
- * `nameOf` names what decides about its size.
+ * invisible twin of where they stand; a reach then costs one layout, and never waits for more than one trial of the
+ * work that goes on meanwhile. `makePanel` makes a panel of one of `wanted`, and `nameOf` names what decides about its
+ * size.
  */
 export function makeFitter(measure, makePanel) {
   const known = new Map(); // "product among n" -> its look
-
   let rounds = 0;
+  let uses = 0; // of `measure`: whoever finds that somebody else used it begins anew
+
+  function begin(one, count) {
+    uses++;
+    measure.dataset.panels = String(count);
+    const others = Array.from({ length: count - 1 }, () => {
+      const empty = document.createElement("article");
+      empty.className = "panel";
+      return empty;
+    });
+    const panel = makePanel(one);
+    measure.replaceChildren(panel, ...others);
+    return { panel, trials: search(panel), mine: uses };
+  }
+
+  function end(name, work, index) {
+    known.set(name, apply(work.panel, index));
+    measure.replaceChildren();
+    measure.dataset.panels = "0";
+  }
 
   function alone(one, count, nameOf) {
     const name = `${nameOf(one)} of ${count}`;
     if (!known.has(name)) {
-      measure.dataset.panels = String(count);
-      const others = Array.from({ length: count - 1 }, () => {
-        const empty = document.createElement("article");
-        empty.className = "panel";
-        return empty;
-      });
-      const panel = makePanel(one);
-      measure.replaceChildren(panel, ...others);
-      known.set(name, apply(panel, firstThatFits(panel, 0)));
-      measure.replaceChildren();
-      measure.dataset.panels = "0";
+      const work = begin(one, count);
+      let trial = work.trials.next();
+      while (!trial.done) trial = work.trials.next();
+      end(name, work, trial.value);
     }
     return known.get(name);
   }
@@ -111,18 +144,25 @@ export function makeFitter(measure, makePanel) {
     wanted.forEach((one, at) => dress(one.element, looks[at]));
   }
 
-  /** Work out every product for one, two and three panels, a piece at a time. */
+  /** Work out every product for one, two and three panels, a trial at a time, whenever nothing else is to do. */
   function prepare(all, nameOf) {
     const waiting = [1, 2, 3].flatMap((count) => all.map((one) => [one, count]));
-    const later = window.requestIdleCallback ?? ((action) => setTimeout(action, 20));
+    const later = window.requestIdleCallback ?? ((action) => setTimeout(() => action(), 20));
     const mine = ++rounds;
-    const work = () => {
-      const next = waiting.shift();
-      if (!next || mine !== rounds) return;
-      alone(...next, nameOf);
-      later(work);
+    let work = null;
+    const step = () => {
+      if (mine !== rounds) return;
+      while (waiting.length && known.has(`${nameOf(waiting[0][0])} of ${waiting[0][1]}`)) {
+        waiting.shift();
+        work = null;
+      }
+      if (!waiting.length) return;
+      if (!work || work.mine !== uses) work = begin(...waiting[0]);
+      const trial = work.trials.next();
+      if (trial.done) end(`${nameOf(waiting[0][0])} of ${waiting[0][1]}`, work, trial.value);
+      later(step);
     };
-    later(work);
+    later(step);
   }
 
   return { fit, prepare, forget: () => known.clear() };
