@@ -9,8 +9,6 @@ from __future__ import annotations
 import copy
 import logging
 import math
-import queue
-import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -23,6 +21,7 @@ from torch import nn
 from torch.nn import functional
 
 from shelf_edge.adapters.runtime import open_session
+from shelf_models.batches_ahead import batches_ahead
 from shelf_models.recogniser_network import EmbeddingNetwork
 from shelf_models.recogniser_views import Picture
 
@@ -206,41 +205,15 @@ _Batch = tuple[torch.Tensor, torch.Tensor]
 
 
 def _batches(draw: Draw, front: Path, plan: RecogniserPlan) -> Iterator[_Batch]:
-    """``plan.steps`` batches of what the frozen blocks tell, made by a thread a few batches ahead."""
+    """``plan.steps`` batches of what the frozen blocks tell."""
     session = open_session(front, threads=1)
-    ahead: queue.Queue[_Batch | BaseException] = queue.Queue(_BATCHES_AHEAD)
-    stop = threading.Event()
+    rng = np.random.default_rng([plan.seed, 1])
 
-    def put(item: _Batch | BaseException) -> None:
-        while not stop.is_set():
-            try:
-                ahead.put(item, timeout=1.0)
-            except queue.Full:
-                continue
-            return
+    def make() -> _Batch:
+        drawn = [draw(rng) for _ in range(plan.batch)]
+        pictures = np.stack([picture for picture, _ in drawn]).transpose(0, 3, 1, 2).astype(np.float32)
+        features = np.asarray(session.run(None, {"pictures": pictures})[0])
+        tensor = torch.from_numpy(features).contiguous(memory_format=torch.channels_last)
+        return tensor, torch.tensor([product for _, product in drawn])
 
-    def work() -> None:
-        rng = np.random.default_rng([plan.seed, 1])
-        try:
-            for _ in range(plan.steps):
-                if stop.is_set():
-                    return
-                drawn = [draw(rng) for _ in range(plan.batch)]
-                pictures = np.stack([picture for picture, _ in drawn]).transpose(0, 3, 1, 2).astype(np.float32)
-                features = np.asarray(session.run(None, {"pictures": pictures})[0])
-                tensor = torch.from_numpy(features).contiguous(memory_format=torch.channels_last)
-                put((tensor, torch.tensor([product for _, product in drawn])))
-        except BaseException as error:  # noqa: BLE001 - handed to the loop, which raises it
-            put(error)
-
-    thread = threading.Thread(target=work, name="pictures", daemon=True)
-    thread.start()
-    try:
-        for _ in range(plan.steps):
-            item = ahead.get(timeout=_WAIT_S)
-            if isinstance(item, BaseException):
-                raise RuntimeError("a picture source failed") from item
-            yield item
-    finally:
-        stop.set()
-        thread.join(timeout=10.0)
+    return batches_ahead(make, plan.steps, most=_BATCHES_AHEAD, wait_s=_WAIT_S)

@@ -5,8 +5,6 @@ from __future__ import annotations
 import copy
 import logging
 import math
-import queue
-import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -15,6 +13,7 @@ import numpy as np
 import torch
 
 from shelf_models.augment import Labelled, mosaic, placed, relit
+from shelf_models.batches_ahead import batches_ahead
 from shelf_models.sources import PictureSource
 from shelf_models.yolox_loss import TrueBoxes, forgetting, yolox_loss
 from shelf_models.yolox_network import YoloxNano
@@ -25,11 +24,11 @@ SIZES_PX = ((288, 512), (288, 512), (384, 384), (448, 320))
 """Height and width of the batches: wide as cameras are, square, and upright as phones are held."""
 
 _BATCHES_AHEAD = 6
+_WAIT_S = 60.0
 _WARM_UP_STEPS = 100
 _GRADIENT_LIMIT = 10.0
 _LAST_RATE_SHARE = 0.03
 _AVERAGE = 0.9993
-_WAIT_S = 60.0
 
 
 @dataclass(frozen=True)
@@ -139,39 +138,9 @@ _Batch = tuple[torch.Tensor, list[TrueBoxes]]
 
 
 def _batches(shares: Sequence[Share], plan: FitPlan) -> Iterator[_Batch]:
-    """``plan.steps`` batches, made by a thread a few batches ahead."""
-    ahead: queue.Queue[_Batch | BaseException] = queue.Queue(_BATCHES_AHEAD)
-    stop = threading.Event()
-
-    def put(item: _Batch | BaseException) -> None:
-        while not stop.is_set():
-            try:
-                ahead.put(item, timeout=1.0)
-            except queue.Full:
-                continue
-            return
-
-    def work() -> None:
-        rng = np.random.default_rng([plan.seed, 1])
-        try:
-            for _ in range(plan.steps):
-                if stop.is_set():
-                    return
-                put(_batch(shares, plan, rng))
-        except BaseException as error:  # noqa: BLE001 - handed to the loop, which raises it
-            put(error)
-
-    thread = threading.Thread(target=work, name="pictures", daemon=True)
-    thread.start()
-    try:
-        for _ in range(plan.steps):
-            item = ahead.get(timeout=_WAIT_S)
-            if isinstance(item, BaseException):
-                raise RuntimeError("a picture source failed") from item
-            yield item
-    finally:
-        stop.set()
-        thread.join(timeout=10.0)
+    """``plan.steps`` batches."""
+    rng = np.random.default_rng([plan.seed, 1])
+    return batches_ahead(lambda: _batch(shares, plan, rng), plan.steps, most=_BATCHES_AHEAD, wait_s=_WAIT_S)
 
 
 def _batch(shares: Sequence[Share], plan: FitPlan, rng: np.random.Generator) -> _Batch:

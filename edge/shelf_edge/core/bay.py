@@ -220,9 +220,9 @@ class Bay:
     def _see_from(self, sight: Sight) -> None:
         width, height = self._size_px
         geometries = bay_geometry(self._planogram, self._camera, width, height, sight.warp)
-        for geometry, (_, slot) in zip(geometries, self._slots, strict=True):
-            slot.see_from(geometry)
         self._slots = [(geometry, slot) for geometry, (_, slot) in zip(geometries, self._slots, strict=True)]
+        for geometry, slot in self._slots:
+            slot.see_from(geometry)
         assert self._gate is not None
         self._gate.follow(geometries)
 

@@ -283,10 +283,9 @@ class SightWatch:
         if at_applied >= _AS_USUAL * self._usual and step <= self._rules.still_share:
             self._usual += _LEARN * (at_applied - self._usual)
             return self._applied
-        guesses = (self._applied, np.eye(3), _translation(x, y))
-        likeness, best = max(
-            ((_likeness(self._reference, seen, guess), guess) for guess in guesses), key=lambda t: t[0]
-        )
+        others = (np.eye(3), _translation(x, y))
+        guesses = [(at_applied, self._applied), *((_likeness(self._reference, seen, guess), guess) for guess in others)]
+        likeness, best = max(guesses, key=lambda guess: guess[0])
         if likeness < self._rules.likeness:
             return None
         start = best[:2].astype(np.float32)
