@@ -50,6 +50,8 @@ class RecogniserPlan:
         margin, scale: of the cosine softmax.
         smoothing: of the labels.
         kind_weight: how much it counts to know at least the kind.
+        mixed: how many batches have a part of each picture replaced by another's (CutMix, Yun et al. 2019, done on
+            what the frozen blocks tell); both products then count, by the area they show.
         average: the running average of the weights keeps this much a step.
         blend_from: at the end it is averaged once more with what it was at this share of the steps, while the rate was
             still high: the two err on different pictures. 1: it is not.
@@ -66,6 +68,7 @@ class RecogniserPlan:
     scale: float = 24.0
     smoothing: float = 0.05
     kind_weight: float = 0.3
+    mixed: float = 0.0
     average: float = 0.995
     blend_from: float = 0.71
     seed: int = 0
@@ -126,6 +129,7 @@ def fit_recogniser(
     optimiser = torch.optim.AdamW(_groups(network, margin, plan), lr=plan.learning_rate)
     started, told, counted = time.monotonic(), 0.0, 0
     earlier: EmbeddingNetwork | None = None
+    rng = np.random.default_rng([plan.seed, 2])
     for step, (features, products) in enumerate(_batches(draw, front, plan)):
         spent_s = time.monotonic() - started
         done = max(step / plan.steps, spent_s / plan.stop_after_s)
@@ -136,7 +140,12 @@ def fit_recogniser(
         for group in optimiser.param_groups:
             fall = _LAST_RATE_SHARE + (1 - _LAST_RATE_SHARE) * (0.5 + 0.5 * math.cos(math.pi * done))
             group["lr"] = plan.learning_rate * group["share"] * min(1.0, (step + 1) / _WARM_UP_STEPS) * fall
-        loss = margin(network.upper(features, plan.frozen_blocks), products)
+        if rng.random() < plan.mixed:
+            features, others, share = _mixed(features, products, rng)
+            vectors = network.upper(features, plan.frozen_blocks)
+            loss = (1 - share) * margin(vectors, products) + share * margin(vectors, others)
+        else:
+            loss = margin(network.upper(features, plan.frozen_blocks), products)
         optimiser.zero_grad()
         loss.backward()
         nn.utils.clip_grad_norm_(network.parameters(), _GRADIENT_LIMIT)
@@ -160,6 +169,21 @@ def fit_recogniser(
                 if kept.is_floating_point():
                     kept.lerp_(before, 0.5)
     return average
+
+
+def _mixed(
+    features: torch.Tensor, products: torch.Tensor, rng: np.random.Generator
+) -> tuple[torch.Tensor, torch.Tensor, float]:
+    """A box of each map comes from another picture: the maps, the other products, the box's share of the area."""
+    order = torch.from_numpy(rng.permutation(len(products)))
+    height, width = features.shape[2:]
+    side = float(rng.uniform(0.2, 0.7))
+    box_height, box_width = max(1, round(height * side)), max(1, round(width * side))
+    top, left = int(rng.integers(height - box_height + 1)), int(rng.integers(width - box_width + 1))
+    mixed = features.clone()
+    rows, columns = slice(top, top + box_height), slice(left, left + box_width)
+    mixed[:, :, rows, columns] = features[order][:, :, rows, columns]
+    return mixed, products[order], box_height * box_width / (height * width)
 
 
 def _groups(network: EmbeddingNetwork, margin: CosineMargin, plan: RecogniserPlan) -> list[dict[str, object]]:
