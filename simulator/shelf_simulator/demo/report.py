@@ -34,6 +34,7 @@ from shelf_simulator.demo.shop import NODE, STORE, Shop
 
 _SETTLE_S = 4.0
 _PAUSE_S = 0.2
+_TOO_MANY_DROPPED = 0.1
 _ALERT_GRACE_S = 10.0
 """An alert is right when its slot was low at any time in the last seconds: rules wait before they speak."""
 
@@ -72,8 +73,14 @@ class LatencyFigures:
 
 @dataclass(frozen=True)
 class FrameFigures:
+    """``dropped``: of those seen, never looked at, for the node was still busy with another."""
+
     seen: int
     dropped: int
+
+    @property
+    def were_too_many(self) -> bool:
+        return self.dropped > _TOO_MANY_DROPPED * self.seen
 
 
 @dataclass(frozen=True)
@@ -110,6 +117,7 @@ class DemoReport:
         """The report in a few lines for people."""
         both, late, said = self.events["pick+put"], self.latency_ms, self.messages
         return [
+            *self._overload(),
             f"pick+put: {both.truth} happened, {both.found} told; recall {_share(both.recall)}, "
             f"precision {_share(both.precision)}; quantity right {_share(self.quantity_exact)}",
             f"counts: exact {_share(self.counts.exact)}, within one {_share(self.counts.within_one)}, "
@@ -120,6 +128,14 @@ class DemoReport:
             f"messages: {said.published} published, {said.applied} applied, {said.lost} lost; "
             f"frames: {self.frames.seen} seen, {self.frames.dropped} dropped",
             "memory: " + ", ".join(f"{name} {mb:.0f} MB" for name, mb in self.rss_mb.items()),
+        ]
+
+    def _overload(self) -> list[str]:
+        if not self.frames.were_too_many:
+            return []
+        return [
+            f"this machine was too busy: {self.frames.dropped} of {self.frames.seen} frames could not be looked at, so "
+            "picks and reaches are missed that an idle one sees; stop other programs, or ask for fewer --bays"
         ]
 
 
