@@ -15,6 +15,7 @@ from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
 from shelf_contracts.ids import BayId, CameraId, DisplayId, Gtin, NodeId, SlotId
 
 Action = Literal["reach", "pick", "put", "restock", "misplaced", "anomaly"]
+AnomalyCause = Literal["count", "fallen", "pushed-back"]
 Level = Literal["full", "ok", "low", "out", "unknown"]
 Reason = Literal["clear", "occluded", "rear-unseen", "moved-camera", "dark", "stale", "camera-lost", "starting"]
 Confidence = Annotated[float, Field(ge=0.0, le=1.0)]
@@ -114,7 +115,10 @@ class SlotEvent(Message):
 
     ``started_at`` is when the hand came, ``ended_at`` when the event was certain; ``captured_at`` is the capture time
     of the frame that decided it. ``at_s`` is set in replays: seconds from the start of the recording. Of something
-    ``misplaced``, ``gtin`` is what stands there, and ``seen`` how sure that is.
+    ``misplaced``, ``gtin`` is what stands there, and ``seen`` how sure that is. An ``anomaly`` has a ``cause``:
+    ``count`` when the books (``count_before``) and the view (``count_after``) disagree and nobody was seen to change
+    it, after which the view is believed; ``fallen`` when an item lies; ``pushed-back`` when what is left stands far
+    back.
     """
 
     action: Action
@@ -129,6 +133,7 @@ class SlotEvent(Message):
     at_s: float | None = None
     text: Annotated[str, Field(max_length=300)] = ""
     seen: SeenProduct | None = None
+    cause: AnomalyCause | None = None
 
 
 class Status(Message):

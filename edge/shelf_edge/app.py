@@ -18,6 +18,7 @@ from shelf_contracts.gallery import read_gallery
 from shelf_contracts.messages import CameraInfo, NodeHealth, NodeInfo
 from shelf_edge.adapters.clock import SystemClock
 from shelf_edge.adapters.detector_onnx import load_detector
+from shelf_edge.adapters.memory_file import MemoryFile
 from shelf_edge.adapters.model_fetch import fetch_gallery, fetch_model
 from shelf_edge.adapters.model_folder import people_in
 from shelf_edge.adapters.model_store import ModelStore
@@ -29,6 +30,7 @@ from shelf_edge.adapters.sources import make_source
 from shelf_edge.adapters.waiting_file import WaitingFile
 from shelf_edge.config import CheckedConfig
 from shelf_edge.core.bay import Bay
+from shelf_edge.core.memory import SlotMemory
 from shelf_edge.core.reporting import moment
 from shelf_edge.detector_switch import DetectorSwitch
 from shelf_edge.gallery_updates import GalleryUpdates
@@ -36,6 +38,7 @@ from shelf_edge.journal import Journal, notice_maker
 from shelf_edge.node import CameraWork, Pipeline, camera_health, camera_status
 from shelf_edge.ports import Detector
 from shelf_edge.recognising import CropBudget, Recognising
+from shelf_edge.remembering import Remembering
 from shelf_edge.stages import CameraState, Capture, LatestFrame
 from shelf_edge.tiled import TilingDetector
 from shelf_edge.updates import ModelUpdates
@@ -95,6 +98,12 @@ def _run(checked: CheckedConfig, stop: threading.Event) -> int:
         CameraWork(camera.id, camera.view, camera.planogram, LatestFrame(arrived), Bay(camera.planogram, camera.view))
         for camera in checked.cameras
     ]
+    memory_file = MemoryFile(checked.state / "memory.json")
+    books = memory_file.load()
+    for camera in cameras:
+        _recall(camera, books, sight.recognising if sight is not None else None, clock.now_s())
+    served = {camera.planogram.bay for camera in cameras}
+    remembering = Remembering(memory_file, {bay: held for bay, held in books.items() if bay in served})
     address = config.broker.address(checked.folder)
     preview = (
         Preview(config.preview.port, lambda: people.get(detector.info.sha256, frozenset()))
@@ -152,6 +161,7 @@ def _run(checked: CheckedConfig, stop: threading.Event) -> int:
         preview.show if preview is not None else None,
         say_camera,
         sight.recognising if sight is not None else None,
+        remembering,
     )
     galleries = (
         GalleryUpdates(
@@ -213,6 +223,7 @@ def _run(checked: CheckedConfig, stop: threading.Event) -> int:
         galleries.start()
         sight.recognising.start()
     publisher.start()
+    remembering.start()
     pipeline.start()
     updates.start()
     for capture in captures:
@@ -231,6 +242,7 @@ def _run(checked: CheckedConfig, stop: threading.Event) -> int:
         galleries.stop(1.0)
         sight.recognising.stop(1.0)
     pipeline.stop(2.0)
+    remembering.stop(1.0)
     if preview is not None:
         preview.stop()
     journal.retry()
@@ -240,6 +252,25 @@ def _run(checked: CheckedConfig, stop: threading.Event) -> int:
     room.close()
     log.info("node %s: stopped", config.node)
     return 0 if is_all_kept and not pipeline.failed else 1
+
+
+def _recall(
+    camera: CameraWork, books: dict[str, dict[str, SlotMemory]], recognising: Recognising | None, now_s: float
+) -> None:
+    """Let a bay go on from its books, and say how old they are."""
+    bay = camera.planogram.bay
+    held = books.get(bay, {})
+    if not held:
+        return
+    fit = camera.bay.recall(held, now_s)
+    if recognising is not None:
+        told = {slot: one.told_misplaced for slot, one in held.items() if one.told_misplaced}
+        recognising.recall_misplaced(bay, told)
+    age_s = max(0.0, now_s - max(one.seen_s for one in held.values()))
+    log.info(
+        "bay %s: the books of %d of %d slots go on, last seen %.0f s ago; they are stale until the camera sees them",
+        bay, fit, len(held), age_s,
+    )  # fmt: skip
 
 
 @dataclass(frozen=True)

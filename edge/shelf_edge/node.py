@@ -20,11 +20,13 @@ from shelf_edge.core.sight import Sight, State
 from shelf_edge.journal import Journal
 from shelf_edge.ports import Clock, Detector
 from shelf_edge.recognising import Recognising
+from shelf_edge.remembering import Remembering
 from shelf_edge.stages import CameraState, LatestFrame
 
 log = logging.getLogger(__name__)
 
 _TICK_S = 0.25
+_NOTE_EVERY_S = 5.0
 _LOST_AFTER_S = 10.0
 _SMOOTHING = 0.1
 _RESTARTS = 5
@@ -49,6 +51,7 @@ class CameraWork:
     fps: float = 0.0
     last_served_s: float = -math.inf
     is_given_up: bool = False
+    noted_s: float = -math.inf
     counted_s: float = 0.0
     counted_seen: int = 0
     stock: dict[str, StockLevel] = field(default_factory=dict)
@@ -72,6 +75,7 @@ class Pipeline:
         on_look: sees each processed frame (the demo's preview); must be quick.
         on_sight: called when what can be made of a camera's pictures changed.
         recognising: says which products stand there; None: what the planogram says is taken for granted.
+        remembering: keeps the books over a restart.
     """
 
     def __init__(
@@ -85,6 +89,7 @@ class Pipeline:
         on_look: OnLook | None = None,
         on_sight: Callable[[CameraWork], None] = lambda camera: None,
         recognising: Recognising | None = None,
+        remembering: Remembering | None = None,
     ) -> None:
         self._cameras = cameras
         self._arrived = arrived
@@ -96,6 +101,7 @@ class Pipeline:
         self._on_sight = on_sight
         self._began_s = clock.monotonic_s()
         self._recognising = recognising
+        self._remembering = remembering
         self._stop = threading.Event()
         self._say_again = threading.Event()
         self._failures: list[float] = []
@@ -170,6 +176,15 @@ class Pipeline:
             self._on_look(camera, frame, detections, facts)
         if self._recognising is not None and detections is not None:
             self._recognise(self._recognising, camera, frame, facts)
+        if facts or camera.last_served_s - camera.noted_s >= _NOTE_EVERY_S:
+            self._remember(camera)
+
+    def _remember(self, camera: CameraWork) -> None:
+        camera.noted_s = self._clock.monotonic_s()
+        if self._remembering is not None:
+            bay = camera.planogram.bay
+            misplaced = self._recognising.told_misplaced(bay) if self._recognising is not None else {}
+            self._remembering.note(bay, camera.bay.memory(), misplaced, camera.noted_s)
 
     def _follow_sight(self, camera: CameraWork, frame: Frame) -> None:
         before, after = camera.sight, camera.bay.sight
@@ -219,6 +234,7 @@ class Pipeline:
                 event = misplaced_event(change.slot, change.seen, camera.planogram, frame.captured_s)
                 self._journal.say(bay, change.slot, event)
         if changes:
+            camera.noted_s = -math.inf
             self._wake()
 
     def _repeat_stock(self) -> None:

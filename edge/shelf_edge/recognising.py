@@ -102,6 +102,7 @@ class Recognising:
         self._budget = budget
         self._newest: References | None = None
         self._bays: dict[str, _BaySight] = {}
+        self._recalled: dict[str, dict[str, str]] = {}
         self._paused_until_s = float("-inf")
         self._lock = threading.Condition()
         self._waiting: list[_Crop] = []
@@ -169,6 +170,17 @@ class Recognising:
         sight = bay.sights.get(slot) if bay is not None else None
         return sight.seen(references.revision) if sight is not None and references is not None else None
 
+    def told_misplaced(self, bay: str) -> dict[str, str]:
+        """By slot: the product that was told to be misplaced there."""
+        held = self._bays.get(bay)
+        if held is None:
+            return self._recalled.get(bay, {})
+        return {name: sight.told_misplaced for name, sight in held.sights.items() if sight.told_misplaced}
+
+    def recall_misplaced(self, bay: str, products: dict[str, str]) -> None:
+        """What was told before a restart is not told again."""
+        self._recalled[bay] = products
+
     def _follow(
         self, references: References, bay: Bay, planogram: Planogram, frame: Frame, facts: list[Fact]
     ) -> list[SightChange]:
@@ -234,6 +246,9 @@ class Recognising:
         held = self._bays.get(planogram.bay)
         if held is None or set(held.sights) != {slot.slot for slot in bay.geometry}:
             held = self._bays[planogram.bay] = _BaySight(bay.geometry, planogram, self._rules)
+            for slot, product in self._recalled.pop(planogram.bay, {}).items():
+                if slot in held.sights:
+                    held.sights[slot].recall_misplaced(product)
         return held
 
 

@@ -68,6 +68,10 @@ class Story:
         return [(fact.action, fact.quantity) for fact in self.facts if isinstance(fact, SlotFact)]
 
     @property
+    def anomalies(self) -> list[SlotFact]:
+        return [fact for fact in self.facts if isinstance(fact, SlotFact) and fact.action == "anomaly"]
+
+    @property
     def stock(self) -> list[StockFact]:
         return [fact for fact in self.facts if isinstance(fact, StockFact)]
 
@@ -168,11 +172,67 @@ def test_flicker_of_the_detector_is_no_event() -> None:
     assert story.count == 6
 
 
-def test_a_change_without_anybody_near_corrects_the_count_slowly_and_is_no_event() -> None:
+def test_a_change_without_anybody_near_corrects_the_count_slowly_and_is_an_anomaly() -> None:
     story = Story().clear(0.0, 0.0).clear(1.0, 0.0, seconds=3)
     assert story.count == 6
     story.clear(1.0, 0.0, seconds=4)
-    assert (story.count, story.told) == (5, [])
+    assert (story.count, story.told) == (5, [("anomaly", 1)])
+    told = story.anomalies[0]
+    assert (told.cause, told.before, told.after) == ("count", 6, 5)
+    assert told.text == "the books say 6, the camera sees 5, and nobody was seen at it; the camera is believed"
+
+
+def test_a_view_that_comes_and_goes_is_one_anomaly_a_minute_and_the_count_follows_it() -> None:
+    story = Story().clear(0.0, 0.0)
+    for _ in range(3):
+        story.clear(1.0, 0.0, seconds=7).clear(0.0, 0.0, seconds=7)
+    assert story.told == [("anomaly", 1)]
+    assert {fact.observation.count for fact in story.stock} == {None, 5, 6}
+    assert story.clear(0.0, 0.0, seconds=60).clear(1.0, 0.0, seconds=7).told == [("anomaly", 1), ("anomaly", 1)]
+
+
+def restarted(story: Story, after_s: float = 5.0) -> Story:
+    """The same slot in a new process."""
+    books = story.slot.memory("p")
+    assert books is not None
+    anew = Story(now_s=story.now_s + after_s)
+    anew.slot.recall(books, anew.now_s)
+    return anew
+
+
+def test_after_a_restart_the_count_is_stale_until_the_camera_saw_it_and_says_how_old_it_is() -> None:
+    before = Story().clear(0.0, 1.0)
+    story = restarted(before, after_s=30).clear(0.0, 1.0)
+    stale, seen = story.stock[0], story.stock[-1]
+    assert (stale.observation.count, stale.observation.low, stale.observation.high) == (5, 0, 6)
+    assert (stale.observation.reason, stale.level) == ("stale", "ok")
+    assert stale.captured_s == pytest.approx(before.now_s - STEP_S)
+    assert (seen.observation.count, seen.observation.reason, story.told) == (5, "rear-unseen", [])
+
+
+def test_what_was_taken_while_the_node_was_away_is_an_anomaly_with_both_numbers() -> None:
+    story = restarted(Story().clear(0.0, 0.0)).clear(1.0, 0.0)
+    assert story.told == [("anomaly", 1)]
+    assert (story.anomalies[0].before, story.anomalies[0].after, story.count) == (6, 5, 5)
+    assert "since the node last saw it" in story.anomalies[0].text
+
+
+def test_a_hand_that_came_before_the_restart_took_what_is_missing_after_it() -> None:
+    story = restarted(Story().clear(0.0, 0.0).hand(0.0, 0.0)).clear(1.0, 0.0)
+    assert story.told == [("pick", 1)]
+    assert restarted(Story().clear(0.0, 0.0).hand(0.0, 0.0), after_s=600).clear(1.0, 0.0).told == [("anomaly", 1)]
+
+
+def test_a_constant_error_of_the_view_and_what_the_ledger_knows_outlive_a_restart() -> None:
+    assert restarted(Story().clear(0.4, 0.4)).clear(1.4, 0.4).count == 5
+    full = Story().clear(None, None, seconds=1.5).hand(None, None).clear(0.0, 0.0, seconds=2)
+    assert restarted(full).clear(0.0, 0.0).stock[-1].observation.low == 6
+
+
+def test_while_somebody_stands_before_it_a_slot_stays_stale() -> None:
+    story = restarted(Story().clear(0.0, 0.0)).body(None, None, seconds=8)
+    assert (story.told, story.stock[-1].observation.reason) == ([], "stale")
+    assert story.clear(None, 0.0, seconds=2).told == [("anomaly", 3)]
 
 
 def test_a_constant_error_of_the_view_cancels_out() -> None:

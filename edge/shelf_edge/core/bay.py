@@ -15,6 +15,7 @@ from shelf_edge.core.facts import Fact, Observation, SlotFact, StockFact
 from shelf_edge.core.frame import Frame
 from shelf_edge.core.geometry import Points, are_covered, share_covered
 from shelf_edge.core.hands import BodyMemory, Hand, HandRules, HandTracker
+from shelf_edge.core.memory import LONGEST_S, SlotMemory
 from shelf_edge.core.sight import Sight, SightRules, SightWatch, State
 from shelf_edge.core.slot import Slot, SlotLook, SlotRules
 from shelf_edge.core.slot_view import ShownItem, SlotGeometry, bay_geometry, shown_items, view_slot
@@ -102,6 +103,34 @@ class Bay:
         self._changed_s = float("-inf")
         self._looked_s = float("-inf")
         self._seen: tuple[Detections, PeopleCover] | None = None
+        self._memories: dict[str, SlotMemory] = {}
+
+    def memory(self) -> dict[str, SlotMemory]:
+        """The books of the slots that were counted, to be recalled after a restart."""
+        known = dict(self._memories)
+        for geometry, slot in self._slots:
+            books = slot.memory(self._planogram.product_of(geometry.slot).id)
+            if books is not None:
+                known[geometry.slot] = books
+        return known
+
+    def recall(self, memories: dict[str, SlotMemory], now_s: float) -> int:
+        """Before the first frame: go on from these books; returns how many slots of the planogram they fit."""
+        fit = {}
+        for position in self._planogram.positions:
+            books = memories.get(position.id)
+            columns = position.facings.h
+            if (
+                books is not None
+                and books.product == position.product_id
+                and books.rows == position.facings.d
+                and len(books.columns) in (1, columns)
+                and books.count <= position.facings.items
+                and abs(now_s - books.seen_s) <= LONGEST_S  # a clock that was set back makes nothing older
+            ):
+                fit[position.id] = books
+        self._memories = fit
+        return len(fit)
 
     @property
     def geometry(self) -> list[SlotGeometry]:
@@ -117,7 +146,7 @@ class Bay:
         """Measure the change of this frame; True when the detector should look at it."""
         height, width = frame.image.shape[:2]
         if (width, height) != self._size_px:
-            self._fit_to(width, height)
+            self._fit_to(width, height, frame.captured_s)
         assert self._gate is not None
         self._change = self._gate.measure(frame.image)
         now_s = self._now_s = self._steady(frame.captured_s)
@@ -243,11 +272,16 @@ class Bay:
         slots = [position.id for position in self._planogram.positions if position.id in seen]
         return [StockFact(slot, gone, "unknown", now_s) for slot in slots]
 
-    def _fit_to(self, width: int, height: int) -> None:
-        """Take the size of the camera's pictures; a changed size starts the slots anew."""
+    def _fit_to(self, width: int, height: int, captured_s: float) -> None:
+        """Take the size of the camera's pictures; after a changed size the slots go on from their books."""
         geometry = bay_geometry(self._planogram, self._camera, width, height)
         self._size_px = (width, height)
+        self._memories = self.memory()
         self._slots = [(slot, Slot(slot, self._slot_rules)) for slot in geometry]
+        for one, slot in self._slots:
+            books = self._memories.get(one.slot)
+            if books is not None and len(books.columns) == (one.columns if one.to_board is not None else 1):
+                slot.recall(books, captured_s)
         self._gate = ChangeGate(geometry, width)
         self._hands = HandTracker(self._hand_rules, width, height)
         self._arms = ArmFinder(self._arm_rules, width)

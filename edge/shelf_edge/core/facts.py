@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from shelf_contracts.messages import Action, Level, Reason
+from shelf_contracts.messages import Action, AnomalyCause, Level, Reason
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class Observation:
 
 @dataclass(frozen=True)
 class SlotFact:
-    """Something happened at a slot. Times are the frames' capture times."""
+    """Something happened at a slot. Times are the frames' capture times; an ``anomaly`` has a cause and a text."""
 
     action: Action
     slot: str
@@ -36,6 +36,8 @@ class SlotFact:
     confidence: float
     started_s: float
     captured_s: float
+    cause: AnomalyCause | None = None
+    text: str = ""
 
 
 @dataclass(frozen=True)

@@ -33,6 +33,8 @@ def slot_event(fact: SlotFact, planogram: Planogram, *, is_recording: bool) -> S
         ended_at=moment(fact.captured_s),
         captured_at=moment(fact.captured_s),
         at_s=round(fact.captured_s, 3) if is_recording else None,
+        cause=fact.cause,
+        text=fact.text[:300],
     )
 
 

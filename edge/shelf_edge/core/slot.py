@@ -6,8 +6,9 @@ column that seems empty, or an item half hidden, is believed only when nobody co
 certain stays as it was.
 
 A change is an event (pick, put, restock) when a hand or a body was at the slot since its last settled count; without
-one it is a correction of the count, which is no event. A fall is told at once; a rise waits until the hand is done and
-every column is certain, so that one visit is one event.
+one the books were wrong, which is an anomaly: both counts are told, and the view is believed. A fall is told at once; a
+rise waits until the hand is done and every column is certain, so that one visit is one event. Books outlive a restart:
+until the camera has seen the slot again they are stale.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from dataclasses import dataclass
 
 from shelf_contracts.messages import Action, Reason
 from shelf_edge.core.facts import Fact, Observation, SlotFact, StockFact, level_of
+from shelf_edge.core.memory import ColumnMemory, SlotMemory
 from shelf_edge.core.slot_view import ColumnView, SlotGeometry
 
 
@@ -46,6 +48,8 @@ class SlotRules:
         restock_quantity: a rise of this many items or more is a restock, below it a put.
         frozen_s: a slot covered for this long says so in its stock level.
         heartbeat_s: an unchanged stock level is said again this often.
+        anomaly_pause_s: after an anomaly the count is corrected without another one for so long.
+        visit_survives_s: a visit that a restart cut short counts as one for so long.
     """
 
     reach_frames: int = 2
@@ -68,6 +72,8 @@ class SlotRules:
     restock_quantity: int = 3
     frozen_s: float = 2.0
     heartbeat_s: float = 300.0
+    anomaly_pause_s: float = 60.0
+    visit_survives_s: float = 120.0
 
 
 @dataclass(frozen=True)
@@ -120,6 +126,9 @@ class _Visit:
 
 
 _LONGEST_WINDOW_S = 1.5
+_AFTER_RESTART = 0.8
+_WHILE_STALE = 0.5
+"""What is left of a confidence when a restart lay between the hand and the look, and while nothing was seen since."""
 
 
 class Slot:
@@ -141,11 +150,49 @@ class Slot:
         self._differs_since_s: float | None = None
         self._unseen_at_restock: set[int] = set()
         self._said: tuple[Observation, float] | None = None
+        self._seen_s = -math.inf
+        self._anomaly_s = -math.inf
+        self._recalled: SlotMemory | None = None
 
     @property
     def is_waiting(self) -> bool:
         """True while the slot wants further looks: before its first count, and after a hand or a body was there."""
-        return self._settled is None or self._touched_since_s is not None or self._was_covered
+        return (
+            self._settled is None
+            or self._recalled is not None
+            or self._touched_since_s is not None
+            or self._was_covered
+        )
+
+    def memory(self, product: str) -> SlotMemory | None:
+        """The slot's books, to be recalled after a restart; None before its first count."""
+        if self._settled is None:
+            return None
+        return SlotMemory(
+            product=product,
+            rows=self._geometry.rows,
+            columns=tuple(
+                ColumnMemory(column.count, None if math.isnan(column.depth) else round(column.depth, 3))
+                for column in self._settled
+            ),
+            low=self._low,
+            confidence=round(self._agreement, 3),
+            seen_s=round(self._seen_s, 3),
+            unseen_at_restock=tuple(sorted(self._unseen_at_restock)),
+            touched_s=self._touched_since_s,
+        )
+
+    def recall(self, memory: SlotMemory, now_s: float) -> None:
+        """Go on from these books: they are stale until the camera has seen the slot."""
+        self._settled = tuple(
+            _Column(column.count, math.nan if column.depth is None else column.depth) for column in memory.columns
+        )
+        self._low, self._agreement = memory.low, memory.confidence
+        self._unseen_at_restock = set(memory.unseen_at_restock)
+        self._seen_s = memory.seen_s
+        self._recalled = memory
+        if memory.touched_s is not None and 0 <= now_s - memory.touched_s <= self._rules.visit_survives_s:
+            self._touched_since_s = memory.touched_s
 
     def see_from(self, geometry: SlotGeometry) -> None:
         """The camera moved: the same slot lies elsewhere in its picture. What was settled stands."""
@@ -327,7 +374,8 @@ class Slot:
         is_certain = all(belief.column is not None for belief in beliefs)
         if self._settled is None:
             if is_certain:
-                self._settle([belief.column for belief in beliefs if belief.column is not None], beliefs, None)
+                columns = [belief.column for belief in beliefs if belief.column is not None]
+                self._settle(columns, beliefs, None, is_certain, look.captured_s)
             return None
         now_s = look.captured_s
         columns = [
@@ -349,22 +397,35 @@ class Slot:
         started_s = self._touched_since_s if self._touched_since_s is not None else self._differs_since_s
         risen = {index for index, change in enumerate(changes) if change > 0}
         is_rest_of_restock = rise > 0 and risen <= self._unseen_at_restock
-        is_event = (touched or self._was_covered) and rise != 0 and not is_rest_of_restock
+        # What was covered before a restart, or moved while nobody watched, is not known to be somebody's doing now.
+        is_seen_done = touched or (self._was_covered and self._recalled is None)
+        is_event = is_seen_done and rise != 0 and not is_rest_of_restock
         before = sum(column.count for column in self._settled)
+        was_away = self._recalled is not None
         if rise >= self._rules.restock_quantity:
             self._unseen_at_restock = {index for index, belief in enumerate(beliefs) if belief.column is None}
-        self._settle(columns, beliefs, rise)
+        self._settle(columns, beliefs, rise, is_certain, now_s)
         if not is_event:
-            return None
+            is_told = rise != 0 and not is_rest_of_restock and now_s - self._anomaly_s >= self._rules.anomaly_pause_s
+            return self._anomaly(before, rise, was_away, started_s, now_s) if is_told else None
         action: Action = "pick" if rise < 0 else "restock" if rise >= self._rules.restock_quantity else "put"
-        confidence = self._agreement * (0.95 if touched else 0.7)
+        confidence = self._agreement * (0.95 if touched else 0.7) * (_AFTER_RESTART if was_away else 1.0)
         return SlotFact(
             action, self._geometry.slot, abs(rise), before, before + rise, round(confidence, 3), started_s, now_s
         )
 
+    def _anomaly(self, before: int, rise: int, was_away: bool, started_s: float, now_s: float) -> SlotFact:
+        """The books said ``before``, the view says otherwise, and nobody was seen to change it."""
+        self._anomaly_s = now_s
+        after, slot = before + rise, self._geometry.slot
+        when = "since the node last saw it" if was_away else "and nobody was seen at it"
+        text = f"the books say {before}, the camera sees {after}, {when}; the camera is believed"
+        confidence = round(self._agreement, 3)
+        return SlotFact("anomaly", slot, abs(rise), before, after, confidence, started_s, now_s, "count", text)
+
     def _patience_s(self, look: SlotLook) -> float:
         """How long a difference must last: no time after a hand in the slot, for ever while somebody is in the way."""
-        if self._touched_since_s is not None:
+        if self._touched_since_s is not None or (self._recalled is not None and not look.crowded):
             return 0.0
         if look.crowded:
             return 0.0 if self._handled >= self._rules.reach_frames else math.inf
@@ -383,13 +444,18 @@ class Slot:
             return
         self._agreement = min(belief.agreement for belief in beliefs)
         self._unseen_at_restock = set()
+        self._seen_s, self._recalled = now_s, None
         if now_s - self._last_hand_s > self._rules.put_patience_s and self._visit is None:
             self._touched_since_s = None
             self._was_covered = False
             self._handled = 0
 
-    def _settle(self, columns: list[_Column], beliefs: list[_Belief], rise: int | None) -> None:
+    def _settle(
+        self, columns: list[_Column], beliefs: list[_Belief], rise: int | None, is_certain: bool, now_s: float
+    ) -> None:
         """Take these columns as true. ``rise`` is None for the first count."""
+        if is_certain:
+            self._seen_s, self._recalled = now_s, None
         count, visible = sum(column.count for column in columns), self._visible_in(columns)
         self._low = min(count, visible if rise is None else max(visible, self._low + rise))
         self._settled = tuple(columns)
@@ -414,6 +480,10 @@ class Slot:
         count = self._count()
         if count is None:
             return Observation(None, 0, self._geometry.capacity, 0.0, "starting")
+        if self._recalled is not None:
+            # Anything may have happened meanwhile: the best value stands, the range is open.
+            confidence = round(self._agreement * _WHILE_STALE, 2)
+            return Observation(count, 0, max(count, self._geometry.capacity), confidence, "stale")
         visible = self._visible_in(self._settled or ())
         frozen = self._covered_since_s is not None and now_s - self._covered_since_s >= self._rules.frozen_s
         reason: Reason = "occluded" if frozen else "rear-unseen" if count > visible else "clear"
@@ -428,4 +498,6 @@ class Slot:
                 return None
         self._said = (new, now_s)
         level = level_of(new, self._geometry.capacity, self._geometry.min_presentation)
-        return StockFact(self._geometry.slot, new, level, now_s)
+        # Of what is only remembered, the time says how old it is.
+        seen_s = min(self._seen_s, now_s) if new.reason == "stale" else now_s
+        return StockFact(self._geometry.slot, new, level, seen_s)

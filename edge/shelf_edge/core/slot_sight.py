@@ -155,6 +155,15 @@ class SlotSight:
         return True
 
     @property
+    def told_misplaced(self) -> str:
+        """The product that was told to be misplaced here; empty when none is."""
+        return self._told_misplaced
+
+    def recall_misplaced(self, product: str) -> None:
+        """It was told before a restart."""
+        self._told_misplaced = product
+
+    @property
     def probability(self) -> float:
         return self._answer.probability if self._answer is not None else 0.0
 
