@@ -52,6 +52,8 @@ class Remembering:
         """The books of a bay as they are now; written when they differ, or when the last time is long ago."""
         fresh = {name: replace(books, told_misplaced=misplaced.get(name, "")) for name, books in slots.items()}
         held = self._books.get(bay, {})
+        if not fresh and not held:
+            return
         is_same = fresh.keys() == held.keys() and all(books.is_like(held[name]) for name, books in fresh.items())
         if is_same and abs(now_s - self._noted_s.get(bay, float("-inf"))) < REFRESH_S:
             return

@@ -329,6 +329,25 @@ def test_staff_see_alerts_come_and_go(live: LiveShop, open_page: Callable[..., P
     assert page.locator("#announce").inner_text() == "Solved: Spaghetti"
 
 
+def test_staff_see_what_is_odd_at_the_shelves(live: LiveShop, open_page: Callable[..., Page]) -> None:
+    page = open_page("/staff?lang=en", 390, 844)
+    page.wait_for_selector('#connection[data-state="connected"]')
+    assert page.locator(".odd").count() == 0
+    node = Node()
+    counted = {"cause": "count", "count_before": 6, "count_after": 4, "quantity": 2}
+    live.say(node.event("pick", "s1-01", quantity=1), node.event("anomaly", "s1-01", **counted))
+    live.say(node.event("anomaly", "s1-02", cause="fallen", quantity=1))
+    page.wait_for_selector(".odd [data-odd='2']")
+    told = page.locator(".odd .block").all_inner_texts()
+    assert told == ["something lies on its side", "seen now: 4; by the books: 6"]
+    assert "slot 1" in page.locator(".odd li").last.inner_text()
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), "nothing sticks out on a phone"
+    assert page.evaluate(_WEAK_TEXT) == []
+    live.say(node.event("anomaly", "s1-01", cause="fallen", quantity=1))
+    page.wait_for_function("document.querySelector('.odd .block').innerText === 'something lies on its side'")
+    assert page.locator(".odd li").count() == 2, "one line a slot, the newest"
+
+
 def test_the_overview_is_live(live: LiveShop, open_page: Callable[..., Page]) -> None:
     page = open_page("/?lang=en", 1440, 900)
     page.wait_for_selector('#connection[data-state="connected"]')

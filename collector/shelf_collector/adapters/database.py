@@ -25,7 +25,7 @@ from shelf_collector.core.inbox import NodeOccurrence, Numbered, StockReport
 from shelf_collector.core.memory import AlertChange, Facts, FreshMessage
 from shelf_collector.core.state import CameraState, NodeState, SlotState, StoreState
 from shelf_collector.ports import Clock, SetAside, StorageProblem
-from shelf_contracts.messages import Alert, CameraStatus, NodeEvent, NodeInfo, SlotEvent, StockLevel, iso_time
+from shelf_contracts.messages import Action, Alert, CameraStatus, NodeEvent, NodeInfo, SlotEvent, StockLevel, iso_time
 from shelf_contracts.products import Product
 
 T = TypeVar("T")
@@ -154,10 +154,22 @@ class Database:
 
     # -- everybody's side ----------------------------------------------------------------------------------------
 
-    def events(self, *, before_row: int | None, limit: int, bay: str | None, slot: str | None) -> list[StoredEvent]:
-        """The newest events (no stock levels), newest first, before a row when given."""
+    def events(
+        self,
+        *,
+        before_row: int | None,
+        limit: int,
+        bay: str | None = None,
+        slot: str | None = None,
+        actions: Sequence[Action] = (),
+        since: datetime | None = None,
+    ) -> list[StoredEvent]:
+        """The newest events (no stock levels), newest first, before a row and since a time of ours when given."""
         table = tables.messages
-        query = sa.select(table).where(table.c.kind.not_in(_NO_SLOT_EVENTS)).order_by(table.c.row.desc()).limit(limit)
+        kind = table.c.kind.in_(actions) if actions else table.c.kind.not_in(_NO_SLOT_EVENTS)
+        query = sa.select(table).where(kind).order_by(table.c.row.desc()).limit(limit)
+        if since is not None:
+            query = query.where(table.c.received_at >= iso_time(since))
         if before_row is not None:
             query = query.where(table.c.row < before_row)
         if bay is not None:

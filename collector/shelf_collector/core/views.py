@@ -18,6 +18,7 @@ from shelf_collector.core.tasks import TaskKind, TaskState
 from shelf_contracts.messages import (
     Action,
     Alert,
+    AnomalyCause,
     BayState,
     CameraHealth,
     DisplayContent,
@@ -105,6 +106,7 @@ class EventView(View):
     received_at: UtcTime
     text: str = ""
     seen: SeenProduct | None = None
+    cause: AnomalyCause | None = None
 
 
 class NodeView(View):

@@ -16,6 +16,7 @@ from shelf_edge.core.frame import Frame
 from shelf_edge.core.geometry import Points, are_covered, share_covered
 from shelf_edge.core.hands import BodyMemory, Hand, HandRules, HandTracker
 from shelf_edge.core.memory import LONGEST_S, SlotMemory
+from shelf_edge.core.posture import PostureRules, PostureWatch
 from shelf_edge.core.sight import Sight, SightRules, SightWatch, State
 from shelf_edge.core.slot import Slot, SlotLook, SlotRules
 from shelf_edge.core.slot_view import ShownItem, SlotGeometry, bay_geometry, shown_items, view_slot
@@ -80,6 +81,7 @@ class Bay:
         hand_rules: HandRules | None = None,
         arm_rules: ArmRules | None = None,
         sight_rules: SightRules | None = None,
+        posture_rules: PostureRules | None = None,
     ) -> None:
         planogram.view_of(camera)
         self._planogram = planogram
@@ -89,6 +91,8 @@ class Bay:
         self._hand_rules = hand_rules or HandRules()
         self._arm_rules = arm_rules or ArmRules()
         self._sight_rules = sight_rules or SightRules()
+        self._posture_rules = posture_rules or PostureRules()
+        self._postures: dict[str, PostureWatch] = {}
         self._watch: SightWatch | None = None
         self._sight = Sight("clear")
         self._size_px = (0, 0)
@@ -111,7 +115,7 @@ class Bay:
         for geometry, slot in self._slots:
             books = slot.memory(self._planogram.product_of(geometry.slot).id)
             if books is not None:
-                known[geometry.slot] = books
+                known[geometry.slot] = replace(books, told_fallen=self._postures[geometry.slot].told_fallen)
         return known
 
     def recall(self, memories: dict[str, SlotMemory], now_s: float) -> int:
@@ -192,9 +196,10 @@ class Bay:
             return self._on_the_clock(facts)
         self._seen = products, cover
         for index, (geometry, slot) in enumerate(self._slots):
+            views = view_slot(geometry, products, cover)
             look = SlotLook(
                 captured_s=now_s,
-                columns=view_slot(geometry, products, cover),
+                columns=views,
                 hand=index in hand_in,
                 covered=cover.share_of(geometry.samples),
                 moving=float(self._change.slot_shares[index]),
@@ -204,6 +209,9 @@ class Bay:
                 ),
             )
             facts += slot.step(look)
+            if not (look.crowded or look.hand or look.covered or look.moving or slot.is_waiting):
+                posture = self._postures[geometry.slot]
+                facts += posture.step(geometry, products.boxes_px, views, slot.settled, now_s)
         return self._on_the_clock(facts)
 
     def _steady(self, captured_s: float) -> float:
@@ -278,10 +286,12 @@ class Bay:
         self._size_px = (width, height)
         self._memories = self.memory()
         self._slots = [(slot, Slot(slot, self._slot_rules)) for slot in geometry]
+        self._postures = {one.slot: PostureWatch(self._posture_rules) for one in geometry}
         for one, slot in self._slots:
             books = self._memories.get(one.slot)
             if books is not None and len(books.columns) == (one.columns if one.to_board is not None else 1):
                 slot.recall(books, captured_s)
+                self._postures[one.slot].recall(books.told_fallen)
         self._gate = ChangeGate(geometry, width)
         self._hands = HandTracker(self._hand_rules, width, height)
         self._arms = ArmFinder(self._arm_rules, width)

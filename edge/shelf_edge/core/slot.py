@@ -164,6 +164,14 @@ class Slot:
             or self._was_covered
         )
 
+    @property
+    def settled(self) -> tuple[ColumnMemory, ...]:
+        """The columns as they were counted last; empty before the first count."""
+        return tuple(
+            ColumnMemory(column.count, None if math.isnan(column.depth) else round(column.depth, 3))
+            for column in self._settled or ()
+        )
+
     def memory(self, product: str) -> SlotMemory | None:
         """The slot's books, to be recalled after a restart; None before its first count."""
         if self._settled is None:
@@ -171,10 +179,7 @@ class Slot:
         return SlotMemory(
             product=product,
             rows=self._geometry.rows,
-            columns=tuple(
-                ColumnMemory(column.count, None if math.isnan(column.depth) else round(column.depth, 3))
-                for column in self._settled
-            ),
+            columns=self.settled,
             low=self._low,
             confidence=round(self._agreement, 3),
             seen_s=round(self._seen_s, 3),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
+from datetime import timedelta
 from pathlib import Path
 from typing import Annotated
 
@@ -18,7 +19,7 @@ from starlette.responses import Response
 
 from shelf_collector.adapters.web.errors import not_found
 from shelf_collector.adapters.web.gate import FORM_COOKIE, visit_of
-from shelf_collector.adapters.web.site import site_of
+from shelf_collector.adapters.web.site import Site, site_of
 from shelf_collector.core.access import Role
 from shelf_collector.core.access import Scope as TokenScope
 from shelf_collector.core.drawing import bay_drawing
@@ -31,6 +32,9 @@ _HERE = Path(__file__).parent
 STATIC = _HERE / "static"
 _PREVIEW_TIMEOUT = httpx.Timeout(5.0, connect=2.0)
 _MOST_TOPICS = 16
+_ODD_FOR_H = 4.0
+_MOST_ODD_READ = 100
+_MOST_ODD = 6
 _LOOK_AT_SESSION_S = 10.0
 _TOPIC = re.compile(r"^(display|help|task|slot|alert|bay|node|camera|event)(/[a-z0-9-]{1,32}){0,2}$")
 ALL_TOPICS = ("display", "help", "task", "slot", "alert", "bay", "node", "camera", "event")
@@ -185,7 +189,29 @@ def _staff_context(request: Request, lang: str | None) -> dict[str, object]:
         }
         for task in site.desk.waiting()
     ]
-    return {"lang": language_of(request, lang), "alerts": alerts, "calls": calls, "me": visit_of(request).who.name}
+    return {
+        "lang": language_of(request, lang),
+        "alerts": alerts,
+        "calls": calls,
+        "oddities": _oddities(site),
+        "me": visit_of(request).who.name,
+    }
+
+
+def _oddities(site: Site) -> list[dict[str, object]]:
+    """What a node found odd lately, the newest of each slot: worth a look when somebody passes."""
+    since = site.clock.now() - timedelta(hours=_ODD_FOR_H)
+    stored = site.database.events(before_row=None, limit=_MOST_ODD_READ, actions=("anomaly", "misplaced"), since=since)
+    newest = {(one.bay, one.slot): one for one in reversed(stored)}
+    found = sorted(newest.values(), key=lambda one: -one.row)[:_MOST_ODD]
+    return [
+        {
+            "event": one.event,
+            "name": site.viewer.event_name(one.bay, one.slot, one.event.gtin, one.event.action),
+            "place": site.viewer.place(one.bay, one.slot),
+        }
+        for one in found
+    ]
 
 
 def _overview_context(request: Request, lang: str | None) -> dict[str, object]:

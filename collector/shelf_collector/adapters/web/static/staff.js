@@ -1,4 +1,4 @@
-// The staff's list: redrawn by the server whenever an alert opens, changes or is solved.
+// The staff's list: redrawn by the server whenever an alert opens, changes or is solved, or a node finds something odd.
 
 import { listen, localTimes, refresher, showConnection } from "./live.js";
 
@@ -36,7 +36,11 @@ function called(view) {
 }
 
 let wasDown = false;
-listen(["alert", "task"], { alert: changed, task: called }, (state) => {
+function happened(view) {
+  if (view.action === "anomaly" || view.action === "misplaced") refresh();
+}
+
+listen(["alert", "task", "event"], { alert: changed, task: called, event: happened }, (state) => {
   showConnection(connection, state);
   // What was solved while we were away is not in the stream's fresh start.
   if (state === "up" && wasDown) refresh();

@@ -1,0 +1,146 @@
+"""Items that do not stand as they should: one that lies, one that was pushed back. Told once, when nobody is near.
+
+A lying item's box is as wide as the item is high, and much lower. One pushed back by less than half a row is still the
+same item: one row further back would mean that the one before it was taken, so that is a taking.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from shelf_edge.core.detections import Boxes
+from shelf_edge.core.facts import SlotFact
+from shelf_edge.core.geometry import Points, project
+from shelf_edge.core.memory import ColumnMemory
+from shelf_edge.core.slot_view import ColumnView, SlotGeometry
+
+
+@dataclass(frozen=True)
+class PostureRules:
+    """Attributes:
+    lasting_s: it must be seen so for this long before it is told, and as long not before it may be told again.
+    least_looks: and in so many looks.
+    tall: only items so much higher than wide can be told to lie.
+    long_shares: a lying item's box is as wide as a standing one's is high, within these factors.
+    low_widths: and at most so many widths of a standing one high.
+    pushed_rows: from and up to so far behind its place an item was pushed.
+    """
+
+    lasting_s: float = 4.0
+    least_looks: int = 3
+    tall: float = 1.6
+    long_shares: tuple[float, float] = (0.72, 1.15)
+    low_widths: float = 1.45
+    pushed_rows: tuple[float, float] = (0.3, 0.48)
+
+
+@dataclass
+class _Lasting:
+    """Since when something holds, or no longer does."""
+
+    is_told: bool = False
+    since_s: float = math.nan
+    looks: int = 0
+
+    def follow(self, holds: bool, now_s: float, rules: PostureRules) -> bool:
+        """True once, when it has held for long enough."""
+        if holds == self.is_told:
+            self.since_s, self.looks = math.nan, 0
+            return False
+        if math.isnan(self.since_s):
+            self.since_s = now_s
+        self.looks += 1
+        if now_s - self.since_s < rules.lasting_s or self.looks < rules.least_looks:
+            return False
+        self.is_told, self.since_s, self.looks = holds, math.nan, 0
+        return holds
+
+
+class PostureWatch:
+    """One slot; ``step`` takes the looks at which nobody is near it, in the order of time."""
+
+    def __init__(self, rules: PostureRules) -> None:
+        self._rules = rules
+        self._fallen = _Lasting()
+        self._pushed = _Lasting()
+
+    @property
+    def told_fallen(self) -> bool:
+        return self._fallen.is_told
+
+    def recall(self, told_fallen: bool) -> None:
+        """It was told before a restart."""
+        self._fallen.is_told = told_fallen
+
+    def step(
+        self,
+        geometry: SlotGeometry,
+        boxes: Boxes,
+        views: tuple[ColumnView, ...],
+        settled: tuple[ColumnMemory, ...],
+        now_s: float,
+    ) -> list[SlotFact]:
+        """What is to be told.
+
+        Args:
+            boxes: (n, 4) of products, in picture pixels.
+            views: the slot's columns in this look. settled: as they were counted last; empty before the first count.
+        """
+        if geometry.to_board is None or not settled:
+            return []
+        told = []
+        count = sum(column.count for column in settled)
+        if self._fallen.follow(has_fallen(geometry, boxes, self._rules), now_s, self._rules):
+            text = "an item seems to lie on its side"
+            told.append(SlotFact("anomaly", geometry.slot, 1, count, count, 0.7, now_s, now_s, "fallen", text))
+        if self._pushed.follow(_is_pushed(views, settled, self._rules), now_s, self._rules):
+            text = "an item seems to be pushed back"
+            told.append(SlotFact("anomaly", geometry.slot, 1, count, count, 0.6, now_s, now_s, "pushed-back", text))
+        return told
+
+
+def has_fallen(geometry: SlotGeometry, boxes: Boxes, rules: PostureRules) -> bool:
+    """Whether one of the boxes (n, 4) is a product of the slot that lies on its board."""
+    if geometry.to_board is None or not len(boxes) or geometry.item_aspect < rules.tall:
+        return False
+    corners = np.asarray(boxes, float)
+    bases: Points = np.column_stack([(corners[:, 0] + corners[:, 2]) / 2, corners[:, 3]])
+    on_board = project(geometry.to_board, bases)
+    is_here = ((on_board > 0) & (on_board < 1)).all(axis=1) & np.isfinite(on_board).all(axis=1)
+    if not is_here.any():
+        return False
+    to_picture: Points = np.asarray(np.linalg.inv(geometry.to_board), np.float64)
+    aside = np.array([geometry.item_width / 2, 0.0])
+    spans = project(to_picture, on_board[is_here] + aside) - project(to_picture, on_board[is_here] - aside)
+    wide = np.hypot(spans[:, 0], spans[:, 1])
+    here = corners[is_here]
+    sides = here[:, 2:] - here[:, :2]
+    least, most = rules.long_shares
+    lengths = sides[:, 0] / (geometry.item_aspect * wide)
+    is_long = (lengths >= least) & (lengths <= most)
+    is_low = sides[:, 1] <= rules.low_widths * wide
+    # Of two that stand behind another only the tops are seen, as one wide and low box: what lies must be seen whole.
+    is_free = np.array([not _hides(here, row) for row in range(len(here))], bool)
+    is_below_ceiling = here[:, 1] > geometry.ceiling_px + 0.45 * wide
+    return bool((is_long & is_low & is_free & is_below_ceiling).any())
+
+
+def _hides(boxes: Points, row: int) -> bool:
+    """Whether a box of (n, 4) whose base is lower in the picture overlaps that one."""
+    x1, y1, x2, y2 = boxes[row]
+    across = np.minimum(boxes[:, 2], x2) - np.maximum(boxes[:, 0], x1)
+    down = np.minimum(boxes[:, 3], y2) - np.maximum(boxes[:, 1], y1)
+    return bool(((boxes[:, 3] > y2 + 1) & (across > 0.1 * (x2 - x1)) & (down > 0)).any())
+
+
+def _is_pushed(views: tuple[ColumnView, ...], settled: tuple[ColumnMemory, ...], rules: PostureRules) -> bool:
+    nearest, farthest = rules.pushed_rows
+    for view, column in zip(views, settled, strict=True):
+        if column.depth is None or not view.visible or not view.is_whole or not view.is_full:
+            continue
+        if nearest <= view.depth - column.depth <= farthest:
+            return True
+    return False
