@@ -361,13 +361,14 @@ def with_reaches(events: Iterable[TruthEvent]) -> list[TruthEvent]:
 
 
 def _is_misplaced(told: FoundEvent, scored: EventScore) -> bool:
-    """A node without a recogniser tells a strange item put into a slot as ``put``: the misplaced item is a miss, the
-    put is not false as well."""
+    """A strange item put into a slot is told as ``put`` too, as something was put there: no false put, whether or not
+    it was recognised."""
+    strange = [*scored.missed, *(match.truth for match in scored.matches)]
     return told.kind == "put" and any(
-        missed.kind == "misplaced"
-        and (missed.bay, missed.slot) == (told.bay, told.slot)
-        and missed.begin_s <= told.at_s <= missed.clear_s + LATE_S
-        for missed in scored.missed
+        true.kind == "misplaced"
+        and (true.bay, true.slot) == (told.bay, told.slot)
+        and true.begin_s <= told.at_s <= true.clear_s + LATE_S
+        for true in strange
     )
 
 

@@ -293,7 +293,8 @@ def _open_sight(checked: CheckedConfig) -> _Sight | None:
     )
     if checked.gallery is not None:
         read_gallery(checked.gallery, recogniser.embedder)
-    budget = CropBudget(section.crops_a_look, max(1, section.crops_a_look // 6))
+    alone = section.crops_a_look
+    budget = CropBudget(alone, max(1, alone // 6), max(1, alone // 2))
     return _Sight(recogniser, Recognising(recogniser, recogniser.calibration, budget=budget), section.updates)
 
 

@@ -9,7 +9,7 @@ import signal
 import sys
 import threading
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
@@ -17,6 +17,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from shelf_edge import cli_calibrate, cli_planogram
 from shelf_edge.console import bad_input, errors, people_to_cover
+
+if TYPE_CHECKING:
+    from shelf_edge.recognising import Recognising
 
 app = typer.Typer(help="One node: cameras in, events out.", no_args_is_help=True)
 app.add_typer(cli_planogram.app, name="planogram")
@@ -90,9 +93,16 @@ def replay(
     tiles: Annotated[
         str, typer.Option(help="As [model] tiles of a node: never; auto: where products are small.")
     ] = "never",
+    gallery: Annotated[Path | None, typer.Option(help="Recognise products too: the gallery that knows them.")] = None,
+    recogniser: Annotated[
+        Path | None, typer.Option(help="Model folder of the embedding network; default: the shipped one.")
+    ] = None,
 ) -> None:
     """Run the node's chain on a recording, without a broker; the same input gives the same events."""
     _check_tiles(tiles)
+    if recogniser is not None and gallery is None:
+        errors.print("[red]error:[/red] --recogniser: needs --gallery, which says what it knows")
+        raise typer.Exit(2)
     with bad_input():
         from shelf_contracts.shipped import model_folder
         from shelf_edge.adapters.camera_files import open_recording
@@ -106,6 +116,7 @@ def replay(
         recording.close()
         loaded = load_detector(model or model_folder(), threads=threads, score_threshold=score_threshold)
         detector = loaded if tiles == "never" else TilingDetector(loaded, tiles)  # type: ignore[arg-type]
+        recognising = None if gallery is None else _recognising(gallery, recogniser, threads)
         people = people_to_cover(model or model_folder(), draw, nobody_in_it)
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
         with Progress(*columns, console=errors, disable=not sys.stderr.isatty()) as progress:
@@ -119,11 +130,25 @@ def replay(
                 stock=stock,
                 drawing=draw,
                 mask=None if people is None else PeopleMask(people),
+                recognising=recognising,
                 on_frame=lambda number: progress.update(task, completed=number + 1),
             )
     happened = ", ".join(f"{count} {action}" for action, count in summary.events.items()) or "no event"
     held = ", ".join(f"{slot}: {'?' if count is None else count}" for slot, count in summary.counts.items())
     _output.print(f"{summary.frames} frames, {summary.looked_at} looked at: {happened}. At the end {held}. -> {events}")
+
+
+def _recognising(gallery: Path, recogniser: Path | None, threads: int) -> Recognising:
+    """Raises: FileProblems."""
+    from shelf_contracts.gallery import read_gallery
+    from shelf_contracts.shipped import DEFAULT_RECOGNISER, model_folder
+    from shelf_edge.adapters.recogniser_onnx import load_recogniser
+    from shelf_edge.recognising import Recognising
+
+    loaded = load_recogniser(recogniser or model_folder(DEFAULT_RECOGNISER), threads=threads)
+    recognising = Recognising(loaded, loaded.calibration)
+    recognising.use(read_gallery(gallery, loaded.embedder))
+    return recognising
 
 
 @app.command()
@@ -167,6 +192,10 @@ def score(
     seconds: Annotated[float, typer.Option(min=5, max=3600, help="Of each recording.")] = 90.0,
     seeds: Annotated[int, typer.Option(min=1, max=99, help="Recordings of each scenario.")] = 1,
     model: Annotated[Path | None, typer.Option(help="A model folder or .onnx file; default: the shipped one.")] = None,
+    recogniser: Annotated[
+        Path | None, typer.Option(help="Model folder of the embedding network; default: the shipped one.")
+    ] = None,
+    no_recogniser: Annotated[bool, typer.Option("--no-recogniser", help="Do not recognise products.")] = False,
     score_threshold: Annotated[float | None, typer.Option(min=0.01, max=0.99, help="Overrides the model's.")] = None,
     why: Annotated[bool, typer.Option("--why", help="List each miss and false event with its likely cause.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object on the last line.")] = False,
@@ -181,7 +210,7 @@ def score(
         raise typer.Exit(2)
     with bad_input():
         from shelf_contracts.errors import FileProblems, Problem
-        from shelf_contracts.shipped import model_folder
+        from shelf_contracts.shipped import DEFAULT_RECOGNISER, model_folder
         from shelf_edge.adapters.rendered import Take, shipped_scenarios
         from shelf_edge.score import report_of, score_takes
         from shelf_edge.score_tables import figures_table, why_table
@@ -191,6 +220,7 @@ def score(
             allowed = f"must be all, a TOML file or one of {', '.join(known)}"
             raise FileProblems(Path(scenario), [Problem("--scenario", scenario, allowed)])
         names = known if scenario == "all" else [scenario]
+        sight = None if no_recogniser else recogniser or model_folder(DEFAULT_RECOGNISER)
         takes = [Take(name, split, number, seconds) for name in names for number in range(seeds)]
         columns = (
             TextColumn("{task.description}"),
@@ -210,12 +240,18 @@ def score(
                 takes,
                 keep or _cache_folder(),
                 model or model_folder(),
+                recogniser=sight,
                 score_threshold=score_threshold,
                 workers=workers,
                 on_progress=on_progress,
             )
         report = report_of(
-            scores, split=split, seconds=seconds, model=model or model_folder(), score_threshold=score_threshold
+            scores,
+            split=split,
+            seconds=seconds,
+            model=model or model_folder(),
+            score_threshold=score_threshold,
+            recogniser=sight,
         )
     wide = Console(width=max(_WIDE, _output.width), highlight=False)
     if why:

@@ -174,7 +174,7 @@ class Pipeline:
         self._follow_sight(camera, frame)
         if self._on_look is not None:
             self._on_look(camera, frame, detections, facts)
-        if self._recognising is not None and detections is not None:
+        if self._recognising is not None:
             self._recognise(self._recognising, camera, frame, facts)
         if facts or camera.last_served_s - camera.noted_s >= _NOTE_EVERY_S:
             self._remember(camera)
@@ -229,9 +229,9 @@ class Pipeline:
                 update = {"seen": change.seen, "observed_at": moment(frame.captured_s)}
                 camera.stock[change.slot] = level.model_copy(update=update)
                 self._journal.say(bay, change.slot, camera.stock[change.slot])
-            if change.is_misplaced and change.seen is not None:
-                log.info("%s %s holds %s", bay, change.slot, change.seen.gtin)
-                event = misplaced_event(change.slot, change.seen, camera.planogram, frame.captured_s)
+            for strange in change.misplaced:
+                log.info("%s %s holds %s", bay, change.slot, strange.gtin)
+                event = misplaced_event(change.slot, strange, camera.planogram, frame.captured_s)
                 self._journal.say(bay, change.slot, event)
         if changes:
             camera.noted_s = -math.inf

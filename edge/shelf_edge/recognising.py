@@ -22,7 +22,7 @@ from shelf_edge.core.facts import Fact, SlotFact
 from shelf_edge.core.frame import SMALLEST_SIDE_PX, Frame, Picture
 from shelf_edge.core.recognition import Calibration, Look, References, Vectors, looks_of, references_of
 from shelf_edge.core.reporting import moment
-from shelf_edge.core.slot_sight import SightRules, SlotSight
+from shelf_edge.core.slot_sight import SightRules, SlotSight, Urgency
 from shelf_edge.core.slot_view import ShownItem, SlotGeometry
 from shelf_edge.ports import Embedder
 
@@ -37,22 +37,24 @@ _MARGIN = 0.02
 class CropBudget:
     """How many crops a frame may cost: ``alone`` when nobody is at the shelf, else ``in_company``.
 
-    ``pause_s`` lies at least between two batches: the detector needs the processor more.
+    ``pause_s`` lies at least between two batches: the detector needs the processor more. Where something may have
+    changed just now there may be ``urgent`` ones in company, every ``urgent_pause_s``.
     """
 
     alone: int = 6
     in_company: int = 1
+    urgent: int = 3
     pause_s: float = 0.4
+    urgent_pause_s: float = 0.2
 
 
 @dataclass(frozen=True)
 class SightChange:
-    """What a slot seems to hold now; ``is_misplaced``: it is certain, for the first time, that it does not belong."""
+    """What a slot seems to hold now; ``misplaced``: what is certain, for the first time, not to belong there."""
 
     slot: str
     seen: SeenProduct | None
-    is_misplaced: bool
-    probability: float
+    misplaced: tuple[SeenProduct, ...] = ()
 
 
 @dataclass
@@ -68,7 +70,7 @@ class _Crop:
     """A crop, and what it is of; ``scene`` as it was when it was taken."""
 
     sight: SlotSight
-    column: int
+    item: ShownItem
     scene: int
     taken_s: float
     picture: Picture
@@ -152,7 +154,7 @@ class Recognising:
         self._newest = references_of(gallery)
 
     def follow(self, bay: Bay, planogram: Planogram, frame: Frame, facts: list[Fact]) -> list[SightChange]:
-        """Look at some items of a frame that the detector looked at; what changed. Never raises."""
+        """Look at some items of a frame, after the bay has; what changed. Never raises."""
         references = self._newest
         if references is None or frame.captured_s < self._paused_until_s:
             return []
@@ -191,7 +193,9 @@ class Recognising:
                 sight.match_again(references, self._calibration)
             changed |= set(sights.sights)
             sights.revision = references.revision
-        is_time = abs(frame.captured_s - self._asked_s) >= self._budget.pause_s
+        for geometry in bay.geometry:
+            sights.sights[geometry.slot].cover(bay.covered(geometry))
+        is_time = abs(frame.captured_s - self._asked_s) >= self._budget.urgent_pause_s
         crops = self._choose(bay, sights, frame) if is_time and not self._is_busy else []
         if crops:
             self._asked_s = frame.captured_s
@@ -204,12 +208,13 @@ class Recognising:
         self._take_done(references)
         looked = {name for name, sight in sights.sights.items() if sight.has_news}
         found = []
+        now = moment(frame.captured_s)
         for name in sorted(changed | looked):
             sight = sights.sights[name]
-            is_other = sight.judge(self._calibration, moment(frame.captured_s))
-            is_misplaced = sight.misplaced()
-            if is_other or is_misplaced or name in changed:
-                found.append(SightChange(name, sight.seen(references.revision), is_misplaced, sight.probability))
+            is_other = sight.judge(self._calibration, now)
+            misplaced = tuple(sight.misplaced(references.revision, now))
+            if is_other or misplaced or name in changed:
+                found.append(SightChange(name, sight.seen(references.revision), misplaced))
         return found
 
     def _take_done(self, references: References) -> None:
@@ -223,22 +228,34 @@ class Recognising:
             is_old = batch.revision != references.revision
             looks = looks_of(references, batch.vectors, self._calibration) if is_old else batch.looks
             for crop, vector, look in zip(batch.crops, batch.vectors, looks, strict=True):
-                if crop.scene == crop.sight.scene:
-                    crop.sight.see(crop.column, vector, look, crop.taken_s)
+                if crop.scene == crop.sight.facings[crop.item.column].scene:
+                    crop.sight.see(crop.item, vector, look, crop.taken_s, self._calibration)
 
     def _choose(self, bay: Bay, sights: _BaySight, frame: Frame) -> list[_Crop]:
-        """Items to look at: of the slots that were not looked at for longest, within the budget."""
-        left = self._budget.in_company if bay.is_anybody_there else self._budget.alone
-        chosen: list[_Crop] = []
-        waiting = [slot for slot in bay.geometry if sights.sights[slot.slot].wants_look(frame.captured_s)]
-        for geometry in sorted(waiting, key=lambda slot: sights.sights[slot.slot].looked_s):
+        """Items to look at, within the budget: where something may have changed, then what was not seen for longest."""
+        now_s = frame.captured_s
+        wanted: list[tuple[Urgency, int, float, SlotSight, ShownItem]] = []
+        for geometry in bay.geometry:
             sight = sights.sights[geometry.slot]
-            for item in bay.shown(geometry)[:left]:
-                picture = _crop(frame.image, item)
-                if min(picture.shape[:2]) >= SMALLEST_SIDE_PX:
-                    chosen.append(_Crop(sight, item.column, sight.scene, frame.captured_s, picture))
-                    left -= 1
-            if left <= 0:
+            shown = bay.shown(geometry)
+            # What is only seen in part says little, unless there is nothing else to go by.
+            for item in [item for item in shown if not item.is_cut] or shown:
+                urgency = sight.urgency(item.column, now_s)
+                if urgency != Urgency.NOTHING:
+                    facing = sight.facings[item.column]
+                    wanted.append((urgency, facing.fresh_looks, facing.looked_s, sight, item))
+        is_urgent = any(place[0] < Urgency.SOON for place in wanted)
+        if not is_urgent and abs(now_s - self._asked_s) < self._budget.pause_s:
+            return []
+        in_company = max(self._budget.in_company, self._budget.urgent) if is_urgent else self._budget.in_company
+        left = in_company if bay.is_anybody_there else self._budget.alone
+        chosen: list[_Crop] = []
+        for _, _, _, sight, item in sorted(wanted, key=lambda place: place[:3]):
+            picture = _crop(frame.image, item)
+            if min(picture.shape[:2]) >= SMALLEST_SIDE_PX:
+                scene = sight.facings[item.column].scene
+                chosen.append(_Crop(sight, item, scene, now_s, picture))
+            if len(chosen) >= left:
                 break
         return chosen
 
@@ -275,10 +292,10 @@ class _BaySight:
             if sight is None:
                 continue
             if isinstance(fact, SlotFact):
-                if fact.action in ("put", "restock"):
-                    sight.forget()
-                elif fact.action != "reach":
+                if fact.action == "reach":
                     sight.touch()
+                else:
+                    sight.doubt()
             elif fact.observation.count == 0:
                 sight.clear()
                 emptied.add(fact.slot)

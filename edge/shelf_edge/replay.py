@@ -11,6 +11,7 @@ import cv2
 from shelf_contracts.envelope import SlotHappening, SlotMessage, encode, node_source, wrap
 from shelf_contracts.errors import FileProblems, Problem
 from shelf_contracts.files import check_target, read_model
+from shelf_contracts.messages import SlotEvent, StockLevel
 from shelf_contracts.planogram import Planogram
 from shelf_edge.adapters.camera_files import PICTURES_FPS, open_recording
 from shelf_edge.core.bay import Bay
@@ -19,8 +20,9 @@ from shelf_edge.core.drawing import draw_look
 from shelf_edge.core.facts import Fact, SlotFact
 from shelf_edge.core.frame import Frame, Picture
 from shelf_edge.core.masking import PeopleMask
-from shelf_edge.core.reporting import moment, slot_event, stock_level
+from shelf_edge.core.reporting import misplaced_event, moment, slot_event, stock_level
 from shelf_edge.ports import Detector, SourceEnded
+from shelf_edge.recognising import Recognising, SightChange
 
 REPLAY_NODE = "replay"
 
@@ -32,6 +34,8 @@ class ReplayStep:
     frame: Frame
     detections: Detections | None
     facts: list[Fact]
+    sights: list[SightChange] = field(default_factory=list)
+    """Slots of which something else is recognised now; empty without a recogniser."""
 
 
 @dataclass
@@ -61,9 +65,14 @@ def read_planogram_for(path: Path, camera: str | None) -> tuple[Planogram, str]:
 
 
 def steps(
-    source: Path, planogram: Planogram, camera: str, detector: Detector, fps: float = PICTURES_FPS
-) -> Iterator[ReplayStep]:
-    """Every frame of a recording through the chain; ``fps`` is that of pictures. Raises: FileProblems."""
+    source: Path, planogram: Planogram, camera: str, detector: Detector, fps: float = PICTURES_FPS,
+    recognising: Recognising | None = None,
+) -> Iterator[ReplayStep]:  # fmt: skip
+    """Every frame of a recording through the chain; ``fps`` is that of pictures.
+
+    A node embeds crops on a thread of its own; here ``recognising`` must not be started: what it says of a frame is
+    known with that frame. Raises: FileProblems.
+    """
     recording = open_recording(source, fps)
     bay = Bay(planogram, camera)
     try:
@@ -73,7 +82,11 @@ def steps(
             except SourceEnded:
                 return
             detections = detector.detect(frame.image) if bay.wants_look(frame) else None
-            yield ReplayStep(frame, detections, bay.advance(frame, detections))
+            facts = bay.advance(frame, detections)
+            sights = []
+            if recognising is not None:
+                sights = recognising.follow(bay, planogram, frame, facts)
+            yield ReplayStep(frame, detections, facts, sights)
     finally:
         recording.close()
 
@@ -88,6 +101,7 @@ def replay(
     stock: bool = False,
     drawing: Path | None = None,
     mask: PeopleMask | None = None,
+    recognising: Recognising | None = None,
     on_frame: Callable[[int], None] = lambda number: None,
 ) -> ReplaySummary:
     """Write the recording's events; the file appears whole at the end, or not at all.
@@ -101,6 +115,7 @@ def replay(
         stock: write stock levels too.
         drawing: a video of the frames with what was seen drawn on them.
         mask: covers people in the drawing; None only when nobody is in the recording.
+        recognising: says which products stand there, with a gallery in use; not started.
         on_frame: called with the frame's number, for a progress bar.
     Raises: FileProblems.
     """
@@ -109,21 +124,22 @@ def replay(
     summary = ReplaySummary(counts={position.id: None for position in planogram.positions})
     part = events_path.with_name(events_path.name + ".part")
     writer: cv2.VideoWriter | None = None
-    bay_id, sequence = planogram.bay, 0
+    sequence = 0
+    levels: dict[str, StockLevel] = {}
     drawn: Picture | None = None
     try:
         with part.open("wb") as out:
-            for step in steps(source, planogram, camera_id, detector):
+            for step in steps(source, planogram, camera_id, detector, recognising=recognising):
                 summary.frames += 1
                 summary.looked_at += step.detections is not None
-                for fact in step.facts:
+                for slot, data, at_s in _said(step, planogram, levels):
                     sequence += 1
-                    message = _message(fact, planogram, bay_id, sequence)
+                    message = _message(data, planogram, slot, at_s, sequence)
                     if isinstance(message, SlotHappening):
                         action = message.data.action
                         summary.events[action] = summary.events.get(action, 0) + 1
                     else:
-                        summary.counts[fact.slot] = message.data.count
+                        summary.counts[slot] = message.data.count
                     if stock or isinstance(message, SlotHappening):
                         out.write(encode(message) + b"\n")
                 if drawing is not None:
@@ -144,17 +160,40 @@ def replay(
     return summary
 
 
-def _message(fact: Fact, planogram: Planogram, bay: str, sequence: int) -> SlotMessage:
-    data = (
-        slot_event(fact, planogram, is_recording=True) if isinstance(fact, SlotFact) else stock_level(fact, planogram)
-    )
+def _said(
+    step: ReplayStep, planogram: Planogram, levels: dict[str, StockLevel]
+) -> Iterator[tuple[str, SlotEvent | StockLevel, float]]:
+    """What a node says of a frame, of which slot and when: counts and events, then what is recognised.
+
+    Keeps ``levels``, what was said last of each slot.
+    """
+    for fact in step.facts:
+        if isinstance(fact, SlotFact):
+            yield fact.slot, slot_event(fact, planogram, is_recording=True), fact.captured_s
+        else:
+            before = levels.get(fact.slot)
+            levels[fact.slot] = stock_level(fact, planogram, before.seen if before is not None else None)
+            yield fact.slot, levels[fact.slot], fact.captured_s
+    captured_s = step.frame.captured_s
+    for change in step.sights:
+        level = levels.get(change.slot)
+        if level is not None and level.seen != change.seen:
+            update = {"seen": change.seen, "observed_at": moment(captured_s)}
+            levels[change.slot] = level.model_copy(update=update)
+            yield change.slot, levels[change.slot], captured_s
+        for strange in change.misplaced:
+            event = misplaced_event(change.slot, strange, planogram, captured_s)
+            yield change.slot, event.model_copy(update={"at_s": round(captured_s, 3)}), captured_s
+
+
+def _message(data: SlotEvent | StockLevel, planogram: Planogram, slot: str, at_s: float, sequence: int) -> SlotMessage:
     return wrap(
         data,
         source=node_source(planogram.store, REPLAY_NODE),
-        bay=bay,
-        slot=fact.slot,
+        bay=planogram.bay,
+        slot=slot,
         sequence=sequence,
-        time=moment(fact.captured_s),
+        time=moment(at_s),
     )
 
 

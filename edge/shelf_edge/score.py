@@ -11,6 +11,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -37,10 +38,18 @@ from shelf_contracts.scoring import (
 )
 from shelf_edge.adapters.detector_onnx import load_detector
 from shelf_edge.adapters.model_folder import locate_model
-from shelf_edge.adapters.remembered import RememberingDetector, detector_fingerprint
+from shelf_edge.adapters.recogniser_onnx import load_recogniser
+from shelf_edge.adapters.remembered import (
+    RememberingDetector,
+    RememberingEmbedder,
+    detector_fingerprint,
+    recogniser_fingerprint,
+)
 from shelf_edge.adapters.rendered import FPS, Rendered, Stopped, Take, rendered
+from shelf_edge.adapters.store_gallery import store_gallery
 from shelf_edge.core.facts import SlotFact, StockFact
 from shelf_edge.ports import Detector
+from shelf_edge.recognising import Recognising
 from shelf_edge.replay import steps
 
 WARM_UP_S = 1.0
@@ -78,16 +87,20 @@ def score_takes(
     cache: Path,
     model: Path,
     *,
+    recogniser: Path | None = None,
     score_threshold: float | None = None,
     workers: int = 2,
     on_progress: OnProgress = lambda place, share, text: None,
 ) -> list[TakeScore]:
     """Score recordings, ``workers`` at a time, in the order of ``takes``; equal arguments give equal scores.
 
+    Args:
+        recogniser: a model folder; all that the simulated store sells is enrolled. None: products are not recognised.
     Raises: FileProblems; KeyboardInterrupt, when nothing half-written is left behind.
     """
     files = locate_model(model)
     mark = detector_fingerprint(files, score_threshold)
+    sight_files = None if recogniser is None else locate_model(recogniser)
     stop = threading.Event()
 
     def score_one(place: int, take: Take) -> TakeScore:
@@ -107,10 +120,21 @@ def score_takes(
             return load_detector(model, threads=1, score_threshold=score_threshold)
 
         detector = RememberingDetector(recording.folder / f"detections-{mark}.seen", load)
+        embedder, recognising = None, None
+        if recogniser is not None and sight_files is not None:
+            sight_mark = recogniser_fingerprint(sight_files)
+            embedder = RememberingEmbedder(
+                recording.folder / f"vectors-{sight_mark}.seen", sight_files, partial(load_recogniser, recogniser)
+            )
+            on_progress(place, _RENDER_SHARE, "enrolling")
+            recognising = Recognising(embedder, embedder.calibration)
+            recognising.use(store_gallery(take, cache, embedder, sight_mark, stop))
         try:
-            scored = score_recording(take, recording, detector, replaying)
+            scored = score_recording(take, recording, detector, replaying, recognising)
         finally:
             detector.keep()
+            if embedder is not None:
+                embedder.keep()
         on_progress(place, 1.0, "done")
         return scored
 
@@ -130,7 +154,11 @@ def score_takes(
 
 
 def score_recording(
-    take: Take, recording: Rendered, detector: Detector, on_frame: Callable[[int], None] = lambda number: None
+    take: Take,
+    recording: Rendered,
+    detector: Detector,
+    on_frame: Callable[[int], None] = lambda number: None,
+    recognising: Recognising | None = None,
 ) -> TakeScore:
     """One recording through the chain and against its truth. Raises: FileProblems."""
     planogram, log, note = recording.planogram(), recording.truth(), recording.note
@@ -138,7 +166,7 @@ def score_recording(
     events: list[FoundEvent] = []
     counts: list[FoundCount] = []
     frames = looked_at = 0
-    for step in steps(recording.pictures, planogram, camera, detector, note.fps):
+    for step in steps(recording.pictures, planogram, camera, detector, note.fps, recognising):
         frames += 1
         looked_at += step.detections is not None
         for fact in step.facts:
@@ -148,6 +176,12 @@ def score_recording(
                 seen = fact.observation
                 count = None if fact.level == "unknown" else seen.count
                 counts.append(FoundCount(note.bay, fact.slot, fact.captured_s, count, seen.low, seen.high))
+        captured_s = step.frame.captured_s
+        events += [
+            FoundEvent("misplaced", note.bay, change.slot, 1, captured_s)
+            for change in step.sights
+            for _ in change.misplaced
+        ]
         on_frame(step.frame.number)
     begin_s, end_s = WARM_UP_S, note.seconds
     scored = score_events(with_reaches(log.events), events)
@@ -263,10 +297,17 @@ def figures_of(scores: Sequence[TakeScore]) -> Figures:
 
 
 def report_of(
-    scores: Sequence[TakeScore], *, split: str, seconds: float, model: Path, score_threshold: float | None
+    scores: Sequence[TakeScore],
+    *,
+    split: str,
+    seconds: float,
+    model: Path,
+    score_threshold: float | None,
+    recogniser: Path | None = None,
 ) -> dict[str, object]:
     """The JSON object of ``edge score``."""
     manifest = locate_model(model).manifest
+    sight = None if recogniser is None else locate_model(recogniser).manifest
     names = list(dict.fromkeys(score.take.scenario for score in scores))
     by_name = {name: figures_of([score for score in scores if score.take.scenario == name]) for name in names}
     return {
@@ -275,6 +316,7 @@ def report_of(
         "seeds": sorted({score.seed for score in scores}),
         "fps": FPS,
         "model": {"name": manifest.name, "version": manifest.version, "sha256": manifest.sha256},
+        "recogniser": None if sight is None else {"name": sight.name, "version": sight.version, "sha256": sight.sha256},
         "score_threshold": manifest.score_threshold if score_threshold is None else score_threshold,
         "scenarios": {name: asdict(figures) for name, figures in by_name.items()},
         "all": asdict(figures_of(scores)),

@@ -19,9 +19,10 @@ from shelf_contracts.files import write_json
 from shelf_simulator import app as parts
 from shelf_simulator.adapters.dataset import contact_sheet, sample, write_dataset
 from shelf_simulator.adapters.live_view import LiveView
-from shelf_simulator.adapters.pack_pictures import write_pack_pictures
+from shelf_simulator.adapters.pack_pictures import write_pack_pictures, write_reference_pictures
 from shelf_simulator.adapters.recording import record as write_recording
 from shelf_simulator.adapters.scenes import CLOSE_SHARE, invent_packs
+from shelf_simulator.assortment import packs_sold
 from shelf_simulator.core.design import build_planogram
 from shelf_simulator.core.splits import HIDDEN
 from shelf_simulator.core.world import World
@@ -78,6 +79,25 @@ def packs(
         for done in write_pack_pictures(out, invent_packs(count, seed), views, seed):
             progress.update(task, completed=done)
     console.print(f"{count} packs in {out}")
+
+
+@app.command()
+def references(
+    out: Out,
+    scenario: ScenarioName = "demo",
+    split: Annotated[
+        Literal["dev", "hidden"], typer.Option("--split", help="Which store: dev (the demo's) or hidden.")
+    ] = "dev",
+    number: Annotated[int, typer.Option("--number", min=0, max=99, help="Which of the scenario's seeds.")] = 0,
+) -> None:
+    """Write reference pictures of all that a recording's store sells, a folder a GTIN: what a gallery is made of."""
+    try:
+        sold = packs_sold(scenario, split, number)
+    except (ContractError, ValueError) as error:
+        console.print(str(error), style="red", markup=False)
+        raise typer.Exit(2) from error
+    write_reference_pictures(out, sold)
+    console.print(f"{len(sold)} products in {out}")
 
 
 @app.command()

@@ -47,6 +47,8 @@ def test_a_hand_that_comes_back_within_one_touch_is_no_false_reach() -> None:
 def test_a_strange_item_told_as_put_is_a_miss_but_no_false_put() -> None:
     scores = figures([true("misplaced", 20, 22)], [told("put", 22.4)])
     assert (scores["misplaced"].recall, scores["put"].found) == (0.0, 0)
+    scores = figures([true("misplaced", 20, 22)], [told("put", 22.4), told("misplaced", 23.0)])
+    assert (scores["misplaced"].recall, scores["misplaced"].precision, scores["put"].found) == (1.0, 1.0, 0)
 
 
 @pytest.mark.parametrize("begin_s", [8.0, 97.5])

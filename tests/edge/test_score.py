@@ -9,18 +9,25 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from shelf_contracts.shipped import model_folder
+from shelf_contracts.messages import ModelInfo
+from shelf_contracts.shipped import DEFAULT_RECOGNISER, model_folder
 from shelf_edge.adapters.detector_onnx import load_detector
-from shelf_edge.adapters.remembered import RememberingDetector
+from shelf_edge.adapters.model_folder import locate_model
+from shelf_edge.adapters.remembered import RememberingDetector, RememberingEmbedder
 from shelf_edge.adapters.rendered import Rendered, Stopped, Take, rendered, shipped_scenarios
+from shelf_edge.adapters.store_gallery import store_gallery
 from shelf_edge.cli import app
+from shelf_edge.core.recognition import Calibration
+from shelf_edge.recognising import Recognising
 from shelf_edge.replay import replay
-from shelf_edge.score import report_of, score_recording
+from shelf_edge.score import TakeScore, report_of, score_recording
 
 TAKE = Take("busy", "dev", 0, 6.0)
 
@@ -130,3 +137,85 @@ def test_every_scenario_can_be_scored(split: str, tmp_path: Path) -> None:
         assert 0 <= figures["counts_exact"] <= figures["counts_within_one"] <= 1, name
     assert report["all"]["events"]["pick+put"]["truth"] >= 15
     assert report["scenarios"]["at-rest"]["events"]["pick+put"]["truth"] == 0
+
+
+class ColourEmbedder:
+    """Crops by their mean colour: enough to tell that everything is put together rightly."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+
+    @property
+    def info(self) -> ModelInfo:
+        return ModelInfo(role="recogniser", name="colours", version="1", sha256="c" * 64, licence="x")
+
+    @property
+    def dimension(self) -> int:
+        return 256
+
+    def embed(self, crops: Sequence[np.ndarray]) -> np.ndarray:
+        self.asked += len(crops)
+        rows = np.zeros((len(crops), 256), np.float32)
+        rows[:, :3] = [crop.reshape(-1, 3).mean(axis=0) + 1 for crop in crops]
+        return rows / np.linalg.norm(rows, axis=1, keepdims=True)
+
+
+def remembering(file: Path, real: ColourEmbedder) -> RememberingEmbedder:
+    return RememberingEmbedder(file, locate_model(model_folder(DEFAULT_RECOGNISER)), lambda: real)
+
+
+def test_a_crop_is_embedded_once_and_a_torn_file_is_begun_anew(tmp_path: Path) -> None:
+    crops = [np.full((20, 20, 3), value, np.uint8) for value in (10, 200, 10)]
+    first = remembering(tmp_path / "v.seen", ColourEmbedder())
+    vectors = first.embed(crops)
+    first.keep()
+    assert (first.fresh, vectors.shape, vectors.dtype) == (2, (3, 256), np.float32)
+    again = remembering(tmp_path / "v.seen", ColourEmbedder())
+    assert np.array_equal(again.embed(crops), vectors)
+    assert again.fresh == 0
+    assert again.embed([]).shape == (0, 256)
+    (tmp_path / "v.seen").write_bytes((tmp_path / "v.seen").read_bytes()[:-3])
+    torn = remembering(tmp_path / "v.seen", ColourEmbedder())
+    assert np.array_equal(torn.embed(crops), vectors)
+    assert torn.fresh == 2
+
+
+def test_all_that_the_store_sells_is_enrolled_and_recognised(recording: Rendered) -> None:
+    real, cache = ColourEmbedder(), recording.folder.parent
+    gallery = store_gallery(TAKE, cache, real, "mark", threading.Event())
+    planned = {product.gtin for product in recording.planogram().products}
+    assert planned <= set(gallery.gtins)
+    asked = real.asked
+    assert store_gallery(TAKE, cache, real, "mark", threading.Event()) == gallery
+    assert real.asked == asked, "from the cache"
+
+    def scored_with_sight() -> TakeScore:
+        detector = RememberingDetector(recording.folder / "seen.seen", lambda: load_detector(model_folder()))
+        embedder = remembering(recording.folder / "vectors.seen", real)
+        recognising = Recognising(embedder, embedder.calibration)
+        recognising.use(gallery)
+        score = score_recording(TAKE, recording, detector, recognising=recognising)
+        detector.keep()
+        embedder.keep()
+        assert recognising.counters.crops > 50
+        return score
+
+    first = scored_with_sight()
+    asked = real.asked
+    assert scored_with_sight() == first
+    assert real.asked == asked, "no crop is embedded twice"
+
+
+def test_a_replay_with_a_gallery_says_what_stands_where(recording: Rendered, tmp_path: Path) -> None:
+    detector = RememberingDetector(recording.folder / "seen.seen", lambda: load_detector(model_folder()))
+    embedder = ColourEmbedder()
+    recognising = Recognising(embedder, Calibration(temperature=0.001, none_cosine=0.5))
+    recognising.use(store_gallery(TAKE, recording.folder.parent, embedder, "mark", threading.Event()))
+    plan = recording.folder / "planogram-a01.json"
+    events = tmp_path / "events"
+    summary = replay(recording.pictures, plan, detector, events, stock=True, recognising=recognising)
+    told = [json.loads(line)["data"] for line in events.read_text().splitlines()]
+    assert any(one.get("seen") for one in told if "action" not in one)
+    strange = [one for one in told if one.get("action") == "misplaced"]
+    assert len(strange) == summary.events.get("misplaced", 0)
+    assert all(one["gtin"] == one["seen"]["gtin"] and one["at_s"] is not None for one in strange)

@@ -10,7 +10,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -81,20 +81,24 @@ def shipped_scenarios() -> list[str]:
     return sorted(path.stem for path in (simulator_folder() / "scenarios").glob("*.toml"))
 
 
-def fingerprint(scenario: str) -> str:
-    """Of everything a recording is made by: the simulator's code, the scenario, the packs, the libraries."""
+def fingerprint(scenario: str, code_from: Sequence[str] = _CODE_FROM) -> str:
+    """Of everything a recording is made by: the simulator's code, the scenario, the packs, the libraries.
+
+    Args:
+        code_from: what the simulator runs; what that imports counts too.
+    """
     folder = simulator_folder()
     mark = hashlib.sha256(f"{np.__version__} {cv2.__version__} {FPS} {_BAY}".encode())
-    files = [*_drawing_code(folder), *(folder / name.format(scenario=scenario) for name in _DATA)]
+    files = [*_drawing_code(folder, code_from), *(folder / name.format(scenario=scenario) for name in _DATA)]
     for file in [*files, Path(scenario)]:
         if file.is_file():
             mark.update(f"{file.name}\n".encode() + file.read_bytes())
     return mark.hexdigest()[:16]
 
 
-def _drawing_code(folder: Path) -> list[Path]:
+def _drawing_code(folder: Path, code_from: Sequence[str]) -> list[Path]:
     found: set[Path] = set()
-    left = [folder / name for name in _CODE_FROM]
+    left = [folder / name for name in code_from]
     while left:
         file = left.pop()
         if file in found or not file.is_file():
@@ -136,29 +140,41 @@ def _run_simulator(take: Take, out: Path, stop: threading.Event, on_frames: Call
         "--split", take.split, "--number", str(take.number), "--seconds", f"{take.seconds:g}", "--bay", _BAY,
         "--fps", f"{FPS:g}", "--kind", "jpeg",
     ]  # fmt: skip
-    deadline_s = time.monotonic() + 60 + take.frames / _LEAST_FRAMES_PER_S
     with log.open("wb") as told:
         child = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=told, stderr=subprocess.STDOUT)
-        try:
-            while child.poll() is None:
-                if stop.wait(_POLL_S):
-                    raise Stopped(take.name)
-                if time.monotonic() > deadline_s:
-                    raise FileProblems(out, [Problem("", take.name, "must be rendered in time", "see the load")])
-                pictures = out / _BAY
-                on_frames(sum(1 for _ in pictures.iterdir()) if pictures.is_dir() else 0)
-        finally:
-            if child.poll() is None:
-                child.terminate()
-                try:
-                    child.wait(timeout=5)
-                except subprocess.TimeoutExpired:
-                    child.kill()
-                    child.wait(timeout=5)
+        for _ in waiting_for(child, stop, 60 + take.frames / _LEAST_FRAMES_PER_S, take):
+            pictures = out / _BAY
+            on_frames(sum(1 for _ in pictures.iterdir()) if pictures.is_dir() else 0)
+    refuse_failure(child, take, log)
+    log.unlink()
+
+
+def waiting_for(child: subprocess.Popen[bytes], stop: threading.Event, longest_s: float, take: Take) -> Iterator[None]:
+    """Yields now and then until the child is done; it is over with the waiting. Raises: Stopped; FileProblems."""
+    deadline_s = time.monotonic() + longest_s
+    try:
+        while child.poll() is None:
+            if stop.wait(_POLL_S):
+                raise Stopped(take.name)
+            if time.monotonic() > deadline_s:
+                problem = Problem("", take.name, f"must be done within {longest_s:.0f} s", "see the machine's load")
+                raise FileProblems(Path(take.scenario), [problem])
+            yield
+    finally:
+        if child.poll() is None:
+            child.terminate()
+            try:
+                child.wait(timeout=5)
+            except subprocess.TimeoutExpired:
+                child.kill()
+                child.wait(timeout=5)
+
+
+def refuse_failure(child: subprocess.Popen[bytes], take: Take, log: Path) -> None:
+    """Raises: FileProblems with the end of its log, when the child failed."""
     if child.returncode != 0:
         text = " ".join(log.read_text(encoding="utf-8", errors="replace").split())[-500:]
         raise FileProblems(Path(take.scenario), [Problem("", f"exit code {child.returncode}", text)])
-    log.unlink()
 
 
 def _forget_older(take: Take, cache: Path) -> None:

@@ -19,7 +19,15 @@ from shelf_edge.core.memory import LONGEST_S, SlotMemory
 from shelf_edge.core.posture import PostureRules, PostureWatch
 from shelf_edge.core.sight import Sight, SightRules, SightWatch, State
 from shelf_edge.core.slot import Slot, SlotLook, SlotRules
-from shelf_edge.core.slot_view import ShownItem, SlotGeometry, bay_geometry, shown_items, view_slot
+from shelf_edge.core.slot_view import (
+    ColumnView,
+    ShownItem,
+    SlotGeometry,
+    bay_geometry,
+    covered_columns,
+    shown_items,
+    view_slot,
+)
 
 _UNKNOWN_BECAUSE: dict[State, Reason] = {
     "dark": "dark", "frozen": "stale", "obstructed": "occluded", "moved": "moved-camera",
@@ -66,6 +74,15 @@ class PeopleCover:
         return float(hidden.mean()) if len(points) else 0.0
 
 
+@dataclass(frozen=True, eq=False)
+class _Seen:
+    """The last look: products, whether hands or bodies were there, and each slot's columns."""
+
+    products: Detections
+    is_anybody_there: bool
+    columns: dict[str, tuple[ColumnView, ...]]
+
+
 class Bay:
     """Drive it with ``wants_look`` and then ``advance``, once each per frame, in the order of capture.
 
@@ -106,7 +123,7 @@ class Bay:
         self._ahead_s = 0.0
         self._changed_s = float("-inf")
         self._looked_s = float("-inf")
-        self._seen: tuple[Detections, PeopleCover] | None = None
+        self._seen: _Seen | None = None
         self._memories: dict[str, SlotMemory] = {}
 
     def memory(self) -> dict[str, SlotMemory]:
@@ -185,18 +202,18 @@ class Bay:
             steady = hand_boxes[[hand.is_steady for hand in hands]] if hands else hand_boxes
             near = _widened(bodies, self._rules.arm_share)
             cover = PeopleCover(np.concatenate([hand_boxes, bodies]), arms)
-        self._seen = None
         facts = self._follow_sight(frame, None if detections is None else cover.boxes_px)
         assert self._watch is not None
         if self._sight.state != "clear" or self._watch.is_in_doubt:
+            self._seen = None
             return self._on_the_clock(facts)
         if detections is None:
             for (_, slot), moving in zip(self._slots, self._change.slot_shares.tolist(), strict=True):
                 facts += slot.rest(now_s, moving)
             return self._on_the_clock(facts)
-        self._seen = products, cover
+        self._seen = _Seen(products, len(cover.boxes_px) > 0, {})
         for index, (geometry, slot) in enumerate(self._slots):
-            views = view_slot(geometry, products, cover)
+            views = self._seen.columns[geometry.slot] = view_slot(geometry, products, cover)
             look = SlotLook(
                 captured_s=now_s,
                 columns=views,
@@ -263,18 +280,28 @@ class Bay:
         assert self._gate is not None
         self._gate.follow(geometries)
 
+    def covered(self, slot: SlotGeometry) -> frozenset[int]:
+        """The columns of a slot that somebody covers."""
+        return covered_columns(self._seen.columns.get(slot.slot, ())) if self._seen is not None else frozenset()
+
     def shown(self, slot: SlotGeometry) -> list[ShownItem]:
-        """Items of a slot that can be looked at in the last frame; empty when the detector did not look at it."""
-        return shown_items(slot, *self._seen) if self._seen is not None else []
+        """Items of a slot that can be looked at. A frame the detector did not look at is like the one before.
+
+        Empty when nothing can be said of the camera's pictures.
+        """
+        if self._seen is None or slot.slot not in self._seen.columns:
+            return []
+        return shown_items(slot, self._seen.products, self._seen.columns[slot.slot])
 
     @property
     def is_anybody_there(self) -> bool:
         """Whether hands or bodies were in the last frame that was looked at."""
-        return self._seen is not None and len(self._seen[1].boxes_px) > 0
+        return self._seen is not None and self._seen.is_anybody_there
 
     def lose_sight(self, now_s: float) -> list[Fact]:
         """The camera is gone, or never came: every slot is unknown, and is counted anew when pictures come again."""
         self._size_px = (0, 0)
+        self._seen = None
         gone = Observation(None, 0, 0, 0.0, "camera-lost")
         seen = self._planogram.view_of(self._camera).slots
         slots = [position.id for position in self._planogram.positions if position.id in seen]

@@ -39,8 +39,9 @@ def slot_event(fact: SlotFact, planogram: Planogram, *, is_recording: bool) -> S
 
 
 def misplaced_event(slot: str, seen: SeenProduct, planogram: Planogram, captured_s: float) -> SlotEvent:
-    """Another product than the planogram's stands in a slot."""
+    """Another product than the planogram's stands in a slot; of look-alikes perhaps ``seen.other``."""
     wanted = planogram.product_of(slot)
+    either = f"; it is {seen.gtin} or {seen.other}" if seen.other else ""
     return SlotEvent(
         action="misplaced",
         gtin=seen.gtin,
@@ -48,7 +49,7 @@ def misplaced_event(slot: str, seen: SeenProduct, planogram: Planogram, captured
         started_at=min(seen.since, moment(captured_s)),
         ended_at=moment(captured_s),
         captured_at=moment(captured_s),
-        text=f"the planogram wants {wanted.gtin or wanted.id}"[:300],
+        text=f"the planogram wants {wanted.gtin or wanted.id}{either}"[:300],
         seen=seen,
     )
 

@@ -1,47 +1,179 @@
-"""What stands in a slot by the looks of it, over time: which items to look at next, and what all looks add up to."""
+"""What stands in a slot by the looks of it, over time: which items to look at next, and what all looks add up to.
+
+Each facing is followed by itself, because one strange item among many of the right ones is what ``misplaced`` is about.
+A facing that somebody covered, or at which something happened, is in doubt: it is looked at anew, before others. One
+look is enough when it says what was known before; else what was seen before says nothing any more.
+"""
 
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from datetime import datetime
+from enum import IntEnum
 
 import numpy as np
 import numpy.typing as npt
 
 from shelf_contracts.messages import SeenProduct
-from shelf_edge.core.recognition import Calibration, Look, Recognised, References, looks_of, recognise_slot
+from shelf_edge.core.recognition import Calibration, Look, Recognised, References, decide, looks_of, recognise_slot
+from shelf_edge.core.slot_view import ShownItem
+
+_MOST_REMEMBERED = 4
 
 Vector = npt.NDArray[np.float32]
+Box = tuple[float, float, float, float]
+
+
+class Urgency(IntEnum):
+    """How much another look would tell; the least first.
+
+    ``CHANGING``: it says something else than before. ``TOUCHED``: a hand was there. ``DOUBTFUL``: somebody was before
+    it, or it was never seen. ``SOON``: a look would tell something. ``NOTHING``: it would not.
+    """
+
+    CHANGING = 0
+    TOUCHED = 1
+    DOUBTFUL = 2
+    SOON = 3
+    NOTHING = 4
 
 
 @dataclass(frozen=True)
 class SightRules:
     """Attributes:
     least_looks: looks at a slot before anything is said of it.
-    settled_looks: after so many it is looked at again only now and then.
+    settled_looks: after so many at a facing it is looked at again only now and then; fewer than twice as many when the
+        slot's product is not seen there.
     recheck_s: that often.
     kept_looks: of each facing, the newest ones that count.
     sure: a product that the planogram does not want there is misplaced from this probability on.
-    misplaced_looks: and after so many looks that said so.
+    surely_other: so is what looks like several products, when it is with this probability none of them that is wanted.
+    misplaced_looks: and after so many looks at that facing since somebody was there.
+    apart_s: looks that are nearer than this in time say the same thing once.
+    same_place: an item that moved more than this (share of both boxes in common) is another one.
     """
 
     least_looks: int = 3
-    settled_looks: int = 6
-    recheck_s: float = 15.0
+    settled_looks: int = 3
+    recheck_s: float = 30.0
     kept_looks: int = 6
     sure: float = 0.8
-    misplaced_looks: int = 5
+    surely_other: float = 0.97
+    misplaced_looks: int = 3
+    apart_s: float = 0.15
+    same_place: float = 0.5
 
 
 @dataclass(frozen=True, eq=False)
 class _Glance:
     vector: Vector
     look: Look
+    is_cut: bool
+
+
+class FacingSight:
+    """One facing; a frame gives at most one look at it."""
+
+    def __init__(self, rules: SightRules) -> None:
+        self._rules = rules
+        self.glances: deque[_Glance] = deque(maxlen=rules.kept_looks)
+        self.answer: Recognised | None = None
+        self.said: frozenset[str] = frozenset()
+        """The products that were last seen there, also while it is in doubt."""
+        self.scene = 0
+        """Another number after other things may stand there: looks at an earlier scene say nothing of this one."""
+        self.looked_s = float("-inf")
+        self._fresh_looks = 0
+        self._is_in_doubt = False
+        self._is_touched = False
+        self._is_covered = False
+        self._box_px: Box | None = None
+
+    @property
+    def fresh_looks(self) -> int:
+        """Since something may have changed."""
+        return self._fresh_looks
+
+    def cover(self, is_covered: bool) -> None:
+        """Whether somebody is in front of it; what stands there afterwards may be something else."""
+        if is_covered and not self._is_covered:
+            self.doubt()
+        self._is_covered = is_covered
+
+    def doubt(self) -> None:
+        """Something may have changed: look again, before others."""
+        self.scene += 1
+        self._fresh_looks, self._is_in_doubt = 0, True
+
+    def touch(self) -> None:
+        """A hand is there: look before those that somebody merely stands before."""
+        self._is_touched = True
+
+    def urgency(self, now_s: float, expected: str) -> Urgency:
+        """How much another look would tell."""
+        rules = self._rules
+        if self._is_covered or now_s - self.looked_s < rules.apart_s:
+            return Urgency.NOTHING
+        if self._is_in_doubt or not self.glances:
+            return Urgency.TOUCHED if self._is_touched else Urgency.DOUBTFUL
+        answer = self.answer
+        is_as_planned = answer is not None and answer.verdict == "known" and answer.product == expected
+        if not is_as_planned and self._fresh_looks < rules.settled_looks:
+            return Urgency.CHANGING
+        if self._fresh_looks < (rules.settled_looks if is_as_planned else 2 * rules.settled_looks):
+            return Urgency.SOON
+        return Urgency.SOON if now_s - self.looked_s >= rules.recheck_s else Urgency.NOTHING
+
+    def see(self, item: ShownItem, vector: Vector, look: Look, now_s: float, calibration: Calibration) -> None:
+        """The item in front was looked at."""
+        box_px = item.box_px
+        moved = self._box_px is not None and _in_common(self._box_px, box_px) < self._rules.same_place
+        if self._is_in_doubt or moved:
+            says = decide(look, calibration)
+            before = self.answer
+            is_same = before is not None and (before.verdict, before.product) == (says.verdict, says.product)
+            if not is_same or moved:
+                self.glances.clear()
+                self.answer = None
+                self._fresh_looks = 0
+            else:
+                self._fresh_looks = self._rules.settled_looks - 1
+        self._is_in_doubt = self._is_touched = False
+        self._box_px = box_px
+        self.glances.append(_Glance(vector, look, item.is_cut))
+        self._fresh_looks += 1
+        self.looked_s = now_s
+
+    def clear(self) -> None:
+        """Nothing stands there."""
+        self.scene += 1
+        self.glances.clear()
+        self.answer, self._box_px, self.said = None, None, frozenset()
+        self._fresh_looks, self._is_in_doubt = 0, False
+
+    def match_again(self, references: References, calibration: Calibration) -> None:
+        if self.glances:
+            vectors = np.stack([glance.vector for glance in self.glances])
+            again = zip(self.glances, looks_of(references, vectors, calibration), strict=True)
+            self.glances = deque((replace(one, look=look) for one, look in again), self._rules.kept_looks)
+
+    def is_strange(self, expected: str) -> bool:
+        """Whether it is certain that another product than this one stands there."""
+        answer, rules = self.answer, self._rules
+        if answer is None or self._is_in_doubt or answer.verdict == "unknown" or answer.product == expected:
+            return False
+        if sum(not glance.is_cut for glance in self.glances) < rules.misplaced_looks:
+            return False
+        if answer.verdict == "known":
+            return answer.probability >= rules.sure
+        others = sum(candidate.chance for candidate in answer.candidates if candidate.product != expected)
+        return others >= rules.surely_other
 
 
 class SlotSight:
-    """One slot. A frame gives at most one look at each facing.
+    """One slot.
 
     Args:
         expected: the product the planogram wants there; empty when it does not say.
@@ -50,16 +182,13 @@ class SlotSight:
 
     def __init__(self, slot: str, expected: str, facings: int, rules: SightRules) -> None:
         self.slot = slot
+        self.facings = tuple(FacingSight(rules) for _ in range(facings))
         self._expected = expected
         self._rules = rules
-        self._facings: list[deque[_Glance]] = [deque(maxlen=rules.kept_looks) for _ in range(facings)]
-        self._fresh_looks = 0
-        self._looked_s = float("-inf")
         self._answer: Recognised | None = None
         self._since: datetime | None = None
         self._looks_alike = 0
-        self._told_misplaced = ""
-        self._scene = 0
+        self._told_misplaced: frozenset[str] = frozenset()
         self._has_news = False
 
     @property
@@ -67,60 +196,60 @@ class SlotSight:
         """Whether something was seen that is not judged yet."""
         return self._has_news
 
-    @property
-    def scene(self) -> int:
-        """Another number after other things may stand there: looks at an earlier scene say nothing of this one."""
-        return self._scene
+    def cover(self, columns: Iterable[int]) -> None:
+        """Which facings somebody covers now."""
+        covered = set(columns)
+        for index, facing in enumerate(self.facings):
+            facing.cover(index in covered)
 
-    def wants_look(self, now_s: float) -> bool:
-        """Whether another look would tell something."""
-        return self._fresh_looks < self._rules.settled_looks or now_s - self._looked_s >= self._rules.recheck_s
+    def urgency(self, facing: int, now_s: float) -> Urgency:
+        """How much another look at a facing would tell."""
+        return self.facings[facing].urgency(now_s, self._expected)
 
-    @property
-    def looked_s(self) -> float:
-        """When it was looked at last."""
-        return self._looked_s
-
-    def see(self, facing: int, vector: Vector, look: Look, now_s: float) -> None:
-        """An item of a facing was looked at."""
-        self._facings[facing].append(_Glance(vector, look))
-        self._fresh_looks += 1
+    def see(self, item: ShownItem, vector: Vector, look: Look, now_s: float, calibration: Calibration) -> None:
+        """An item was looked at."""
+        self.facings[item.column].see(item, vector, look, now_s, calibration)
         self._looks_alike += 1
-        self._looked_s = now_s
         self._has_news = True
 
-    def touch(self) -> None:
-        """Something was taken: look again, before others."""
-        self._fresh_looks, self._looked_s = 0, float("-inf")
+    def doubt(self) -> None:
+        """Something was taken or put: look again, before others."""
+        for facing in self.facings:
+            facing.touch()
+            facing.doubt()
 
-    def forget(self) -> None:
-        """Other things may stand there now: what was seen says nothing any more."""
-        self.touch()
-        self._scene += 1
-        for glances in self._facings:
-            glances.clear()
+    def touch(self) -> None:
+        """A hand came."""
+        for facing in self.facings:
+            facing.touch()
 
     def clear(self) -> None:
         """Nothing stands there."""
-        self.forget()
-        self._answer, self._since, self._looks_alike, self._told_misplaced = None, None, 0, ""
+        for facing in self.facings:
+            facing.clear()
+        self._answer, self._since, self._looks_alike, self._told_misplaced = None, None, 0, frozenset()
 
     def match_again(self, references: References, calibration: Calibration) -> None:
         """Another gallery: what was seen is compared with it."""
-        for index, glances in enumerate(self._facings):
-            if glances:
-                vectors = np.stack([glance.vector for glance in glances])
-                looks = looks_of(references, vectors, calibration)
-                pairs = zip(vectors, looks, strict=True)
-                self._facings[index] = deque((_Glance(*pair) for pair in pairs), self._rules.kept_looks)
+        for facing in self.facings:
+            facing.match_again(references, calibration)
+        self._has_news |= any(facing.glances for facing in self.facings)
 
     def judge(self, calibration: Calibration, now: datetime) -> bool:
-        """Add the looks up; True when the answer is another than before."""
+        """Add the looks up; True when the answer for the slot is another than before."""
         self._has_news = False
-        looks = [[glance.look for glance in glances] for glances in self._facings]
+        looks = [[glance.look for glance in facing.glances] for facing in self.facings]
         if sum(map(len, looks)) < self._rules.least_looks:
             return False
-        before, self._answer = self._answer, recognise_slot(looks, calibration, self._expected).slot
+        found = recognise_slot(looks, calibration, self._expected)
+        gone: frozenset[str] = frozenset()
+        for facing, seen, answer in zip(self.facings, looks, found.facings, strict=True):
+            facing.answer = answer if seen else None
+            if seen:
+                gone |= facing.said - _named(answer)
+                facing.said = _named(answer)
+        self._told_misplaced -= gone - {product for facing in self.facings for product in facing.said}
+        before, self._answer = self._answer, found.slot
         if before is not None and _key(before) == _key(self._answer):
             return False
         self._since, self._looks_alike = now, sum(map(len, looks))
@@ -128,44 +257,61 @@ class SlotSight:
 
     def seen(self, revision: str) -> SeenProduct | None:
         """The answer as it is told; None before there is one."""
-        answer = self._answer
-        if answer is None or self._since is None or len(revision) < 12:
+        if self._answer is None or self._since is None:
             return None
-        return SeenProduct(
-            verdict=answer.verdict,
-            gtin=answer.product or None,
-            other=answer.other or None,
-            kind=answer.kind,
-            confidence=round(min(max(answer.probability, 0.0), 1.0), 3),
-            gallery=revision[:12],
-            since=self._since,
-            looks=self._looks_alike,
-        )
+        return _told(self._answer, revision, self._since, self._looks_alike)
 
-    def misplaced(self) -> bool:
-        """True once, when it is certain that another product than the planogram's stands there."""
-        answer = self._answer
-        if answer is None or answer.verdict != "known" or not self._expected or answer.product == self._expected:
-            self._told_misplaced = ""
-            return False
-        is_sure = answer.probability >= self._rules.sure and self._looks_alike >= self._rules.misplaced_looks
-        if not is_sure or self._told_misplaced == answer.product:
-            return False
-        self._told_misplaced = answer.product
-        return True
+    def misplaced(self, revision: str, now: datetime) -> list[SeenProduct]:
+        """Products that the planogram does not want there and that are certain now; each once while it stays."""
+        if not self._expected:
+            return []
+        told = []
+        for facing in self.facings:
+            answer = facing.answer
+            if answer is None or not facing.is_strange(self._expected):
+                continue
+            if self._told_misplaced.isdisjoint(_named(answer)):
+                seen = _told(answer, revision, now, len(facing.glances))
+                told += [seen] if seen is not None else []
+            self._told_misplaced |= _named(answer)
+        return told
 
     @property
     def told_misplaced(self) -> str:
-        """The product that was told to be misplaced here; empty when none is."""
-        return self._told_misplaced
+        """The products that were told to be misplaced here, with spaces in between; empty when none is."""
+        return " ".join(sorted(self._told_misplaced)[:_MOST_REMEMBERED])
 
-    def recall_misplaced(self, product: str) -> None:
-        """It was told before a restart."""
-        self._told_misplaced = product
+    def recall_misplaced(self, products: str) -> None:
+        """They were told before a restart."""
+        self._told_misplaced = frozenset(products.split())
 
-    @property
-    def probability(self) -> float:
-        return self._answer.probability if self._answer is not None else 0.0
+
+def _named(answer: Recognised | None) -> frozenset[str]:
+    return frozenset((answer.product, answer.other)) - {""} if answer is not None else frozenset()
+
+
+def _told(answer: Recognised, revision: str, since: datetime, looks: int) -> SeenProduct | None:
+    if len(revision) < 12:
+        return None
+    return SeenProduct(
+        verdict=answer.verdict,
+        gtin=answer.product or None,
+        other=answer.other or None,
+        kind=answer.kind,
+        confidence=round(min(max(answer.probability, 0.0), 1.0), 3),
+        gallery=revision[:12],
+        since=since,
+        looks=looks,
+    )
+
+
+def _in_common(one: Box, other: Box) -> float:
+    """Intersection over union."""
+    width = min(one[2], other[2]) - max(one[0], other[0])
+    height = min(one[3], other[3]) - max(one[1], other[1])
+    shared = max(0.0, width) * max(0.0, height)
+    both = sum((box[2] - box[0]) * (box[3] - box[1]) for box in (one, other)) - shared
+    return shared / both if both > 0 else 0.0
 
 
 def _key(answer: Recognised) -> tuple[str, str, str]:

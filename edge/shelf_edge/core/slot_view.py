@@ -8,6 +8,7 @@ behind it are not seen but follow. That is why a count is a range.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -28,6 +29,8 @@ _REAR_MARGIN_ROWS = 0.9
 _WHOLE_SHARES = (0.78, 1.3)
 # A box whose top is this near (in item widths) to the ceiling reaches up to it; boards are a few centimetres thick.
 _CEILING_SHARE = 0.45
+# So is one that is too small, a little further away: boards carry labels.
+_CUT_SHARE = 0.8
 # Without a board, an item stands in the slot when its base lies in the lowest part of the slot's space.
 _STANDING_SHARE = 0.4
 
@@ -231,38 +234,53 @@ def view_slot(geometry: SlotGeometry, products: Detections, cover: Cover) -> tup
 
 @dataclass(frozen=True, eq=False)
 class _Sizes:
-    """Which boxes (n,) are as large as an item at their place should look, and which show it in its full height."""
+    """Which boxes (n,) are as large as an item at their place should look, and which show it in its full height.
+
+    ``cut``: what the board above or the end of the picture hides the top of.
+    """
 
     whole: npt.NDArray[np.bool_]
     full: npt.NDArray[np.bool_]
+    cut: npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
 class ShownItem:
-    """An item that can be looked at: in which column of its slot, and its box, x1 y1 x2 y2 in picture pixels."""
+    """An item that can be looked at: in which column of its slot, and its box, x1 y1 x2 y2 in picture pixels.
+
+    ``is_cut``: its top is hidden, so that it may be taken for another product.
+    """
 
     column: int
     box_px: tuple[float, float, float, float]
+    is_cut: bool = False
 
 
 _MOST_HIDDEN = 0.1
 _LEAST_SHOWN_PX = 18.0
 
 
-def shown_items(geometry: SlotGeometry, products: Detections, cover: Cover) -> list[ShownItem]:
+def covered_columns(columns: Sequence[ColumnView]) -> frozenset[int]:
+    """The columns that somebody covers, so that nothing in them should be looked at."""
+    return frozenset(index for index, column in enumerate(columns) if column.covered > _MOST_HIDDEN)
+
+
+def shown_items(geometry: SlotGeometry, products: Detections, columns: Sequence[ColumnView]) -> list[ShownItem]:
     """Of each column the nearest item, when nobody covers the column.
 
     Without a board: up to three of the largest that stand in the slot.
+
+    Args:
+        columns: what ``view_slot`` made of the same look.
     """
+    covered = covered_columns(columns)
     boxes = products.boxes_px.astype(float)
-    if not len(boxes):
+    if not len(boxes) or len(covered) == len(columns):
         return []
     sides = boxes[:, 2:] - np.maximum(boxes[:, :2], 0.0)
     large = (sides >= _LEAST_SHOWN_PX).all(axis=1)
     bases = np.column_stack([(boxes[:, 0] + boxes[:, 2]) / 2, boxes[:, 3]])
     if geometry.to_board is None:
-        if cover.share_of(geometry.samples) > _MOST_HIDDEN:
-            return []
         standing = np.flatnonzero(_stands_in(geometry.front, bases) & large)
         largest = sorted(standing, key=lambda row: -float(sides[row].prod()))[:3]
         return [ShownItem(0, _as_box(boxes[row])) for row in largest]
@@ -270,12 +288,14 @@ def shown_items(geometry: SlotGeometry, products: Detections, cover: Cover) -> l
     u, depths = on_board[:, 0], on_board[:, 1] * geometry.rows
     here = (u > 0) & (u < 1) & (depths > -_FRONT_MARGIN_ROWS) & (depths < geometry.rows) & np.isfinite(depths)
     here &= large  # of any size: what does not belong there may be larger or smaller than what does
-    columns = np.clip((u * geometry.columns).astype(int), 0, geometry.columns - 1)
+    cut = _sizes(geometry, boxes, on_board).cut
+    at = np.clip((u * geometry.columns).astype(int), 0, geometry.columns - 1)
     found = []
     for column in range(geometry.columns):
-        members = np.flatnonzero(here & (columns == column))
-        if len(members) and cover.share_of(geometry.column_samples[column]) <= _MOST_HIDDEN:
-            found.append(ShownItem(column, _as_box(boxes[members[depths[members].argmin()]])))
+        members = np.flatnonzero(here & (at == column))
+        if len(members) and column not in covered:
+            nearest = members[depths[members].argmin()]
+            found.append(ShownItem(column, _as_box(boxes[nearest]), bool(cut[nearest])))
     return found
 
 
@@ -287,7 +307,7 @@ def _as_box(row: Points) -> tuple[float, float, float, float]:
 def _sizes(geometry: SlotGeometry, boxes: Points, on_board: Points) -> _Sizes:
     """Compare boxes (n, 4) with an item that stands at their places on the board (n, 2)."""
     if not len(boxes) or geometry.to_board is None:
-        return _Sizes(np.ones(len(boxes), bool), np.ones(len(boxes), bool))
+        return _Sizes(np.ones(len(boxes), bool), np.ones(len(boxes), bool), np.zeros(len(boxes), bool))
     to_picture: Points = np.asarray(np.linalg.inv(geometry.to_board), np.float64)
     left: Points = on_board - np.array([geometry.item_width / 2, 0.0])
     right: Points = on_board + np.array([geometry.item_width / 2, 0.0])
@@ -300,8 +320,10 @@ def _sizes(geometry: SlotGeometry, boxes: Points, on_board: Points) -> _Sizes:
     full: npt.NDArray[np.bool_] = ~(small | large).any(axis=1)
     # The board above hides the tops of what stands at the rear, and the picture ends somewhere: bases are seen all the
     # same.
-    small[:, 1] &= boxes[:, 1] > geometry.ceiling_px + _CEILING_SHARE * expected
-    return _Sizes(~(small | large).any(axis=1), full)
+    ends = boxes[:, 1] <= geometry.ceiling_px + _CEILING_SHARE * expected
+    cut: npt.NDArray[np.bool_] = (boxes[:, 1] <= geometry.ceiling_px + _CUT_SHARE * expected) & small[:, 1]
+    small[:, 1] &= ~ends
+    return _Sizes(~(small | large).any(axis=1), full, cut)
 
 
 def _stands_in(front: Points, bases: Points) -> npt.NDArray[np.bool_]:

@@ -39,7 +39,7 @@ def pack_view(pack: Pack, elevation_rad: float, yaw_rad: float, variant: int = 0
 
 
 _SHELF_HEIGHTS_PX = (110, 72, 46)
-_SHELF_ELEVATIONS_RAD = (0.05, 0.25, 0.45)
+_SHELF_ELEVATIONS_RAD = (0.05, 0.25, 0.45, 0.65)
 _SHELF_GREY = 200.0
 _LEAST_SIDE_PX = 20
 
