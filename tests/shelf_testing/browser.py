@@ -14,6 +14,9 @@ from shelf_simulator.demo.screenshots import BROWSER_ARGUMENTS, BROWSERS
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
+PAGE_SIZES = {"phone": (390, 844), "tablet": (1280, 800), "full-hd": (1920, 1080)}
+"""Width and height in CSS pixels of what people hold and what hangs over a shelf."""
+
 
 @contextmanager
 def open_browser() -> Iterator[Browser]:
