@@ -210,6 +210,18 @@ CATALOG: tuple[Topic, ...] = (
         "An open replenishment alert; an empty payload means solved.",
     ),
     Topic(
+        "task_state",
+        "task/{task}/state",
+        messages.Task,
+        "collector",
+        ("display",),
+        1,
+        True,
+        None,
+        4096,
+        "Work for staff, ranked by expected lost sales; an empty payload means it is over.",
+    ),
+    Topic(
         "gallery_offer",
         "gallery/offer",
         messages.GalleryOffer,

@@ -243,6 +243,15 @@ EXAMPLES: tuple[Example, ...] = (
         alert="a03-s2-04-low",
     ),
     _example(
+        "task_state",
+        "somebody is on the way with ten pieces",
+        messages.Task(
+            task="t-118", kind="replenish", state="claimed", bay=BAY, slot=SLOT, gtin=GTIN, detail="stock_out", qty=10,
+            created_at=_NOON, claimed_at=_after(60), expected_loss_cents=840, expected_loss_h=2.0,
+        ),
+        task="t-118",
+    ),
+    _example(
         "gallery_offer",
         "a product was enrolled",
         messages.GalleryOffer(

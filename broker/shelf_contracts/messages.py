@@ -288,6 +288,30 @@ class Alert(Message):
     suggested_qty: Quantity
 
 
+class Task(Message):
+    """Work for staff; when it is over the retained topic is emptied. No person is ever named.
+
+    ``expected_loss_cents``: sales lost in the next ``expected_loss_h`` hours if nobody goes; null when not known.
+    """
+
+    task: Annotated[str, Field(pattern=r"^t-[0-9]{1,16}$")]
+    kind: Literal["help", "replenish", "misplaced", "unknown", "anomaly", "camera", "node"]
+    state: Literal["open", "claimed", "done", "verified", "failed", "cancelled"]
+    bay: BayId | None = None
+    slot: SlotId | None = None
+    gtin: Gtin | None = None
+    detail: Annotated[str, Field(max_length=300)] = ""
+    qty: Quantity = 0
+    created_at: UtcTime
+    claimed_at: UtcTime | None = None
+    done_at: UtcTime | None = None
+    snoozed_until: UtcTime | None = None
+    escalated_at: UtcTime | None = None
+    is_quiet: bool = False
+    expected_loss_cents: Annotated[int, Field(ge=0, le=1_000_000_000)] | None = None
+    expected_loss_h: Annotated[float, Field(gt=0.0, le=24.0)] | None = None
+
+
 class BayState(Message):
     """A bay in three figures: on-shelf availability, fill and coverage, each a share of 0 to 1 or null when unknown."""
 

@@ -158,6 +158,8 @@ class Product(_Facts):
     recipe: Recipe | None = None
     alternatives: Annotated[list[Gtin], Field(max_length=8)] = []
     """What to offer when it is out of stock, best first; empty: others of its category."""
+    backroom: Annotated[str, Field(max_length=60)] = ""
+    """Where staff find it to restock: "cold store, rack 3"; empty: not known. Shoppers are never told."""
     source: Annotated[str, Field(max_length=100)] = "shop"
     fetched_at: UtcTime | None = None
 

@@ -47,6 +47,7 @@ _IDS = {
     "camera": "A camera of the node.",
     "display": "A screen at the shelf.",
     "alert": "One open alert.",
+    "task": "One piece of work for staff.",
 }
 
 Json = dict[str, Any]

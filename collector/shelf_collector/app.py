@@ -32,8 +32,10 @@ from shelf_collector.core.catalogue import Catalogue
 from shelf_collector.core.labels import LabelText, label_text
 from shelf_collector.core.logbook import Deed
 from shelf_collector.core.memory import DisplayPlan, StoreMemory
-from shelf_collector.core.plan import store_plan
+from shelf_collector.core.plan import StorePlan, store_plan
 from shelf_collector.core.rollout import NodeReport
+from shelf_collector.core.surroundings import surroundings
+from shelf_collector.core.tasks import Surroundings, TaskRules
 from shelf_collector.core.texts import WORDS
 from shelf_collector.core.views import Viewer
 from shelf_collector.doorkeeper import Doorkeeper
@@ -42,7 +44,8 @@ from shelf_collector.galleries import Galleries
 from shelf_collector.keeper import Keeper
 from shelf_collector.ports import Bus, Clock, Delivery, LabelDriver
 from shelf_collector.rollouts import Rollouts
-from shelf_collector.taskdesk import TaskDesk
+from shelf_collector.task_topics import TaskTopics
+from shelf_collector.taskdesk import DeskRules, Foreman, TaskDesk, Worth
 from shelf_collector.watch import ModelWatch, note_files
 
 if TYPE_CHECKING:
@@ -97,12 +100,15 @@ def build(setup: CollectorSetup, clock: Clock | None = None) -> Collector:
 
     bus = MqttBus(address, config.store, deliver, database.solved_alert_ids, clock)
     watch = ModelWatch(hub, doorkeeper.accounts, clock)
-    keeper = Keeper(recall, viewer, database, bus, watch, clock, config.store)
+    foreman = Foreman(watch, clock)
+    keeper = Keeper(recall, viewer, database, bus, foreman, clock, config.store)
     rollouts = None
     if config.models is not None:
         shelf = ModelShelf(setup.folder / config.models.folder, setup.models_url)
         rollouts = Rollouts(setup.rollouts_folder, shelf, bus, clock, config.store, lambda: node_reports(keeper, clock))
-    desk = TaskDesk(TaskList(doorkeeper.accounts), hub, clock)
+    desk = open_desk(setup, doorkeeper, hub, clock, plan, keeper, database)
+    task_topics = TaskTopics(bus, config.store)
+    desk.listen(task_topics.hear)
     enrolling = open_enrolling(setup, bus, clock, doorkeeper)
     site = Site(setup, plan, keeper, viewer, database, hub, bus, clock, doorkeeper, desk, rollouts, enrolling)
 
@@ -113,6 +119,8 @@ def build(setup: CollectorSetup, clock: Clock | None = None) -> Collector:
         if labels is not None:
             labels.start()
         bus.start()
+        task_topics.say_all(desk)
+        foreman.start(desk)
         enrolling.start()
         if rollouts is not None:
             rollouts.start()
@@ -125,6 +133,7 @@ def build(setup: CollectorSetup, clock: Clock | None = None) -> Collector:
         enrolling.stop()
         if labels is not None:
             labels.stop()
+        foreman.stop()
         keeper.stop()
         bus.stop()
         doorkeeper.accounts.close()
@@ -171,6 +180,30 @@ def open_door(setup: CollectorSetup, clock: Clock) -> Doorkeeper:
     http = setup.config.http
     rules = SessionRules(timedelta(minutes=http.idle_minutes), timedelta(hours=http.session_hours))
     return Doorkeeper(Accounts(setup.database_url), Passwords(), clock, rules)
+
+
+def open_desk(
+    setup: CollectorSetup, doorkeeper: Doorkeeper, hub: Hub, clock: Clock, plan: StorePlan, keeper: Keeper,
+    database: Database,
+) -> TaskDesk:  # fmt: skip
+    """Work for staff, as the config wants it."""
+    section = setup.config.tasks
+    minutes = {name: timedelta(minutes=getattr(section, f"{name}_minutes")) for name in ("escalate", "verify", "hold")}
+    rules = TaskRules(
+        **minutes, no_stock=timedelta(hours=section.no_stock_hours),
+        trouble_dwell=timedelta(seconds=section.trouble_seconds),
+    )  # fmt: skip
+
+    def look() -> Surroundings:
+        with keeper.lock:
+            return surroundings(keeper.memory, clock.now())
+
+    worth = Worth(
+        database.slot_history, database.products, timedelta(days=section.demand_days), section.least_watched_hours,
+        section.round_hours,
+    )  # fmt: skip
+    aisles = {name: tuple(bays) for name, bays in section.aisles.items()}
+    return TaskDesk(TaskList(doorkeeper.accounts), hub, clock, plan, look, worth, DeskRules(rules, aisles))
 
 
 def open_enrolling(setup: CollectorSetup, bus: Bus, clock: Clock, doorkeeper: Doorkeeper) -> Enrolling:

@@ -175,6 +175,41 @@ class RulesSection(_Section):
     clear_dwell_s: Dwell = 3.0
 
 
+Minutes = Annotated[float, Field(ge=1.0, le=1440.0)]
+
+
+class TasksSection(_Section):
+    """Work for staff.
+
+    ``aisles`` says which bays belong to one round; without it bays belong together by the letters their id begins with.
+    """
+
+    escalate_minutes: Minutes = 20.0
+    """So long may a task wait for somebody to claim it before it is told more loudly."""
+    verify_minutes: Minutes = 5.0
+    """So long after "done" the camera may take to see it; then the task is open again."""
+    hold_minutes: Minutes = 30.0
+    """A claimed task of which nothing is heard for so long is open again."""
+    no_stock_hours: Annotated[float, Field(ge=0.5, le=168.0)] = 8.0
+    """After "no stock in the back" nobody is asked again for so long."""
+    trouble_seconds: Annotated[float, Field(ge=0.0, le=3600.0)] = 60.0
+    """A silent node, a covered camera or a misplaced product becomes work when it stays so long."""
+    round_hours: Annotated[float, Field(ge=0.25, le=24.0)] = 2.0
+    """Time to the next usual round: expected lost sales are those until then."""
+    least_watched_hours: Annotated[float, Field(ge=0.01, le=168.0)] = 1.0
+    """With fewer hours of watching a slot, how much it sells is not known."""
+    demand_days: Annotated[int, Field(ge=1, le=60)] = 7
+    aisles: dict[Annotated[str, Field(min_length=1, max_length=30)], list[BayId]] = {}
+
+    @model_validator(mode="after")
+    def _each_bay_once(self) -> TasksSection:
+        bays = [bay for group in self.aisles.values() for bay in group]
+        twice = sorted({bay for bay in bays if bays.count(bay) > 1})
+        if twice:
+            raise ValueError(f"aisles: {', '.join(twice)}: each bay belongs to one aisle")
+        return self
+
+
 class ModelsSection(_Section):
     """Models the collector can offer to nodes."""
 
@@ -228,6 +263,7 @@ class CollectorConfig(_Section):
     shop: ShopSection = ShopSection()
     displays: list[DisplaySection] = []
     rules: RulesSection = RulesSection()
+    tasks: TasksSection = TasksSection()
     security_txt: SecurityTextSection | None = None
     models: ModelsSection | None = None
     enrolment: EnrolmentSection = EnrolmentSection()
@@ -353,6 +389,13 @@ def load_setup(path: Path) -> CollectorSetup:
             Problem(f"labels.places.{label}", shown(place), "must be bay/slot of a planogram")
             for label, place in config.labels.places.items()
             if place not in slots
+        ]
+    if not wrong:
+        own += [
+            Problem(f"tasks.aisles.{aisle}", shown(bay), f"must be a bay with a planogram: {', '.join(bays)}")
+            for aisle, named in config.tasks.aisles.items()
+            for bay in named
+            if bay not in bays
         ]
     own += [
         Problem(f"http.{key}", shown(str(name)), "must be a readable file")

@@ -22,9 +22,9 @@ from shelf_collector.adapters.accounts import Accounts
 from shelf_collector.adapters.database import Database
 from shelf_collector.adapters.hub import Hub
 from shelf_collector.adapters.passwords import Passwords
-from shelf_collector.adapters.task_list import TaskList
 from shelf_collector.adapters.web.server import create_app
 from shelf_collector.adapters.web.site import Site
+from shelf_collector.app import open_desk
 from shelf_collector.config import CollectorSetup, load_setup
 from shelf_collector.core.access import SessionRules
 from shelf_collector.core.alerts import AlertRules
@@ -38,7 +38,7 @@ from shelf_collector.enrolling import Enrolling
 from shelf_collector.galleries import Galleries
 from shelf_collector.keeper import Keeper
 from shelf_collector.ports import Delivery
-from shelf_collector.taskdesk import TaskDesk
+from shelf_collector.taskdesk import Foreman
 from shelf_contracts import topics
 from shelf_mqtt.session import MqttSession, Received
 from tests.collector.builders import GTINS, NOON, STORE, eventually, free_port, planogram, wire
@@ -136,6 +136,7 @@ class Shop:
     clock: FakeClock
     hub: Hub
     site: Site
+    foreman: Foreman
 
     def close(self) -> None:
         self.site.doorkeeper.accounts.close()
@@ -154,6 +155,7 @@ class Shop:
         while self.clock.now() < end:
             self.clock.advance(min(0.25, (end - self.clock.now()).total_seconds()))
             self.keeper.work([])
+        self.foreman.work(self.site.desk)
 
 
 @pytest.fixture
@@ -180,18 +182,19 @@ def open_shop(shop_folder: Path) -> Iterator[Callable[[], Shop]]:
             )  # fmt: skip
 
         bus, hub = FakeBus(), Hub("boot")
-        keeper = Keeper(recall, viewer, database, bus, hub, clock, STORE)
+        foreman = Foreman(hub, clock)
+        keeper = Keeper(recall, viewer, database, bus, foreman, clock, STORE)
         http = setup.config.http
         rules = SessionRules(timedelta(minutes=http.idle_minutes), timedelta(hours=http.session_hours))
         doorkeeper = Doorkeeper(Accounts(setup.database_url), CHEAP_PASSWORDS, clock, rules)
-        desk = TaskDesk(TaskList(doorkeeper.accounts), hub, clock)
+        desk = open_desk(setup, doorkeeper, hub, clock, plan, keeper, database)
         galleries = Galleries(
             setup.gallery_folder, setup.galleries_url, bus, clock, STORE,
             keeps_thumbnails=setup.config.enrolment.keep_thumbnails,
         )  # fmt: skip
         enrolling = Enrolling(galleries, FakeEyes(), doorkeeper.accounts, clock)  # type: ignore[arg-type]
         site = Site(setup, plan, keeper, viewer, database, hub, bus, clock, doorkeeper, desk, enrolling=enrolling)
-        opened.append(Shop(setup, database, keeper, bus, clock, hub, site))
+        opened.append(Shop(setup, database, keeper, bus, clock, hub, site, foreman))
         return opened[-1]
 
     yield make

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -13,8 +15,11 @@ import uvicorn
 
 from shelf_collector.adapters.web.server import StreamEndingServer, create_app
 from shelf_collector.ports import Delivery
+from shelf_contracts.files import read_model
+from shelf_contracts.products import ProductFile
+from shelf_contracts.shipped import demo_shop_folder
 from shelf_testing.browser import open_browser
-from tests.collector.builders import wire
+from tests.collector.builders import STORE, planogram, wire
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -39,10 +44,17 @@ class LiveShop:
 @pytest.fixture
 def live(open_shop: Callable[[], Shop]) -> Iterator[LiveShop]:
     shop = open_shop()
-    config = uvicorn.Config(
-        create_app(shop.site, shop.keeper.start, shop.keeper.stop), host="127.0.0.1", port=0, log_config=None,
-        timeout_graceful_shutdown=1,
-    )  # fmt: skip
+
+    def start() -> None:
+        shop.keeper.start()
+        shop.foreman.start(shop.site.desk)
+
+    def stop_threads() -> None:
+        shop.foreman.stop()
+        shop.keeper.stop()
+
+    app = create_app(shop.site, start, stop_threads)
+    config = uvicorn.Config(app, host="127.0.0.1", port=0, log_config=None, timeout_graceful_shutdown=1)
     server = StreamEndingServer(config, shop.hub.close)
     thread = threading.Thread(target=server.run, name="web")
     thread.start()
@@ -86,3 +98,40 @@ def open_page(browser: Browser, live: LiveShop) -> Iterator[Callable[..., Page]]
         context.close()
     assert not [url for url in asked if not url.startswith(live.url)]
     assert not complaints
+
+
+@pytest.fixture
+def with_login(shop_folder: Path) -> None:
+    """Before ``live``: a shop with a login, as every real one."""
+    config = shop_folder / "collector.toml"
+    config.write_text(config.read_text().replace("demo.open_to_this_computer = true\n", ""))
+
+
+@pytest.fixture
+def demo_products(shop_folder: Path) -> list[str]:
+    """Put all forty demo products into the shop, and a few with very long texts; returns their slots."""
+    shipped = demo_shop_folder() / "products.json"
+    products = read_model(shipped, ProductFile).products
+    long = json.loads(products[2].model_dump_json())
+    for language, name in (
+        ("nl", "Biologische meergranenontbijtvlokken"),
+        ("en", "Extraordinarily Long Name of a Thing"),
+    ):
+        long["name"][language] = name + " met pompoenpitten, cranberry's en een vleugje kaneel"
+        long["ingredients"][language] = ", ".join([long["ingredients"][language]] * 6)
+    content = json.loads(shipped.read_text())
+    content["products"][2] = long
+    (shop_folder / "products.json").write_text(json.dumps(content))
+    gtins = [product.gtin for product in products]
+    plan = json.loads(planogram().model_dump_json(by_alias=True))
+    plan["products"] = [{"id": gtin, "gtin": gtin, "w": 15, "h": 200} for gtin in gtins]
+    plan["positions"] = [
+        {
+            "id": f"s1-{i + 1:02d}", "productId": gtin, "fixtureId": "s1", "x": 20 * i, "y": 100, "w": 15, "h": 200,
+            "facings": {"h": 1, "v": 1, "d": 6}, "capacity": 6,
+        }
+        for i, gtin in enumerate(gtins)
+    ]  # fmt: skip
+    (shop_folder / "a01.json").write_text(json.dumps(plan))
+    assert plan["store"] == STORE
+    return [position["id"] for position in plan["positions"]]

@@ -56,12 +56,12 @@ def all_routes(routes: list[Any], prefix: str = "") -> Iterator[tuple[str, str]]
 def served(shop: Shop) -> set[tuple[str, str]]:
     from fastapi.routing import APIRoute
 
-    from shelf_collector.adapters.web import api, enrol, entrance, kiosk, models, pages
+    from shelf_collector.adapters.web import api, enrol, entrance, kiosk, models, pages, staff, styleguide
 
     app = create_app(shop.site)
     found = {pair for route in app.routes if isinstance(route, Route | Mount) for pair in all_routes([route])}
-    of_pages = (pages.stream, pages.router, kiosk.router, entrance.router, enrol.pages)
-    for router in (api.router, api.health, models.router, enrol.router, *of_pages):
+    of_pages = (pages.stream, pages.router, kiosk.router, entrance.router, enrol.pages, staff.pages, styleguide.router)
+    for router in (api.router, api.health, models.router, enrol.router, staff.router, *of_pages):
         for route in router.routes:
             assert isinstance(route, APIRoute)
             found |= {(method, route.path) for method in route.methods}
@@ -76,7 +76,12 @@ def test_every_route_is_in_the_table_and_every_row_is_a_route(locked: Shop) -> N
 
 def concrete(rule: Rule) -> str:
     """An address that falls under a row and changes nothing that matters."""
-    path = rule.path.replace("{path:path}", "style.css").replace("{person}", "999").replace("{token}", "999")
+    path = (
+        rule.path.replace("{path:path}", "style.css")
+        .replace("{person}", "999")
+        .replace("{token}", "999")
+        .replace("{step}", "claim")
+    )
     for place, value in (("{display}", "a01"), ("{bay}", "a01"), ("{gtin}", "96385074"), ("{secret}", "x" * 43)):
         path = path.replace(place, value)
     return path + ("?topics=display/none" if rule.path == "/stream" else "")

@@ -74,6 +74,16 @@ class LastAdmin(ValueError):
     """Without this person nobody could let anybody in."""
 
 
+@dataclass(frozen=True, slots=True)
+class Change:
+    """An open transaction; rows for the logbook are written in it."""
+
+    connection: Connection
+
+    def note(self, deed: Deed, now: datetime) -> None:
+        _append(self.connection, deed, now)
+
+
 class Accounts:
     """All of it on the collector's database, whose schema ``Database.open`` has made."""
 
@@ -262,6 +272,12 @@ class Accounts:
         with self._writing() as connection:
             yield connection
             _append(connection, deed, now)
+
+    @contextmanager
+    def change(self) -> Iterator[Change]:
+        """A change of another table of which only then is known what the logbook gets, if anything."""
+        with self._writing() as connection:
+            yield Change(connection)
 
     def read(self) -> AbstractContextManager[Connection]:
         """A connection for reading another table."""

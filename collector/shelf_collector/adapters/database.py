@@ -21,6 +21,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from shelf_collector.adapters import tables
 from shelf_collector.adapters.clock import SystemClock
 from shelf_collector.core.audit import Gap, SourceAudit
+from shelf_collector.core.demand import Level, Taken
 from shelf_collector.core.inbox import NodeOccurrence, Numbered, StockReport
 from shelf_collector.core.memory import AlertChange, Facts, FreshMessage
 from shelf_collector.core.state import CameraState, NodeState, SlotState, StoreState
@@ -181,6 +182,23 @@ class Database:
                 StoredEvent(row.row, row.bay, row.slot, _moment(row.received_at), SlotEvent.model_validate(row.data))
                 for row in connection.execute(query)
             ]
+
+    def slot_history(self, bay: str, slot: str, since: datetime) -> tuple[list[Level], list[Taken]]:
+        """What one slot held and what was taken from it, in the order of time; what was put back counts against it."""
+        table = tables.messages
+        here = (table.c.bay == bay, table.c.slot == slot, table.c.time >= iso_time(since), table.c.outcome != "expired")
+        query = sa.select(table.c.kind, table.c.time, table.c.data).where(
+            *here, table.c.kind.in_(("stock", "pick", "put"))
+        )
+        levels, taken = [], []
+        with self._errors_named(), self._engine.connect() as connection:
+            for kind, time, data in connection.execute(query.order_by(table.c.time, table.c.row)):
+                if kind == "stock":
+                    levels.append(Level(_moment(time), data.get("count")))
+                else:
+                    quantity = int(data.get("quantity") or 0)
+                    taken.append(Taken(_moment(time), quantity if kind == "pick" else -quantity))
+        return levels, taken
 
     def solved_alert_ids(self) -> set[str]:
         """Ids that the history knows and that are not open."""

@@ -38,6 +38,7 @@ messages = Table(
     UniqueConstraint("source", "id", name="uq_messages_source_id"),
     Index("ix_messages_kind_row", "kind", "row"),
     Index("ix_messages_received_at", "received_at"),
+    Index("ix_messages_slot", "bay", "slot", "time"),
 )
 
 slot_state = Table(
@@ -232,5 +233,24 @@ tasks = Table(
     Column("claimed_by", String(80)),
     Column("claimed_at", String(24)),
     Column("done_at", String(24)),
+    Column("key", String(80), nullable=False, server_default=""),
+    Column("detail", String(300), nullable=False, server_default=""),
+    Column("quantity", Integer, nullable=False, server_default="0"),
+    Column("snoozed_until", String(24)),
+    Column("reason", String(32), nullable=False, server_default=""),
+    Column("escalated_at", String(24)),
+    Column("ended_at", String(24)),
     Index("ix_tasks_state", "state"),
+)
+
+task_steps = Table(
+    "task_steps",
+    metadata,
+    Column("key", String(36), primary_key=True),
+    Column("task", Integer, nullable=False),
+    Column("at", String(24), nullable=False),
+    Column("who", String(80), nullable=False),
+    Column("refused", String(32), nullable=False),
+    Column("holder", String(80), nullable=False),
+    Index("ix_task_steps_at", "at"),
 )

@@ -17,7 +17,9 @@ from shelf_contracts.messages import iso_time
 Action = Literal[
     "login", "login.failed", "logout", "password.changed", "link.made", "link.used", "person.added", "person.role",
     "person.removed", "token.made", "token.revoked", "product.added", "product.changed", "product.removed",
-    "planogram.changed", "model.changed", "task.opened", "task.claimed", "task.done",
+    "planogram.changed", "model.changed", "task.opened", "task.claimed", "task.done", "task.released",
+    "task.snoozed", "task.no_stock", "task.verified", "task.reopened", "task.escalated", "task.cancelled",
+    "notice.tested",
     "gallery.enrolled", "gallery.undone", "gallery.removed",
     "label.shown", "database.restored",
 ]  # fmt: skip

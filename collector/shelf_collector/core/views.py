@@ -173,7 +173,7 @@ class HelpView(View):
 
 
 class TaskView(View):
-    """A task for staff; who has it is not told to machines."""
+    """A task for staff; who has it is not told to machines. ``is_quiet``: nobody can see it at present."""
 
     id: int
     kind: TaskKind
@@ -183,6 +183,8 @@ class TaskView(View):
     gtin: str | None
     state: TaskState
     created_at: UtcTime
+    is_escalated: bool = False
+    is_quiet: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,6 @@ from shelf_collector.adapters.web.gate import (
     FORM_COOKIE,
     SECURE_SESSION_COOKIE,
     SESSION_COOKIE,
-    Visit,
     is_own_form,
     visit_of,
 )
@@ -27,9 +26,7 @@ from shelf_collector.adapters.web.pages import language_of, page
 from shelf_collector.adapters.web.site import Site, site_of
 from shelf_collector.core.access import GIVEN_ROLES, SHORTEST_PASSWORD, Role, Scope, role_of
 from shelf_collector.core.logbook import LogRow
-from shelf_collector.core.tasks import TaskRefused
 from shelf_collector.doorkeeper import Opened, Refused
-from shelf_collector.taskdesk import TaskDesk
 
 router = APIRouter(include_in_schema=False)
 
@@ -381,28 +378,3 @@ def _own_path(text: str) -> str:
     if parts is None or parts.scheme or parts.netloc or not text.startswith("/") or text.startswith(("//", "/\\")):
         return "/"
     return text if "\\" not in text and len(text) <= 500 else "/"
-
-
-# -- tasks ------------------------------------------------------------------------------------------------------------
-
-
-@router.post("/staff/tasks/{task}/claim")
-async def claim_task(request: Request, task: Id) -> Response:
-    """Whoever is first has it; the other is told."""
-    form = await read_form(request)
-    return await _task_step(request, form, lambda desk, visit: desk.claim(task, visit.who, visit.origin))
-
-
-@router.post("/staff/tasks/{task}/done")
-async def finish_task(request: Request, task: Id) -> Response:
-    form = await read_form(request)
-    return await _task_step(request, form, lambda desk, visit: desk.finish(task, visit.who, visit.origin))
-
-
-async def _task_step(request: Request, form: Form, step: Callable[[TaskDesk, Visit], object]) -> Response:
-    query = f"?lang={language_of(request, form.get('lang'))}"
-    try:
-        await run_in_threadpool(step, site_of(request).desk, visit_of(request))
-    except TaskRefused as problem:
-        query += f"&problem={problem.reason}"
-    return RedirectResponse(f"/staff{query}", 303)

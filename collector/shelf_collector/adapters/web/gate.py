@@ -96,8 +96,11 @@ RULES: tuple[Rule, ...] = (
     # Staff.
     Rule("GET", "/staff", _STAFF, is_page=True),
     Rule("GET", "/staff/cards", _STAFF),
-    Rule("POST", "/staff/tasks/{task}/claim", _STAFF),
-    Rule("POST", "/staff/tasks/{task}/done", _STAFF),
+    Rule("POST", "/staff/tasks/{task}/{step}", _STAFF),
+    Rule("POST", "/staff/rounds/{aisle}/claim", _STAFF),
+    Rule("GET", "/api/v1/tasks", _VIEWER, TokenScope.STORE),
+    Rule("POST", "/api/v1/tasks/{task}/steps", _STAFF),
+    Rule("GET", "/styleguide", _STAFF, is_page=True),
     Rule("GET", "/demo/camera/{bay}.mjpg", _STAFF),
     Rule("GET", "/enrol", _STAFF, is_page=True),
     Rule("GET", "/enrol/thumbnails/{photo}.jpg", _STAFF),

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
-from datetime import timedelta
 from pathlib import Path
 from typing import Annotated
 
@@ -18,8 +17,8 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from shelf_collector.adapters.web.errors import not_found
-from shelf_collector.adapters.web.gate import FORM_COOKIE, visit_of
-from shelf_collector.adapters.web.site import Site, site_of
+from shelf_collector.adapters.web.gate import RULES, visit_of
+from shelf_collector.adapters.web.site import site_of
 from shelf_collector.core.access import Role
 from shelf_collector.core.access import Scope as TokenScope
 from shelf_collector.core.drawing import bay_drawing
@@ -32,11 +31,10 @@ _HERE = Path(__file__).parent
 STATIC = _HERE / "static"
 _PREVIEW_TIMEOUT = httpx.Timeout(5.0, connect=2.0)
 _MOST_TOPICS = 16
-_ODD_FOR_H = 4.0
-_MOST_ODD_READ = 100
-_MOST_ODD = 6
 _LOOK_AT_SESSION_S = 10.0
 _TOPIC = re.compile(r"^(display|help|task|slot|alert|bay|node|camera|event)(/[a-z0-9-]{1,32}){0,2}$")
+NAVIGATION = (("/staff", "nav_tasks"), ("/enrol", "nav_enrol"), ("/calibrate", "nav_calibrate"), ("/", "nav_overview"))
+"""The pages staff walk between; each is shown to whoever may open it, once it is in the gate's table."""
 ALL_TOPICS = ("display", "help", "task", "slot", "alert", "bay", "node", "camera", "event")
 
 router = APIRouter(include_in_schema=False)
@@ -89,22 +87,6 @@ async def _while_logged_in(text: AsyncIterator[str], is_still: Callable[[], bool
             if not await run_in_threadpool(is_still):
                 return
         yield piece
-
-
-@router.get("/staff")
-def staff_page(request: Request, lang: str | None = None) -> Response:
-    """Calls for help and open alerts for staff on their phones."""
-    visit = visit_of(request)
-    answer = page(request, "staff.html", _staff_context(request, lang))
-    if visit.is_new_form_key:
-        answer.set_cookie(FORM_COOKIE, visit.form_key, secure=visit.is_https, httponly=True, samesite="strict")
-    return answer
-
-
-@router.get("/staff/cards")
-def staff_cards(request: Request, lang: str | None = None) -> Response:
-    """Only the cards, for a page that is open already."""
-    return page(request, "_staff_cards.html", _staff_context(request, lang))
 
 
 @router.get("/")
@@ -163,8 +145,15 @@ def page(request: Request, name: str, context: Mapping[str, object], status: int
         "language_names": LANGUAGE_NAMES,
         "languages": list(LANGUAGE_NAMES),
         "now": site.clock.now(),
+        "navigation": _navigation(request),
     }
     return templates.TemplateResponse(request, name, {**common, **context}, status_code=status)
+
+
+def _navigation(request: Request) -> list[tuple[str, str]]:
+    who = visit_of(request).who
+    needed = {rule.path: rule.role for rule in RULES if rule.method == "GET"}
+    return [(path, word) for path, word in NAVIGATION if path in needed and who.role >= needed[path]]
 
 
 def language_of(request: Request, asked: str | None) -> str:
@@ -174,44 +163,6 @@ def language_of(request: Request, asked: str | None) -> str:
     accepted = request.headers.get("accept-language", "")
     codes = [part.split(";")[0].strip()[:2].lower() for part in accepted.split(",")]
     return next((code for code in codes if code in WORDS), "en")
-
-
-def _staff_context(request: Request, lang: str | None) -> dict[str, object]:
-    site = site_of(request)
-    with site.memory() as (memory, _now):
-        alerts = [site.viewer.open_alert(alert) for alert in memory.open_alerts()]
-    names = site.viewer.event_name
-    calls = [
-        {
-            "task": task,
-            "name": names(task.bay, task.slot, task.gtin) if task.slot else None,
-            "place": site.viewer.place(task.bay, task.slot) if task.slot else None,
-        }
-        for task in site.desk.waiting()
-    ]
-    return {
-        "lang": language_of(request, lang),
-        "alerts": alerts,
-        "calls": calls,
-        "oddities": _oddities(site),
-        "me": visit_of(request).who.name,
-    }
-
-
-def _oddities(site: Site) -> list[dict[str, object]]:
-    """What a node found odd lately, the newest of each slot: worth a look when somebody passes."""
-    since = site.clock.now() - timedelta(hours=_ODD_FOR_H)
-    stored = site.database.events(before_row=None, limit=_MOST_ODD_READ, actions=("anomaly", "misplaced"), since=since)
-    newest = {(one.bay, one.slot): one for one in reversed(stored)}
-    found = sorted(newest.values(), key=lambda one: -one.row)[:_MOST_ODD]
-    return [
-        {
-            "event": one.event,
-            "name": site.viewer.event_name(one.bay, one.slot, one.event.gtin, one.event.action),
-            "place": site.viewer.place(one.bay, one.slot),
-        }
-        for one in found
-    ]
 
 
 def _overview_context(request: Request, lang: str | None) -> dict[str, object]:

@@ -1,49 +1,189 @@
-// The staff's list: redrawn by the server whenever an alert opens, changes or is solved, or a node finds something odd.
+// The staff's list. The server draws it; this module keeps it live, sends each step once, and keeps steps while there
+// is no network: what is done in a dead spot is sent afterwards, and who was slower is told.
 
 import { listen, localTimes, refresher, showConnection } from "./live.js";
+import { StepQueue } from "./steps.js";
 
 const cards = document.getElementById("cards");
 const announce = document.getElementById("announce");
+const told = document.getElementById("told");
 const connection = document.getElementById("connection");
 const lang = document.body.dataset.lang;
-const known = new Set([...cards.querySelectorAll("[data-alert]")].map((card) => card.dataset.alert));
 const title = document.title;
+const words = Object.fromEntries([...document.querySelectorAll("#words dt")].map((one) => [one.textContent, one.nextElementSibling.textContent]));
+const say = (key, values) => Object.entries(values).reduce((text, [name, value]) => text.replaceAll(`{${name}}`, value), words[key]);
 
-const refresh = refresher(`/staff/cards?lang=${lang}`, (html) => {
-  cards.innerHTML = html; // our own server's, escaped there
-  localTimes(cards);
-  for (const card of cards.querySelectorAll("[data-alert]")) {
-    if (!known.has(card.dataset.alert)) card.classList.add("fresh");
+const ids = () => new Set([...cards.querySelectorAll("[data-task].card")].map((card) => card.dataset.task));
+let known = ids();
+const heard = new Map(); // task id -> state we heard last, so that only what is new makes a sound
+
+// -- steps ------------------------------------------------------------------------------------------------------------
+
+const queue = new StepQueue({
+  who: cards.dataset.me,
+  mark: () => cards.dataset.mark,
+  onChange: showPending,
+  onRefused: (step, reply) => tell(reply.refused === "task_is_taken" && reply.holder
+    ? say("step_taken_by", { what: step.name, who: reply.holder })
+    : say(reply.refused === "task_is_done" || reply.refused === "task_is_taken" ? "step_is_done" : "step_failed", { what: step.name })),
+  onFailed: (step) => tell(say("step_failed", { what: step.name })),
+  onSent: () => refresh(),
+  onSessionOver: (count) => tell(say("session_over", { n: count }), { href: `/login?next=${encodeURIComponent(location.pathname + location.search)}&lang=${lang}`, text: words.log_in }),
+});
+
+cards.addEventListener("submit", (event) => {
+  const form = event.target;
+  if (!form.matches("form[data-task], form[data-round]")) return;
+  event.preventDefault();
+  unlockSound();
+  const fields = Object.fromEntries(new FormData(form));
+  const forms = form.dataset.task ? [form] : [...form.closest(".round").querySelectorAll('form[data-step="claim"]')];
+  for (const one of forms) {
+    const card = one.closest(".card");
+    const step = { task: Number(one.dataset.task), step: one.dataset.step, name: card.querySelector("h2").textContent.trim() };
+    if (fields.reason && one === form) Object.assign(step, { reason: fields.reason, minutes: Number(fields.minutes) });
+    if (!queue.add(step)) tell(words.queue_full);
   }
-  known.clear();
-  for (const card of cards.querySelectorAll("[data-alert]")) known.add(card.dataset.alert);
-  document.title = known.size ? `(${known.size}) ${title}` : title;
+});
+
+/** Cards whose step is on its way say so, and offer nothing else: a second tap is no second step. */
+function showPending() {
+  for (const card of cards.querySelectorAll(".card[data-task]")) {
+    const waits = queue.of(Number(card.dataset.task));
+    card.classList.toggle("is-pending", waits);
+    const line = card.querySelector(".pending");
+    line.hidden = !waits;
+    line.textContent = waits ? (queue.isStuck ? words.waits_for_net : words.sending) : "";
+    for (const button of card.querySelectorAll(".acts button")) button.disabled = waits;
+  }
+  const others = queue.ofOthers();
+  connection.dataset.waiting = queue.isStuck && queue.mine.length ? say("steps_wait", { n: queue.mine.length }) : "";
+  if (others.length && !showPending.toldOthers) {
+    showPending.toldOthers = true;
+    tell(say("not_yours", { n: others.length, who: others[0].who }));
+  }
+}
+
+function tell(text, link) {
+  const box = document.createElement("p");
+  box.className = "problem told";
+  box.append(Object.assign(document.createElement("span"), { textContent: text }));
+  if (link) box.append(Object.assign(document.createElement("a"), { className: "button", href: link.href, textContent: link.text }));
+  else {
+    const close = Object.assign(document.createElement("button"), { type: "button", className: "button quiet-button", textContent: words.close });
+    close.addEventListener("click", () => box.remove());
+    box.append(close);
+  }
+  if ([...told.children].some((one) => one.firstChild.textContent === text)) return;
+  told.append(box);
+  while (told.children.length > 4) told.firstChild.remove();
+}
+
+// -- the list -----------------------------------------------------------------------------------------------------------
+
+const refresh = refresher(`/staff/cards?lang=${lang}&view=${cards.dataset.view}`, (html) => {
+  const open = new Set([...cards.querySelectorAll("details[open]")].map(nameOf));
+  const focus = document.activeElement?.closest?.("#cards form") ? document.activeElement.closest("form").getAttribute("action") : "";
+  cards.innerHTML = html; // our own server's, escaped there
+  for (const one of cards.querySelectorAll("details")) one.open = one.open || open.has(nameOf(one));
+  if (focus) cards.querySelector(`form[action="${focus}"] button`)?.focus({ preventScroll: true });
+  draw();
 }, 150);
 
+const nameOf = (details) => `${details.closest(".card")?.id ?? ""} ${details.querySelector("summary").textContent.replace(/\d+/g, "").trim()}`;
+
+function draw() {
+  localTimes(cards);
+  const now = ids();
+  for (const id of now) if (!known.has(id)) document.getElementById(`task-${id}`).classList.add("fresh");
+  known = now;
+  const count = Number(cards.querySelector("[data-count]").dataset.count);
+  document.title = count ? `(${count}) ${title}` : title;
+  navigator.setAppBadge?.(count).catch(() => {});
+  showPending();
+}
+
 function changed(view) {
-  const name = view.name[lang] ?? view.name.en ?? Object.values(view.name)[0];
-  if (!view.alert) announce.textContent = `${announce.dataset.solved}: ${name}`;
-  else if (!known.has(view.id)) announce.textContent = `${announce.dataset.opened}: ${name}`;
+  const before = heard.get(view.id);
+  heard.set(view.id, view.state);
+  if (heard.size > 2000) heard.clear();
+  const isNew = view.state === "open" && before !== "open" && !known.has(String(view.id)) && !view.is_quiet;
+  if (isNew && before !== undefined) ring();
+  else if (isNew && isLive) ring();
+  if (isNew) announce.textContent = view.kind === "help" ? words.help_wanted : words.opened_one;
+  else if (view.state === "verified") announce.textContent = words.solved_one;
   refresh();
 }
 
-function called(view) {
-  if (view.state === "open" && !known.has(`call-${view.id}`)) {
-    announce.textContent = announce.dataset.help;
-    navigator.vibrate?.([120, 80, 120]);
-  }
-  refresh();
+// -- sound and vibration, which can be muted ---------------------------------------------------------------------------
+
+const sound = document.getElementById("sound");
+let audio = null;
+let isLoud = localStorage.getItem("smartshelf-sound") !== "off";
+
+function showSound() {
+  sound.hidden = false;
+  sound.setAttribute("aria-pressed", String(isLoud));
+  sound.querySelector("span").textContent = isLoud ? sound.dataset.on : sound.dataset.off;
 }
+
+sound.addEventListener("click", () => {
+  isLoud = !isLoud;
+  localStorage.setItem("smartshelf-sound", isLoud ? "on" : "off");
+  showSound();
+  unlockSound();
+  if (isLoud) ring();
+});
+
+/** Browsers allow a sound only after a touch. */
+function unlockSound() {
+  try {
+    audio ??= new AudioContext();
+    audio.resume();
+  } catch {
+    // No sound here; the phone still shakes.
+  }
+}
+addEventListener("pointerdown", unlockSound, { once: true });
+
+function ring() {
+  document.documentElement.dataset.rang = String(Number(document.documentElement.dataset.rang ?? 0) + (isLoud ? 1 : 0));
+  if (!isLoud) return;
+  navigator.vibrate?.([120, 80, 120]);
+  if (audio?.state !== "running") return;
+  for (const [start, pitch] of [[0, 660], [0.16, 880]]) {
+    const tone = audio.createOscillator();
+    const level = audio.createGain();
+    tone.frequency.value = pitch;
+    level.gain.setValueAtTime(0.0001, audio.currentTime + start);
+    level.gain.exponentialRampToValueAtTime(0.2, audio.currentTime + start + 0.02);
+    level.gain.exponentialRampToValueAtTime(0.0001, audio.currentTime + start + 0.14);
+    tone.connect(level).connect(audio.destination);
+    tone.start(audio.currentTime + start);
+    tone.stop(audio.currentTime + start + 0.15);
+  }
+}
+
+// -- live ---------------------------------------------------------------------------------------------------------------
 
 let wasDown = false;
+let isLive = false; // what the stream tells first is what was so before
 function happened(view) {
   if (view.action === "anomaly" || view.action === "misplaced") refresh();
 }
 
-listen(["alert", "task", "event"], { alert: changed, task: called, event: happened }, (state) => {
+listen(["alert", "task", "event"], { alert: () => refresh(), task: changed, event: happened }, (state) => {
   showConnection(connection, state);
-  // What was solved while we were away is not in the stream's fresh start.
-  if (state === "up" && wasDown) refresh();
+  if (state === "up") {
+    queue.flush();
+    setTimeout(() => { isLive = true; }, 1500);
+    // What was solved while we were away is not in the stream's fresh start.
+    if (wasDown) refresh();
+  } else isLive = false;
   wasDown = state === "down";
 });
-localTimes(cards);
+addEventListener("online", () => queue.flush());
+document.addEventListener("visibilitychange", () => { if (!document.hidden) refresh(); });
+setInterval(refresh, 60_000); // losses and times move on by themselves
+showSound();
+draw();

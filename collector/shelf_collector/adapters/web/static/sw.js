@@ -1,14 +1,15 @@
-// Keeps the last display and its parts, so that a display stays useful while the collector is away. Pages behind the
-// login are never kept: they must be gone when somebody has logged out.
+// Keeps the last display and its parts, so that a display stays useful while the collector is away. Of the pages behind
+// the login only the staff's list is kept, for dead spots, and only until somebody logs out or the session is over.
 
-const CACHE = "shelf-v3";
+const CACHE = "shelf-v4";
+const STAFF = "staff-v1";
 const WAIT_MS = 3000;
 
 self.addEventListener("install", () => self.skipWaiting());
 self.addEventListener("activate", (event) => event.waitUntil(forgetOlder().then(() => self.clients.claim()).then(keepOpenPages)));
 
 async function forgetOlder() {
-  const old = (await caches.keys()).filter((name) => name !== CACHE);
+  const old = (await caches.keys()).filter((name) => ![CACHE, STAFF].includes(name));
   await Promise.all(old.map((name) => caches.delete(name)));
 }
 
@@ -16,7 +17,7 @@ async function forgetOlder() {
 async function keepOpenPages() {
   const cache = await caches.open(CACHE);
   const pages = (await self.clients.matchAll({ type: "window" })).map((client) => client.url).filter((url) => isKept(new URL(url)));
-  const parts = ["style.css", "display.css", "live.js", "display.js", "filter.js", "fit.js", "my.js", "icon.svg"].map((name) => `/static/${name}`);
+  const parts = ["style.css", "display.css", "live.js", "display.js", "filter.js", "fit.js", "my.js", "staff.js", "steps.js", "icon.svg"].map((name) => `/static/${name}`);
   await Promise.allSettled([...pages, ...parts].map((url) => cache.add(url)));
 }
 
@@ -26,7 +27,10 @@ function isKept(url) {
 }
 
 self.addEventListener("fetch", (event) => {
-  if (event.request.method === "GET" && isKept(new URL(event.request.url))) event.respondWith(newestOrKept(event.request));
+  const { pathname } = new URL(event.request.url);
+  if (pathname === "/logout") event.waitUntil(caches.delete(STAFF));
+  else if (event.request.mode === "navigate" && pathname === "/staff") event.respondWith(staffPage(event));
+  else if (event.request.method === "GET" && isKept(new URL(event.request.url))) event.respondWith(newestOrKept(event.request));
 });
 
 async function newestOrKept(request) {
@@ -37,6 +41,21 @@ async function newestOrKept(request) {
     if (answer.ok) await cache.put(request, answer.clone());
     return answer;
   } catch (error) {
+    if (kept) return kept;
+    throw error;
+  }
+}
+
+// Newest first; the kept list only when nobody answers. An answer that leads elsewhere says that the session is over.
+async function staffPage(event) {
+  try {
+    const answer = await fetch(event.request, { signal: AbortSignal.timeout(5000) });
+    const cache = await caches.open(STAFF);
+    if (answer.ok && !answer.redirected) await cache.put("/staff", answer.clone());
+    else if (answer.type === "opaqueredirect" || answer.status === 401 || answer.redirected) await caches.delete(STAFF);
+    return answer;
+  } catch (error) {
+    const kept = await caches.match("/staff", { cacheName: STAFF });
     if (kept) return kept;
     throw error;
   }

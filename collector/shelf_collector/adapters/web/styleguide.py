@@ -1,0 +1,72 @@
+"""/styleguide: every component of the pages on one, made of the shop's own bay and product."""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+from typing import Any
+
+from fastapi import APIRouter, Request
+from starlette.responses import Response
+
+from shelf_collector.adapters.web.entrance import form_page
+from shelf_collector.adapters.web.pages import STATIC, language_of
+from shelf_collector.adapters.web.site import Site, site_of
+from shelf_collector.adapters.web.staff import list_context
+from shelf_collector.core.cards import product_card
+from shelf_collector.core.demand import Loss
+from shelf_collector.core.origin_map import LAND_PATH, WATER_PATH
+from shelf_collector.core.tasks import Task, TaskKind
+from shelf_collector.core.worklist import Round, Work, WorkList
+
+router = APIRouter(include_in_schema=False)
+
+_TOKENS = re.compile(r"--([a-z0-9-]+): (#[0-9a-f]{6});")
+
+
+@router.get("/styleguide")
+def styleguide(request: Request, lang: str | None = None) -> Response:
+    """All components, in the language of the page; nothing on it does anything."""
+    site, language = site_of(request), language_of(request, lang)
+    planned = next(iter(site.plan.slots.values()), None)
+    gtin = planned.gtin if planned else None
+    product = site.database.products([gtin]).get(gtin) if gtin else None
+    card = product_card(product, language, site.clock.now(), site.setup.config.shop.card_rules) if product else None
+    context = {
+        **list_context(request, _samples(site), language),
+        "tokens": _TOKENS.findall((STATIC / "style.css").read_text(encoding="utf-8")),
+        "card": card,
+        "land": LAND_PATH,
+        "water": WATER_PATH,
+    }
+    return form_page(request, "styleguide.html", context)
+
+
+def _samples(site: Site) -> WorkList:
+    """A task of each kind and state; their ids are of no task."""
+    now = site.clock.now()
+    slots = sorted(site.plan.slots.values(), key=lambda slot: (slot.bay, slot.y, slot.x))
+
+    def sample(number: int, kind: TaskKind, detail: str = "", cents: int | None = 420, **changes: Any) -> Work:
+        slot = slots[number % len(slots)]
+        is_stock = kind == "replenish"
+        values: dict[str, Any] = {"state": "open", "key": f"{kind}/n01/c1", "detail": detail, "quantity": 6, **changes}
+        display = site.setup.displays[0].id if kind == "help" else ""
+        place = None if kind in {"camera", "node"} else slot.slot
+        since = now - timedelta(minutes=7)
+        task = Task(-number, kind, display, slot.bay, place, slot.gtin, created_at=since, **values)
+        worth = Loss(cents, per_hour=2.4 if cents is not None else None, missing="" if cents is not None else "rate")
+        return Work(
+            task, "A", detail, 6 if is_stock else 0, 0 if is_stock else None, worth if is_stock else None,
+            is_blind=False, is_mine=task.state == "claimed" and task.claimed_by == "", backroom="",
+        )  # fmt: skip
+
+    waiting = (
+        sample(1, "help"), sample(2, "node"), sample(3, "camera", "moved"),
+        sample(4, "replenish", "stock_out", escalated_at=now), sample(5, "replenish", "stock_low", None),
+        sample(6, "misplaced", slots[0].gtin or ""), sample(7, "unknown"),
+        sample(8, "anomaly", "too many at once"),
+    )  # fmt: skip
+    mine = (sample(9, "replenish", "stock_out", state="claimed", claimed_by=""),)
+    snoozed = (sample(10, "replenish", "stock_low", snoozed_until=now + timedelta(hours=1), reason="delivery"),)
+    return WorkList(mine, waiting, snoozed=snoozed, rounds=(Round("A", (*mine, *waiting), 840, "EUR"),))
