@@ -43,9 +43,9 @@ from shelf_contracts import topics
 from shelf_mqtt.session import MqttSession, Received
 from tests.collector.builders import GTINS, NOON, STORE, eventually, free_port, planogram, wire
 from tests.collector.eyes import FakeEyes
-from tests.collector.live_shop import browser, live, open_page
+from tests.collector.live_shop import browser, demo_products, live, open_page, with_login
 
-__all__ = ["browser", "live", "open_page"]
+__all__ = ["browser", "demo_products", "live", "open_page", "with_login"]
 
 CHEAP_PASSWORDS = Passwords(PasswordHasher(time_cost=1, memory_cost=8, parallelism=1))
 
