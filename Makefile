@@ -5,6 +5,7 @@
 # make test-train    the training tool chain for a minute, in .venv-train
 # make screenshots   the pictures of the README
 # make accuracy      docs/accuracy.md, measured anew
+# make performance   docs/performance.md, measured anew: a quiet machine and ten minutes
 # make reliability   docs/reliability.md, measured anew: an hour and a half
 # make wheel-check   the wheel in a clean environment
 # make sbom          dist/smartshelf.cdx.json: what a shop runs, with licences (CycloneDX)
@@ -17,7 +18,7 @@ BIN := $(VENV)/bin
 PIP := -m pip --disable-pip-version-check
 ARGS ?=
 
-.PHONY: demo test test-long check test-train train-env screenshots wheel-check sbom known-holes fuzz docs accuracy reliability clean
+.PHONY: demo test test-long check test-train train-env screenshots wheel-check sbom known-holes fuzz docs accuracy performance reliability clean
 
 demo: $(VENV)/.demo-ready
 	@$(BIN)/smartshelf demo $(ARGS)
@@ -47,6 +48,9 @@ screenshots: $(VENV)/.test-ready
 
 accuracy: $(VENV)/.test-ready
 	$(BIN)/python scripts/accuracy.py $(ARGS)
+
+performance: $(VENV)/.test-ready
+	$(BIN)/python scripts/performance.py $(ARGS)
 
 reliability: $(VENV)/.test-ready
 	$(BIN)/python scripts/reliability.py $(ARGS)

@@ -272,17 +272,32 @@ def bench(
     peer_python: Annotated[
         Path | None, typer.Option(help="Python of an environment with ultralytics; default: .venv-train's, if there.")
     ] = None,
+    parts: Annotated[str, typer.Option(help="Besides the frame's path: cameras,memory,growth or none.")] = (
+        "cameras,memory,growth"
+    ),
+    memory_minutes: Annotated[
+        float, typer.Option(min=1.5, max=1440, help="Of four cameras' time; about a third of it is needed.")
+    ] = 5.0,
+    keep: Annotated[Path | None, typer.Option(help="Where the recording is kept; default: the user's cache.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object on the last line.")] = False,
 ) -> None:
-    """A frame against the bare graph, a shelf at rest, the start, and a peer (also: smartshelf bench edge)."""
+    """A frame against the bare graph, a shelf at rest, the start, a peer, cameras, memory (smartshelf bench edge)."""
     with bad_input():
+        from shelf_contracts.errors import FileProblems, Problem
         from shelf_contracts.shipped import model_folder
-        from shelf_edge.bench import measure
+        from shelf_edge.bench import PARTS, measure
+
+        chosen = [] if parts == "none" else parts.split(",")
+        unknown = [part for part in chosen if part not in PARTS]
+        if unknown:
+            raise FileProblems("command line", [Problem("--parts", parts, f"must be none or of {', '.join(PARTS)}")])
 
         beside = Path(".venv-train/bin/python")
         peer = peer_python or (beside if beside.is_file() else None)
         with errors.status("starting") as status:
-            found = measure(model or model_folder(), frames, peer, status.update)
+            found = measure(
+                model or model_folder(), frames, peer, status.update, chosen, keep or _cache_folder(), memory_minutes
+            )
     if as_json:
         _output.print(found.to_json(), markup=False)
         return

@@ -15,7 +15,7 @@ from shelf_edge.cli import app
 
 @pytest.mark.slow
 def test_each_figure_is_measured() -> None:
-    answer = CliRunner().invoke(app, ["bench", "--frames", "12", "--json"])
+    answer = CliRunner().invoke(app, ["bench", "--frames", "12", "--parts", "growth", "--json"])
     assert answer.exit_code == 0, answer.output
     figures = json.loads(answer.stdout.strip().splitlines()[-1])
     assert figures["overhead_vs_bare"] > 0.5
@@ -23,10 +23,12 @@ def test_each_figure_is_measured() -> None:
     assert figures["start_s"] > 0
     assert figures["rss_mb"] > 20
     assert figures["slots"] == 24
+    assert [point["count"] for point in figures["growth"]["slots"]] == [4, 12, 24, 48, 96, 192]
+    assert figures["growth"]["products"][-1]["count"] == 10_000
 
 
 def test_a_peer_that_is_not_there_is_told() -> None:
-    answer = CliRunner().invoke(app, ["bench", "--frames", "10", "--peer-python", "/nowhere/python"])
+    answer = CliRunner().invoke(app, ["bench", "--frames", "10", "--parts", "none", "--peer-python", "/nowhere/python"])
     assert answer.exit_code == 2
     assert "/nowhere/python" in answer.output
 

@@ -40,20 +40,22 @@ class Stopped(Exception):
 
 @dataclass(frozen=True)
 class Take:
-    """Which recording: a shipped scenario (or a TOML file), a split's store, which of its seeds, how long."""
+    """Which recording: a shipped scenario (or a TOML file), a split's store, which of its seeds, how long, how fast."""
 
     scenario: str
     split: str
     number: int
     seconds: float
+    fps: float = FPS
 
     @property
     def name(self) -> str:
-        return f"{Path(self.scenario).stem}-{self.split}-{self.number}-{self.seconds:g}s"
+        rate = "" if self.fps == FPS else f"-{self.fps:g}fps"
+        return f"{Path(self.scenario).stem}-{self.split}-{self.number}-{self.seconds:g}s{rate}"
 
     @property
     def frames(self) -> int:
-        return round(self.seconds * FPS)
+        return round(self.seconds * self.fps)
 
 
 @dataclass(frozen=True)
@@ -138,7 +140,7 @@ def _run_simulator(take: Take, out: Path, stop: threading.Event, on_frames: Call
     command = [
         sys.executable, "-m", "shelf_simulator", "record", "--out", str(out), "--scenario", take.scenario,
         "--split", take.split, "--number", str(take.number), "--seconds", f"{take.seconds:g}", "--bay", _BAY,
-        "--fps", f"{FPS:g}", "--kind", "jpeg",
+        "--fps", f"{take.fps:g}", "--kind", "jpeg",
     ]  # fmt: skip
     with log.open("wb") as told:
         child = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=told, stderr=subprocess.STDOUT)

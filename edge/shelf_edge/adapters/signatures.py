@@ -7,22 +7,16 @@ import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
-from cryptography.hazmat.primitives.serialization import (
-    Encoding,
-    NoEncryption,
-    PrivateFormat,
-    PublicFormat,
-    load_pem_private_key,
-)
+from typing import TYPE_CHECKING, Any
 
 from shelf_contracts.errors import FileProblems, Problem
 from shelf_contracts.files import read_model
 from shelf_contracts.manifest import Manifest, Signature, signed_content
 from shelf_contracts.shipped import model_folder
+
+if TYPE_CHECKING:
+    # 7 MB that a node without signed models never needs: loaded where it is used.
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 _PREFIX = "ed25519:"
 
@@ -43,6 +37,9 @@ def make_keys(folder: Path, name: str) -> tuple[Path, Path]:
 
     Raises: FileProblems when one of them exists.
     """
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+    from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+
     private, public = folder / f"{name}.key", folder / f"{name}.pub"
     for path in (private, public):
         if path.exists():
@@ -57,6 +54,9 @@ def make_keys(folder: Path, name: str) -> tuple[Path, Path]:
 
 def read_private_key(path: Path) -> Ed25519PrivateKey:
     """Raises: FileProblems."""
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+    from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
     try:
         key = load_pem_private_key(path.read_bytes(), password=None)
     except (OSError, ValueError, TypeError) as error:
@@ -69,6 +69,8 @@ def read_private_key(path: Path) -> Ed25519PrivateKey:
 
 def public_text(key: Ed25519PrivateKey) -> str:
     """The public half as it stands in manifests and configurations."""
+    from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
     raw = key.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
     return _PREFIX + base64.b64encode(raw).decode()
 
@@ -95,6 +97,9 @@ def check_signature(manifest_path: Path, trust: Trust) -> str:
             allowed = f"must be by one of {len(trust.keys)} trusted keys"
             raise FileProblems(manifest_path, [Problem("signature", found, allowed, remedy)])
         return ""
+    from cryptography.exceptions import InvalidSignature
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
     raw = json.loads(manifest_path.read_text(encoding="utf-8"))
     public = Ed25519PublicKey.from_public_bytes(base64.b64decode(signature.key.removeprefix(_PREFIX)))
     try:

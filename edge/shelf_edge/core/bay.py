@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -76,11 +76,21 @@ class PeopleCover:
 
 @dataclass(frozen=True, eq=False)
 class _Seen:
-    """The last look: products, whether hands or bodies were there, and each slot's columns."""
+    """The last look: products, and what hid them; each slot's columns are made when they are asked for."""
 
     products: Detections
-    is_anybody_there: bool
-    columns: dict[str, tuple[ColumnView, ...]]
+    cover: PeopleCover
+    _columns: dict[str, tuple[ColumnView, ...]] = field(default_factory=dict)
+
+    @property
+    def is_anybody_there(self) -> bool:
+        return len(self.cover.boxes_px) > 0
+
+    def columns_of(self, slot: SlotGeometry) -> tuple[ColumnView, ...]:
+        views = self._columns.get(slot.slot)
+        if views is None:
+            views = self._columns[slot.slot] = view_slot(slot, self.products, self.cover)
+        return views
 
 
 class Bay:
@@ -123,6 +133,7 @@ class Bay:
         self._ahead_s = 0.0
         self._changed_s = float("-inf")
         self._looked_s = float("-inf")
+        self._checked_s = float("-inf")
         self._seen: _Seen | None = None
         self._memories: dict[str, SlotMemory] = {}
 
@@ -211,22 +222,32 @@ class Bay:
             for (_, slot), moving in zip(self._slots, self._change.slot_shares.tolist(), strict=True):
                 facts += slot.rest(now_s, moving)
             return self._on_the_clock(facts)
-        self._seen = _Seen(products, len(cover.boxes_px) > 0, {})
+        self._seen = _Seen(products, cover)
+        is_whole_check = now_s - self._checked_s >= self._rules.recheck_s
+        if is_whole_check:
+            self._checked_s = now_s
         for index, (geometry, slot) in enumerate(self._slots):
-            views = self._seen.columns[geometry.slot] = view_slot(geometry, products, cover)
+            moving = float(self._change.slot_shares[index])
+            crowded = share_covered(geometry.samples, near) > 0
+            # Where nothing stirs and nobody is near there is nothing new to see: now and then is enough.
+            is_disturbed = moving > 0 or crowded or share_covered(geometry.samples, cover.boxes_px) > 0
+            if not (is_whole_check or is_disturbed or slot.is_waiting):
+                facts += slot.rest(now_s, moving)
+                continue
+            views = self._seen.columns_of(geometry)
             look = SlotLook(
                 captured_s=now_s,
                 columns=views,
                 hand=index in hand_in,
                 covered=cover.share_of(geometry.samples),
-                moving=float(self._change.slot_shares[index]),
-                crowded=share_covered(geometry.samples, near) > 0,
+                moving=moving,
+                crowded=crowded,
                 handled=any(
                     share_covered(points, steady) > self._rules.handled_share for points in geometry.column_samples
                 ),
             )
             facts += slot.step(look)
-            if not (look.crowded or look.hand or look.covered or look.moving or slot.is_waiting):
+            if not (len(cover.boxes_px) or look.moving or slot.is_waiting):
                 posture = self._postures[geometry.slot]
                 facts += posture.step(geometry, products.boxes_px, views, slot.settled, now_s)
         return self._on_the_clock(facts)
@@ -282,16 +303,16 @@ class Bay:
 
     def covered(self, slot: SlotGeometry) -> frozenset[int]:
         """The columns of a slot that somebody covers."""
-        return covered_columns(self._seen.columns.get(slot.slot, ())) if self._seen is not None else frozenset()
+        return covered_columns(self._seen.columns_of(slot)) if self._seen is not None else frozenset()
 
     def shown(self, slot: SlotGeometry) -> list[ShownItem]:
         """Items of a slot that can be looked at. A frame the detector did not look at is like the one before.
 
         Empty when nothing can be said of the camera's pictures.
         """
-        if self._seen is None or slot.slot not in self._seen.columns:
+        if self._seen is None:
             return []
-        return shown_items(slot, self._seen.products, self._seen.columns[slot.slot])
+        return shown_items(slot, self._seen.products, self._seen.columns_of(slot))
 
     @property
     def is_anybody_there(self) -> bool:

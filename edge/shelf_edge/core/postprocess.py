@@ -50,10 +50,13 @@ class Decoder:
     def __call__(self, output: Output, placement: Placement) -> Detections:
         """Detections in picture pixels, best first. Raises: ValueError when the output does not fit the head."""
         rows = self._rows(output, placement)
-        scores, labels = self._scores(rows)
-        # Nearly all of a head's thousands of rows are empty: only the others are worth decoding.
-        wanted = np.flatnonzero((scores >= self._score_threshold) & (self._kinds[labels] > 0))
-        boxes, scores, labels = self._boxes(rows[wanted], wanted, placement), scores[wanted], labels[wanted]
+        # Nearly all of a head's thousands of rows are empty: only the others are worth decoding. YOLOX says so itself,
+        # in one column: a score is its product with a probability.
+        possible = np.flatnonzero(rows[:, 4] >= self._score_threshold) if self._head == "yolox" else slice(None)
+        scores, labels = self._scores(rows[possible])
+        is_wanted = (scores >= self._score_threshold) & (self._kinds[labels] > 0)
+        wanted = possible[is_wanted] if isinstance(possible, np.ndarray) else np.flatnonzero(is_wanted)
+        boxes, scores, labels = self._boxes(rows[wanted], wanted, placement), scores[is_wanted], labels[is_wanted]
         finite = np.isfinite(boxes).all(axis=1)
         boxes, scores, kinds = boxes[finite], scores[finite], self._kinds[labels[finite]]
         if self._head == "yolo-end2end":

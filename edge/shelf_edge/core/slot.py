@@ -162,7 +162,14 @@ class Slot:
             or self._recalled is not None
             or self._touched_since_s is not None
             or self._was_covered
+            or self._differs_lately
         )
+
+    @property
+    def _differs_lately(self) -> bool:
+        """The view began to contradict the books: look on until it is certain, but not for ever."""
+        since_s = self._differs_since_s
+        return since_s is not None and bool(self._window) and self._window[-1][0] - since_s <= 3 * self._rules.drift_s
 
     @property
     def settled(self) -> tuple[ColumnMemory, ...]:
