@@ -15,14 +15,27 @@ _PICTURES = (".jpg", ".jpeg", ".png")
 
 
 def calibrate(
-    planogram: Annotated[Path, typer.Argument(help="planogram.json; its sizes in mm must be those of the real bay.")],
+    planogram: Annotated[
+        Path | None, typer.Argument(help="planogram.json; its sizes in mm must be those of the real bay.")
+    ] = None,
+    *,
     corners: Annotated[
         str,
         typer.Option(
             help="Pixels: top left, top right, bottom right, bottom left, as '120,80 1810,95 1790,1010 140,1000'."
         ),
     ],
-    picture: Annotated[Path, typer.Option(help="A picture of that camera, in which the corners were measured.")],
+    picture: Annotated[
+        Path | None, typer.Option(help="A picture of that camera, in which the corners were measured.")
+    ] = None,
+    propose: Annotated[
+        Path | None,
+        typer.Option(help="Instead: a picture of the full shelf by that camera; slots are proposed from what is seen."),
+    ] = None,
+    size: Annotated[str, typer.Option(help="With --propose: the bay's 'width,height,depth' in mm.")] = "",
+    store: Annotated[str, typer.Option(help="With --propose: the store's id.")] = "",
+    bay: Annotated[str, typer.Option(help="With --propose: the bay's id.")] = "",
+    gallery: Annotated[Path | None, typer.Option(help="With --propose: names products that were enrolled.")] = None,
     camera: Annotated[str, typer.Option(help="Id of the camera's view.")] = "c1",
     of: Annotated[
         str, typer.Option(help="Which rectangle has these corners, in mm: 'x,y,width,height'. Default: the whole bay.")
@@ -50,6 +63,12 @@ def calibrate(
         from shelf_edge.core.calibration import Rectangle, camera_from_corners, with_view
         from shelf_edge.core.calibration import calibrate as calibrate_view
 
+        if propose is not None:
+            _propose(propose, planogram, corners, size, (store, bay), camera, gallery, out, draw, nobody_in_it)
+            return
+        if planogram is None or picture is None:
+            need = "PLANOGRAM and --picture, or --propose PHOTO"
+            raise FileProblems("command line", [Problem("", "something is missing", f"needs {need}")])
         plan = read_model(planogram, Planogram)
         image = read_picture(picture)
         height, width = image.shape[:2]
@@ -90,6 +109,68 @@ def calibrate(
     flat = [slot for slot, view in found.view.slots.items() if view.floor is None]
     if flat:
         _output.print(f"{', '.join(flat)}: the board is not seen from above, so items behind others are not counted")
+
+
+def _propose(
+    photo: Path,
+    planogram: Path | None,
+    corners: str,
+    size: str,
+    place: tuple[str, str],
+    camera: str,
+    gallery: Path | None,
+    out: Path | None,
+    draw: Path | None,
+    nobody_in_it: bool,
+) -> None:
+    """Slots from a photo of the full shelf; an existing planogram tells the bay's size and names."""
+    import numpy as np
+    from pydantic import ValidationError
+
+    from shelf_contracts.errors import FileProblems, Problem
+    from shelf_contracts.files import problems_of, read_model, write_json
+    from shelf_contracts.planogram import Planogram
+    from shelf_contracts.shipped import DEFAULT_RECOGNISER, model_folder
+    from shelf_edge.adapters.detector_onnx import load_detector
+    from shelf_edge.adapters.pictures import read_picture
+    from shelf_edge.adapters.recogniser_onnx import load_recogniser
+    from shelf_edge.core.proposing import BaySpec
+    from shelf_edge.proposals import propose_planogram
+    from shelf_edge.tiled import TilingDetector
+
+    points = np.array(_numbers(corners, 8, "--corners", "four points: 'x,y x,y x,y x,y'")).reshape(4, 2)
+    target = out or planogram
+    if target is None:
+        raise FileProblems("command line", [Problem("--out", "missing", "must say where the planogram is written")])
+    if planogram is not None and planogram.exists() and not size:
+        held = read_model(planogram, Planogram)
+        spec = BaySpec(held.store, held.bay, held.width, held.height, max(one.d for one in held.fixtures))
+    else:
+        width_mm, height_mm, depth_mm = _numbers(size, 3, "--size", "width,height,depth in mm")
+        if not all(place):
+            raise FileProblems("command line", [Problem("--store, --bay", "missing", "must be given with --size")])
+        spec = BaySpec(*place, width_mm, height_mm, depth_mm)
+    image = read_picture(photo)
+    people = people_to_cover(model_folder(), draw, nobody_in_it)
+    recogniser = load_recogniser(model_folder(DEFAULT_RECOGNISER)) if gallery is not None else None
+    detector = TilingDetector(load_detector(model_folder(), threads=2), "auto")
+    try:
+        plan = propose_planogram(image, points, spec, detector, camera=camera, recogniser=recogniser, gallery=gallery)
+    except ValidationError as error:
+        raise FileProblems(photo, problems_of(error, Planogram)) from error
+    except ValueError as error:
+        raise FileProblems(photo, [Problem("--corners", repr(corners), str(error))]) from error
+    if target.exists():
+        write_json(target.with_suffix(".before.json"), read_model(target, Planogram))
+    write_json(target, plan)
+    if draw is not None:
+        _draw(draw, image, plan, camera, people)
+    known = sum(product.gtin is not None for product in plan.products)
+    _output.print(
+        f"{target}: proposed {len(plan.positions)} slots on {len(plan.fixtures)} shelves of bay {plan.bay}, {known} "
+        f"recognised. Look at them before you use it: names, facings and capacity are guesses.",
+        markup=False,
+    )
 
 
 def _numbers(text: str, count: int, option: str, shape: str) -> list[float]:

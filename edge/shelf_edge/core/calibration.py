@@ -112,6 +112,17 @@ def camera_from_corners(
     return BayCamera(focal, rotation, flat[:, 2], width_px, height_px, is_known)
 
 
+def to_front(corners_px: Points, rectangle: Rectangle, points_px: Points) -> Points:
+    """Pixels (n, 2) as mm of the bay's front plane, whose rectangle has these corners (4, 2).
+
+    Raises: ValueError when the corners are in another order, or span nothing.
+    """
+    corners = np.asarray(corners_px, float)
+    if corners.shape != (4, 2) or not np.isfinite(corners).all() or not _is_convex_clockwise(corners):
+        raise ValueError("must be top left, top right, bottom right, bottom left, in that order")
+    return _mapped(_homography(corners, rectangle.corners_mm), np.asarray(points_px, float))
+
+
 @dataclass(frozen=True)
 class Calibrated:
     """What a calibration gave.

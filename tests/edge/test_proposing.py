@@ -1,0 +1,126 @@
+"""Slots proposed from what is seen on a full shelf."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from shelf_contracts.files import read_model
+from shelf_contracts.planogram import Planogram
+from shelf_edge.cli import app
+from shelf_edge.core.proposing import BaySpec, SeenItem, facings_of, items_on_front, propose, rows_of
+from shelf_simulator.adapters.fixture_art import Look
+from shelf_simulator.adapters.shelf_painter import ShelfPainter
+from shelf_simulator.app import demo_bay
+from shelf_simulator.core.design import build_planogram
+from shelf_simulator.core.stock import fill
+
+RED, GREEN = (50.0, 60.0, 40.0) * 3, (60.0, -40.0, 40.0) * 3
+SPEC = BaySpec("shop", "a01", 1000, 1200, 400)
+
+
+def item(x: float, base: float, colours: tuple[float, ...] = RED, gtin: str | None = None, w: float = 80) -> SeenItem:
+    return SeenItem(x, base, w, 200, gtin, colours)
+
+
+FULL = [
+    *(item(20 + 90 * place, 390, RED) for place in range(4)),
+    *(item(400 + 90 * place, 402, GREEN) for place in range(5)),
+    *(item(20 + 150 * place, 800, GREEN, w=140) for place in range(6)),
+    *(item(20 + 90 * place, 1190, RED, "4006381333931") for place in range(3)),
+    *(item(290 + 90 * place, 1190, RED, "9783161484100") for place in range(3)),
+]
+
+
+def test_items_are_put_into_rows_and_facings() -> None:
+    rows = rows_of(FULL)
+    assert [len(row) for row in rows] == [9, 6, 6]
+    assert [[len(group) for group in facings_of(row)] for row in rows] == [[4, 5], [6], [3, 3]]
+
+
+def test_a_gap_or_another_size_begins_another_slot() -> None:
+    row = [item(0, 400), item(90, 400), item(400, 400), item(490, 400, w=140)]
+    assert [len(group) for group in facings_of(row)] == [2, 1, 1]
+
+
+def test_the_proposal_is_a_planogram_that_can_be_used() -> None:
+    plan = propose(FULL, SPEC)
+    assert [position.id for position in plan.positions] == ["s1-01", "s1-02", "s2-01", "s3-01", "s3-02"]
+    assert [position.facings.h for position in plan.positions] == [4, 5, 6, 3, 3]
+    assert plan.positions[0].facings.d == 5, "400 mm of shelf, items 80 mm deep"
+    assert [plan.product_of(slot).gtin for slot in ("s1-01", "s3-01")] == [None, "04006381333931"]
+    assert plan.product_of("s1-01").name == "unknown 1.1"
+    assert [fixture.h for fixture in plan.fixtures] == [pytest.approx(390, abs=13), pytest.approx(400, abs=13), 390]
+    assert Planogram.model_validate(plan.model_dump(by_alias=True)) == plan
+
+
+def test_nothing_on_the_shelf_proposes_nothing() -> None:
+    with pytest.raises(ValueError, match="no product was found"):
+        propose([], SPEC)
+
+
+def test_what_stands_behind_or_outside_is_left_out() -> None:
+    corners = np.array([[100.0, 100], [600, 100], [600, 700], [100, 700]])  # half a pixel a millimetre
+    boxes = np.array(
+        [[120, 200, 160, 300], [122, 150, 158, 260], [700, 200, 740, 300], [300, 200, 304, 300]], np.float32
+    )
+    found = items_on_front(boxes, [None] * 4, np.zeros((4, 9), np.float32), corners, SPEC)
+    assert [(round(one.x), round(one.base), round(one.w), round(one.h)) for one in found] == [(40, 400, 80, 200)]
+
+
+def test_corners_in_another_order_are_refused() -> None:
+    crossed = np.array([[100.0, 100], [600, 700], [600, 100], [100, 700]])
+    with pytest.raises(ValueError, match="top left, top right"):
+        items_on_front(np.zeros((1, 4), np.float32), [None], np.zeros((1, 9), np.float32), crossed, SPEC)
+
+
+@pytest.fixture(scope="module")
+def photo(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """A full simulated bay as its camera sees it, and the corners of its front."""
+    folder, design = tmp_path_factory.mktemp("bay"), demo_bay("a01", 7)
+    stocks = fill(design, {slot.id: slot.capacity for slot in design.slots}, np.random.default_rng(1))
+    items = [item for stock in stocks.values() for column in stock.columns for item in column]
+    cv2.imwrite(str(folder / "full.png"), ShelfPainter(design, Look()).paint(items).picture)
+    plan = build_planogram(design)
+    mm = [[0, 0, 0], [plan.width, 0, 0], [plan.width, plan.height, 0], [0, plan.height, 0]]
+    return folder / "full.png", " ".join(f"{x:.1f},{y:.1f}" for x, y in design.camera.project(mm))
+
+
+def run(photo: tuple[Path, str], *more: object) -> tuple[int, str]:
+    arguments = ["calibrate", "--propose", str(photo[0]), "--corners", photo[1], *map(str, more)]
+    answer = CliRunner().invoke(app, arguments)
+    return answer.exit_code, answer.output
+
+
+def test_a_photo_of_a_full_bay_proposes_its_shelves_and_most_of_its_slots(photo: tuple[Path, str]) -> None:
+    made, plan = photo[0].with_name("proposed.json"), build_planogram(demo_bay("a01", 7))
+    size = f"{plan.width:g},{plan.height:g},{plan.fixtures[0].d:g}"
+    code, told = run(photo, "--size", size, "--store", "shop", "--bay", "a01", "--out", made)
+    assert code == 0, told
+    found = read_model(made, Planogram)
+    assert len(found.fixtures) == len(plan.fixtures)
+    near = sum(
+        any(
+            abs(one.x - other.x) < 60
+            and abs(one.x + one.w - other.x - other.w) < 60
+            and abs(one.y + one.h - other.y - other.h) < 90
+            for other in found.positions
+        )
+        for one in plan.positions
+    )
+    assert near >= 0.6 * len(plan.positions), f"{near} of {len(plan.positions)}: {told}"
+    assert set(found.view_of("c1").slots) <= {position.id for position in found.positions}
+
+
+def test_what_is_missing_is_said(photo: tuple[Path, str], tmp_path: Path) -> None:
+    assert run(photo)[0] == 2
+    assert "--out" in run(photo)[1]
+    code, told = run(photo, "--out", tmp_path / "p.json", "--size", "1000,1200")
+    assert (code, "width,height,depth in mm" in told) == (2, True)
+    code, told = run(photo, "--out", tmp_path / "p.json", "--size", "1000,1200,400")
+    assert (code, "--store, --bay" in told) == (2, True)
+    assert not (tmp_path / "p.json").exists()
