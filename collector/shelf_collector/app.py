@@ -42,6 +42,8 @@ from shelf_collector.doorkeeper import Doorkeeper
 from shelf_collector.enrolling import Enrolling
 from shelf_collector.galleries import Galleries
 from shelf_collector.keeper import Keeper
+from shelf_collector.notice_words import NoticeWords, notice_rules, routes
+from shelf_collector.notifying import Notifier
 from shelf_collector.ports import Bus, Clock, Delivery, LabelDriver
 from shelf_collector.rollouts import Rollouts
 from shelf_collector.task_topics import TaskTopics
@@ -110,7 +112,13 @@ def build(setup: CollectorSetup, clock: Clock | None = None) -> Collector:
     task_topics = TaskTopics(bus, config.store)
     desk.listen(task_topics.hear)
     enrolling = open_enrolling(setup, bus, clock, doorkeeper)
-    site = Site(setup, plan, keeper, viewer, database, hub, bus, clock, doorkeeper, desk, rollouts, enrolling)
+    notice_words = NoticeWords(setup, viewer)
+    notifier = Notifier(routes(setup, clock), notice_rules(config.notices), notice_words.message, clock)
+    desk.listen(notifier.hear)
+    site = Site(
+        setup, plan, keeper, viewer, database, hub, bus, clock, doorkeeper, desk, rollouts, enrolling, notifier,
+        notice_words,
+    )  # fmt: skip
 
     labels = _labels(site)
 
@@ -120,6 +128,7 @@ def build(setup: CollectorSetup, clock: Clock | None = None) -> Collector:
             labels.start()
         bus.start()
         task_topics.say_all(desk)
+        notifier.start()
         foreman.start(desk)
         enrolling.start()
         if rollouts is not None:
@@ -134,6 +143,7 @@ def build(setup: CollectorSetup, clock: Clock | None = None) -> Collector:
         if labels is not None:
             labels.stop()
         foreman.stop()
+        notifier.stop()
         keeper.stop()
         bus.stop()
         doorkeeper.accounts.close()

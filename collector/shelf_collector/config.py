@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
@@ -210,6 +211,87 @@ class TasksSection(_Section):
         return self
 
 
+ChannelName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,31}$")]
+HttpAddress = Annotated[str, Field(pattern=r"^https?://[A-Za-z0-9.:\[\]-]+(/[^\s]*)?$", max_length=300)]
+MailAddress = Annotated[str, Field(pattern=r"^[^\s@<>,]+@[^\s@<>,]+$", max_length=200)]
+
+
+class _ChannelSection(_Section):
+    name: ChannelName
+    late_only: bool = False
+    """Only what waits too long goes here: the manager's phone."""
+
+
+class WebhookSection(_ChannelSection):
+    """JSON by POST, signed with the secret (HMAC-SHA256)."""
+
+    url: HttpAddress
+    secret_file: Path
+
+
+class NtfySection(_ChannelSection):
+    """A topic of a ntfy server of your own."""
+
+    server: HttpAddress
+    topic: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
+    token_file: Path | None = None
+
+
+class MailSection(_ChannelSection):
+    """The shop's mail server."""
+
+    host: Annotated[str, Field(min_length=1, max_length=200)]
+    port: Port = 587
+    security: Literal["starttls", "tls", "none"] = "starttls"
+    sender: MailAddress
+    to: Annotated[list[MailAddress], Field(min_length=1, max_length=20)]
+    username: Annotated[str, Field(max_length=200)] = ""
+    password_file: Path | None = None
+
+    @model_validator(mode="after")
+    def _safe_password(self) -> MailSection:
+        if bool(self.username) != (self.password_file is not None):
+            raise ValueError("username and password_file belong together: give both or none")
+        if self.username and self.security == "none":
+            raise ValueError("security = 'none' would send the password in the clear: use 'starttls' or 'tls'")
+        return self
+
+
+class NoticesSection(_Section):
+    """Who is told of tasks without looking at the list, by what, and when not."""
+
+    language: Language = "nl"
+    group_seconds: Annotated[float, Field(ge=0.0, le=600.0)] = 10.0
+    cooldown_minutes: Annotated[float, Field(ge=0.0, le=1440.0)] = 10.0
+    repeat_minutes: Minutes = 30.0
+    quiet_from: TimeOfDay | None = None
+    quiet_until: TimeOfDay | None = None
+    time_zone: Annotated[str, Field(max_length=60)] = "UTC"
+    webhooks: list[WebhookSection] = []
+    ntfy: list[NtfySection] = []
+    mail: list[MailSection] = []
+
+    @property
+    def channels(self) -> list[WebhookSection | NtfySection | MailSection]:
+        return [*self.webhooks, *self.ntfy, *self.mail]
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> NoticesSection:
+        if (self.quiet_from is None) != (self.quiet_until is None):
+            raise ValueError("quiet_from and quiet_until belong together: give both or none")
+        names = [one.name for one in self.channels]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise ValueError(f"{', '.join(twice)}: each channel needs a name of its own")
+        if len(names) > 16:
+            raise ValueError(f"{len(names)} channels: at most 16")
+        try:
+            ZoneInfo(self.time_zone)
+        except (ZoneInfoNotFoundError, ValueError) as error:
+            raise ValueError(f"time_zone = {self.time_zone!r}: must be a name such as Europe/Amsterdam") from error
+        return self
+
+
 class ModelsSection(_Section):
     """Models the collector can offer to nodes."""
 
@@ -264,6 +346,7 @@ class CollectorConfig(_Section):
     displays: list[DisplaySection] = []
     rules: RulesSection = RulesSection()
     tasks: TasksSection = TasksSection()
+    notices: NoticesSection = NoticesSection()
     security_txt: SecurityTextSection | None = None
     models: ModelsSection | None = None
     enrolment: EnrolmentSection = EnrolmentSection()
@@ -397,6 +480,7 @@ def load_setup(path: Path) -> CollectorSetup:
             for bay in named
             if bay not in bays
         ]
+    own += _secret_problems(config, folder)
     own += [
         Problem(f"http.{key}", shown(str(name)), "must be a readable file")
         for key, name in (("tls_cert", config.http.tls_cert), ("tls_key", config.http.tls_key))
@@ -443,4 +527,37 @@ def _warnings(planograms: list[Planogram], products: list[Product]) -> list[str]
                 found.append(f"planogram {plan.id}: product {planned.id!r} has no gtin: displays cannot show it")
             elif planned.gtin not in known:
                 found.append(f"planogram {plan.id}: no product file describes {planned.gtin} ({planned.name})")
+    return found
+
+
+SHORTEST_WEBHOOK_SECRET = 16
+
+
+def read_secret(path: Path) -> str:
+    """What a secret's file holds, without the line's end. Raises: OSError, UnicodeDecodeError."""
+    return path.read_text(encoding="utf-8").strip()
+
+
+def _secret_problems(config: CollectorConfig, folder: Path) -> list[Problem]:
+    """Files of secrets that cannot be read, are empty, or hold too little to be one."""
+    notices = config.notices
+    named: list[tuple[str, Path | None, int]] = [
+        *(
+            (f"notices.webhooks.{one.name}.secret_file", one.secret_file, SHORTEST_WEBHOOK_SECRET)
+            for one in notices.webhooks
+        ),
+        *((f"notices.ntfy.{one.name}.token_file", one.token_file, 1) for one in notices.ntfy),
+        *((f"notices.mail.{one.name}.password_file", one.password_file, 1) for one in notices.mail),
+    ]
+    found = []
+    for key, path, least in named:
+        if path is None:
+            continue
+        try:
+            secret = read_secret(folder / path)
+        except (OSError, UnicodeDecodeError):
+            found.append(Problem(key, shown(str(path)), "must be a readable file of text"))
+            continue
+        if len(secret) < least:
+            found.append(Problem(key, shown(str(path)), f"must hold at least {least} characters: openssl rand -hex 32"))
     return found

@@ -106,6 +106,40 @@ class LabelDriver(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class NoticeMessage:
+    """What a channel sends. ``id`` is the same when it is tried again; ``tasks`` are objects of the contract."""
+
+    id: str
+    at: datetime
+    store: str
+    title: str
+    text: str
+    link: str
+    is_urgent: bool
+    tasks: tuple[object, ...] = ()
+    is_test: bool = False
+
+
+class NoticeProblem(Exception):
+    """A message did not arrive. ``is_final``: it will not either when it is sent again."""
+
+    def __init__(self, text: str, is_final: bool) -> None:
+        self.is_final = is_final
+        super().__init__(text)
+
+
+class NoticeChannel(Protocol):
+    """A way to tell people."""
+
+    @property
+    def name(self) -> str: ...
+
+    def send(self, message: NoticeMessage) -> None:
+        """Hand a message over, within ten seconds. Raises: NoticeProblem."""
+        ...
+
+
 class Clock(Protocol):
     def now(self) -> datetime:
         """UTC."""

@@ -56,11 +56,20 @@ def all_routes(routes: list[Any], prefix: str = "") -> Iterator[tuple[str, str]]
 def served(shop: Shop) -> set[tuple[str, str]]:
     from fastapi.routing import APIRoute
 
-    from shelf_collector.adapters.web import api, enrol, entrance, kiosk, models, pages, staff, styleguide
+    from shelf_collector.adapters.web import api, enrol, entrance, kiosk, models, notices, pages, staff, styleguide
 
     app = create_app(shop.site)
     found = {pair for route in app.routes if isinstance(route, Route | Mount) for pair in all_routes([route])}
-    of_pages = (pages.stream, pages.router, kiosk.router, entrance.router, enrol.pages, staff.pages, styleguide.router)
+    of_pages = (
+        pages.stream,
+        pages.router,
+        kiosk.router,
+        entrance.router,
+        enrol.pages,
+        staff.pages,
+        notices.router,
+        styleguide.router,
+    )
     for router in (api.router, api.health, models.router, enrol.router, staff.router, *of_pages):
         for route in router.routes:
             assert isinstance(route, APIRoute)
@@ -81,6 +90,7 @@ def concrete(rule: Rule) -> str:
         .replace("{person}", "999")
         .replace("{token}", "999")
         .replace("{step}", "claim")
+        .replace("{channel}", "mail")
     )
     for place, value in (("{display}", "a01"), ("{bay}", "a01"), ("{gtin}", "96385074"), ("{secret}", "x" * 43)):
         path = path.replace(place, value)

@@ -100,6 +100,8 @@ RULES: tuple[Rule, ...] = (
     Rule("POST", "/staff/rounds/{aisle}/claim", _STAFF),
     Rule("GET", "/api/v1/tasks", _VIEWER, TokenScope.STORE),
     Rule("POST", "/api/v1/tasks/{task}/steps", _STAFF),
+    Rule("GET", "/staff/notices", _STAFF, is_page=True),
+    Rule("POST", "/staff/notices/{channel}/test", _STAFF),
     Rule("GET", "/styleguide", _STAFF, is_page=True),
     Rule("GET", "/demo/camera/{bay}.mjpg", _STAFF),
     Rule("GET", "/enrol", _STAFF, is_page=True),

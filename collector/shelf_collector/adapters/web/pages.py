@@ -33,7 +33,10 @@ _PREVIEW_TIMEOUT = httpx.Timeout(5.0, connect=2.0)
 _MOST_TOPICS = 16
 _LOOK_AT_SESSION_S = 10.0
 _TOPIC = re.compile(r"^(display|help|task|slot|alert|bay|node|camera|event)(/[a-z0-9-]{1,32}){0,2}$")
-NAVIGATION = (("/staff", "nav_tasks"), ("/enrol", "nav_enrol"), ("/calibrate", "nav_calibrate"), ("/", "nav_overview"))
+NAVIGATION = (
+    ("/staff", "nav_tasks"), ("/enrol", "nav_enrol"), ("/calibrate", "nav_calibrate"),
+    ("/staff/notices", "nav_notices"), ("/", "nav_overview"),
+)  # fmt: skip
 """The pages staff walk between; each is shown to whoever may open it, once it is in the gate's table."""
 ALL_TOPICS = ("display", "help", "task", "slot", "alert", "bay", "node", "camera", "event")
 

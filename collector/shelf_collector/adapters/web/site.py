@@ -18,6 +18,8 @@ from shelf_collector.core.views import Viewer
 from shelf_collector.doorkeeper import Doorkeeper
 from shelf_collector.enrolling import Enrolling
 from shelf_collector.keeper import Keeper
+from shelf_collector.notice_words import NoticeWords
+from shelf_collector.notifying import Notifier
 from shelf_collector.ports import Bus, Clock
 from shelf_collector.rollouts import Rollouts
 from shelf_collector.taskdesk import TaskDesk
@@ -39,6 +41,8 @@ class Site:
     desk: TaskDesk
     rollouts: Rollouts | None = None
     enrolling: Enrolling | None = None
+    notifier: Notifier | None = None
+    notice_words: NoticeWords | None = None
 
     @property
     def store_name(self) -> str:
