@@ -78,6 +78,18 @@ CATALOG: tuple[Topic, ...] = (
         "Something that happened at a slot: reach, pick, put, restock, misplaced, anomaly.",
     ),
     Topic(
+        "bay_held",
+        "shelf/{bay}/held",
+        messages.HeldProduct,
+        "node",
+        ("collector",),
+        0,
+        False,
+        5,
+        4096,
+        "What a hand at the bay holds, recognised while it is held, so that a display can confirm it. Not numbered.",
+    ),
+    Topic(
         "bay_state",
         "shelf/{bay}/state",
         messages.BayState,

@@ -112,6 +112,17 @@ EXAMPLES: tuple[Example, ...] = (
         ),
     ),
     _example(
+        "bay_held",
+        "a hand holds what it took",
+        messages.HeldProduct(
+            node=NODE, slot=SLOT, side=0.75, captured_at=_after(1.2),
+            seen=messages.SeenProduct(
+                verdict="known", gtin=GTIN, confidence=0.97, gallery="2" * 12, since=_after(0.9), looks=3
+            ),
+        ),
+        bay=BAY,
+    ),
+    _example(
         "bay_state",
         "two slots in ten are empty",
         messages.BayState(osa=0.8, fill=0.61, coverage=1.0),

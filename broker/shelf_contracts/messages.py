@@ -251,6 +251,25 @@ class CameraStatus(Message):
     text: Annotated[str, Field(max_length=300)] = ""
 
 
+class HeldProduct(Message):
+    """What a hand holds by the looks of it, said while it is held and kept by nobody.
+
+    ``slot`` is where a hand was last, ``side`` where the bay it is held: 0 left to 1 right. ``seen`` is never unknown.
+    """
+
+    node: NodeId
+    seen: SeenProduct
+    slot: SlotId | None = None
+    side: Annotated[float, Field(ge=0.0, le=1.0)] = 0.5
+    captured_at: UtcTime
+
+    @model_validator(mode="after")
+    def _names_a_product(self) -> HeldProduct:
+        if self.seen.verdict == "unknown":
+            raise ValueError("seen.verdict must be known or ambiguous")
+        return self
+
+
 class DisplayPanel(Message):
     """One product to show because a hand reaches for it."""
 
@@ -260,6 +279,8 @@ class DisplayPanel(Message):
     """Where the slot lies in the bay, 0 left to 1 right: panels are laid out on the side of the hand."""
     candidates: Annotated[list[Gtin], Field(max_length=3)] = []
     """When it is not certain which product it is: those it may be. Then a display says so and shows no allergens."""
+    is_held: bool = False
+    """The camera recognised this product in a hand: what is shown is what was taken."""
 
 
 class DisplayContent(Message):

@@ -16,6 +16,7 @@ from typing import TypeVar
 from shelf_collector.core.inbox import (
     Claim,
     Happening,
+    HeldSeen,
     Inbound,
     NodeOccurrence,
     Numbered,
@@ -212,10 +213,10 @@ class Keeper:
         with self.lock:
             for delivery, message in decoded:
                 is_known = False
-                if isinstance(message, StockReport | Happening) and not self.memory.state.may_speak_of(
+                if isinstance(message, StockReport | Happening | HeldSeen) and not self.memory.state.may_speak_of(
                     message.node, message.bay
                 ):
-                    told = f"source = {message.message.source!r}: this node has no camera at bay {message.bay}"
+                    told = f"node = {message.node!r}: this node has no camera at bay {message.bay}"
                     log.warning("set aside: a message on %s: %s", delivery.topic, told)
                     set_aside.append(replace(_set_aside(delivery, told), claim=None))
                     continue

@@ -15,7 +15,7 @@ from pathlib import Path
 import psutil
 
 from shelf_contracts.gallery import read_gallery
-from shelf_contracts.messages import CameraInfo, NodeHealth, NodeInfo
+from shelf_contracts.messages import CameraInfo, HeldProduct, NodeHealth, NodeInfo
 from shelf_edge.adapters.clock import SystemClock
 from shelf_edge.adapters.detector_onnx import load_detector
 from shelf_edge.adapters.memory_file import MemoryFile
@@ -37,7 +37,7 @@ from shelf_edge.gallery_updates import GalleryUpdates
 from shelf_edge.journal import Journal, notice_maker
 from shelf_edge.node import CameraWork, Pipeline, camera_health, camera_status
 from shelf_edge.ports import Detector
-from shelf_edge.recognising import CropBudget, Recognising
+from shelf_edge.recognising import CropBudget, HeldChange, Recognising
 from shelf_edge.remembering import Remembering
 from shelf_edge.stages import CameraState, Capture, LatestFrame
 from shelf_edge.tiled import TilingDetector
@@ -131,6 +131,13 @@ def _run(checked: CheckedConfig, stop: threading.Event) -> int:
         if status is not None:
             publisher.say("camera_status", status, node=config.node, camera=camera.id)
 
+    def say_held(bay: str, held: HeldChange, captured_s: float) -> None:
+        """Past the outbox: what a hand held is worth nothing a moment later."""
+        message = HeldProduct(
+            node=config.node, seen=held.seen, slot=held.slot, side=held.side, captured_at=moment(captured_s)
+        )
+        publisher.say("bay_held", message, bay=bay)
+
     def camera_changed(camera: CameraWork, state: CameraState) -> None:
         camera.state = state
         say_camera(camera)
@@ -162,6 +169,7 @@ def _run(checked: CheckedConfig, stop: threading.Event) -> int:
         say_camera,
         sight.recognising if sight is not None else None,
         remembering,
+        say_held,
     )
     galleries = (
         GalleryUpdates(

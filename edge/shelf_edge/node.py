@@ -19,7 +19,7 @@ from shelf_edge.core.reporting import misplaced_event, moment, slot_event, stock
 from shelf_edge.core.sight import Sight, State
 from shelf_edge.journal import Journal
 from shelf_edge.ports import Clock, Detector
-from shelf_edge.recognising import Recognising
+from shelf_edge.recognising import HeldChange, Recognising
 from shelf_edge.remembering import Remembering
 from shelf_edge.stages import CameraState, LatestFrame
 
@@ -61,6 +61,7 @@ _STATUS_OF: dict[State, Literal["online", "offline", "obstructed", "moved"]] = {
     "clear": "online", "dark": "obstructed", "frozen": "offline", "obstructed": "obstructed", "moved": "moved",
 }  # fmt: skip
 
+OnHeld = Callable[[str, HeldChange, float], None]
 OnLook = Callable[[CameraWork, Frame, Detections | None, list[Fact]], None]
 
 
@@ -76,6 +77,7 @@ class Pipeline:
         on_sight: called when what can be made of a camera's pictures changed.
         recognising: says which products stand there; None: what the planogram says is taken for granted.
         remembering: keeps the books over a restart.
+        on_held: told what a hand holds, in which bay, and when the frame was captured.
     """
 
     def __init__(
@@ -90,6 +92,7 @@ class Pipeline:
         on_sight: Callable[[CameraWork], None] = lambda camera: None,
         recognising: Recognising | None = None,
         remembering: Remembering | None = None,
+        on_held: OnHeld = lambda bay, held, captured_s: None,
     ) -> None:
         self._cameras = cameras
         self._arrived = arrived
@@ -102,6 +105,7 @@ class Pipeline:
         self._began_s = clock.monotonic_s()
         self._recognising = recognising
         self._remembering = remembering
+        self._on_held = on_held
         self._stop = threading.Event()
         self._say_again = threading.Event()
         self._failures: list[float] = []
@@ -233,6 +237,9 @@ class Pipeline:
                 log.info("%s %s holds %s", bay, change.slot, strange.gtin)
                 event = misplaced_event(change.slot, strange, camera.planogram, frame.captured_s)
                 self._journal.say(bay, change.slot, event)
+        for held in recognising.take_held():
+            log.info("%s a hand holds %s", bay, held.seen.gtin)
+            self._on_held(bay, held, frame.captured_s)
         if changes:
             camera.noted_s = -math.inf
             self._wake()

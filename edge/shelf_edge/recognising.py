@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import os
 import threading
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -20,9 +21,10 @@ from shelf_contracts.planogram import Planogram
 from shelf_edge.core.bay import Bay
 from shelf_edge.core.facts import Fact, SlotFact
 from shelf_edge.core.frame import SMALLEST_SIDE_PX, Frame, Picture
+from shelf_edge.core.held import HeldThing, HeldThings
 from shelf_edge.core.recognition import Calibration, Look, References, Vectors, looks_of, references_of
 from shelf_edge.core.reporting import moment
-from shelf_edge.core.slot_sight import SightRules, SlotSight, Urgency
+from shelf_edge.core.slot_sight import SightRules, SlotSight, Urgency, Vector, told
 from shelf_edge.core.slot_view import ShownItem, SlotGeometry
 from shelf_edge.ports import Embedder
 
@@ -31,6 +33,9 @@ log = logging.getLogger(__name__)
 _PAUSE_S = 30.0
 _NICENESS = 10
 _MARGIN = 0.02
+_MOST_HELD = 2
+_LEAST_HELD_PX = 18
+_REACHED_S = 4.0
 
 
 @dataclass(frozen=True)
@@ -38,7 +43,8 @@ class CropBudget:
     """How many crops a frame may cost: ``alone`` when nobody is at the shelf, else ``in_company``.
 
     ``pause_s`` lies at least between two batches: the detector needs the processor more. Where something may have
-    changed just now there may be ``urgent`` ones in company, every ``urgent_pause_s``.
+    changed just now there may be ``urgent`` ones in company, every ``urgent_pause_s``; what a hand holds is seen for
+    less than a second, and so looked at every ``held_pause_s``.
     """
 
     alone: int = 6
@@ -46,6 +52,7 @@ class CropBudget:
     urgent: int = 3
     pause_s: float = 0.4
     urgent_pause_s: float = 0.2
+    held_pause_s: float = 0.08
 
 
 @dataclass(frozen=True)
@@ -55,6 +62,15 @@ class SightChange:
     slot: str
     seen: SeenProduct | None
     misplaced: tuple[SeenProduct, ...] = ()
+
+
+@dataclass(frozen=True)
+class HeldChange:
+    """What a hand holds: ``slot`` is where one was last, ``side`` where in the picture it is, 0 left to 1 right."""
+
+    slot: str | None
+    seen: SeenProduct
+    side: float
 
 
 @dataclass
@@ -67,12 +83,9 @@ class RecognitionCounters:
 
 @dataclass(frozen=True, eq=False)
 class _Crop:
-    """A crop, and what it is of; ``scene`` as it was when it was taken."""
+    """A crop, and who is told what it shows."""
 
-    sight: SlotSight
-    item: ShownItem
-    scene: int
-    taken_s: float
+    tell: Callable[[Vector, Look], None]
     picture: Picture
 
 
@@ -110,6 +123,7 @@ class Recognising:
         self._waiting: list[_Crop] = []
         self._done: list[_Batch] = []
         self._asked_s = float("-inf")
+        self._held: list[HeldChange] = []
         self._is_busy = False
         self._is_stopping = False
         self._thread: threading.Thread | None = None
@@ -195,7 +209,11 @@ class Recognising:
             sights.revision = references.revision
         for geometry in bay.geometry:
             sights.sights[geometry.slot].cover(bay.covered(geometry))
-        is_time = abs(frame.captured_s - self._asked_s) >= self._budget.urgent_pause_s
+        if bay.looked_s != sights.looked_s:
+            sights.looked_s = bay.looked_s
+            sights.in_hands = sights.things.follow(*bay.in_reach, bay.looked_s)
+        pause_s = self._budget.held_pause_s if sights.in_hands else self._budget.urgent_pause_s
+        is_time = abs(frame.captured_s - self._asked_s) >= pause_s
         crops = self._choose(bay, sights, frame) if is_time and not self._is_busy else []
         if crops:
             self._asked_s = frame.captured_s
@@ -206,6 +224,7 @@ class Recognising:
                 self._waiting, self._is_busy = crops, True
                 self._lock.notify_all()
         self._take_done(references)
+        self._note_held(sights, frame, references.revision)
         looked = {name for name, sight in sights.sights.items() if sight.has_news}
         found = []
         now = moment(frame.captured_s)
@@ -216,6 +235,24 @@ class Recognising:
             if is_other or misplaced or name in changed:
                 found.append(SightChange(name, sight.seen(references.revision), misplaced))
         return found
+
+    def take_held(self) -> list[HeldChange]:
+        """What hands hold that was not told yet; the pipeline's."""
+        told, self._held = self._held, []
+        return told
+
+    def _note_held(self, sights: _BaySight, frame: Frame, revision: str) -> None:
+        """Products in hands that are certain now, and not said just before."""
+        width = frame.image.shape[1]
+        for thing in sights.in_hands:
+            slot, expected = sights.reached(frame.captured_s)
+            answer = thing.answer(self._calibration, expected, frame.captured_s)
+            if answer is None:
+                continue
+            seen = told(answer, revision, moment(frame.captured_s), thing.looks)
+            if seen is not None:
+                side = min(max((thing.box[0] + thing.box[2]) / 2 / width, 0.0), 1.0)
+                self._held.append(HeldChange(slot, seen, round(side, 3)))
 
     def _take_done(self, references: References) -> None:
         """Give the slots what was seen of them. Raises: what embedding raised."""
@@ -228,12 +265,13 @@ class Recognising:
             is_old = batch.revision != references.revision
             looks = looks_of(references, batch.vectors, self._calibration) if is_old else batch.looks
             for crop, vector, look in zip(batch.crops, batch.vectors, looks, strict=True):
-                if crop.scene == crop.sight.facings[crop.item.column].scene:
-                    crop.sight.see(crop.item, vector, look, crop.taken_s, self._calibration)
+                crop.tell(vector, look)
 
     def _choose(self, bay: Bay, sights: _BaySight, frame: Frame) -> list[_Crop]:
-        """Items to look at, within the budget: where something may have changed, then what was not seen for longest."""
+        """Items to look at, within the budget: what hands hold, where something may have changed, then what was not
+        seen for longest."""
         now_s = frame.captured_s
+        chosen = self._choose_held(sights, frame)
         wanted: list[tuple[Urgency, int, float, SlotSight, ShownItem]] = []
         for geometry in bay.geometry:
             sight = sights.sights[geometry.slot]
@@ -244,20 +282,36 @@ class Recognising:
                 if urgency != Urgency.NOTHING:
                     facing = sight.facings[item.column]
                     wanted.append((urgency, facing.fresh_looks, facing.looked_s, sight, item))
-        is_urgent = any(place[0] < Urgency.SOON for place in wanted)
+        is_urgent = bool(chosen) or any(place[0] < Urgency.SOON for place in wanted)
         if not is_urgent and abs(now_s - self._asked_s) < self._budget.pause_s:
             return []
         in_company = max(self._budget.in_company, self._budget.urgent) if is_urgent else self._budget.in_company
         left = in_company if bay.is_anybody_there else self._budget.alone
-        chosen: list[_Crop] = []
         for _, _, _, sight, item in sorted(wanted, key=lambda place: place[:3]):
-            picture = _crop(frame.image, item)
-            if min(picture.shape[:2]) >= SMALLEST_SIDE_PX:
-                scene = sight.facings[item.column].scene
-                chosen.append(_Crop(sight, item, scene, now_s, picture))
             if len(chosen) >= left:
                 break
+            picture = _crop(frame.image, item.box_px)
+            if min(picture.shape[:2]) >= SMALLEST_SIDE_PX:
+                chosen.append(_Crop(self._to_slot(sight, item, now_s), picture))
         return chosen
+
+    def _choose_held(self, sights: _BaySight, frame: Frame) -> list[_Crop]:
+        chosen = []
+        for thing in sights.in_hands:
+            picture = _crop(frame.image, thing.box)
+            if thing.wants_look and min(picture.shape[:2]) >= _LEAST_HELD_PX:
+                chosen.append(_Crop(_to_thing(thing, frame.captured_s), picture))
+        return chosen[:_MOST_HELD]
+
+    def _to_slot(self, sight: SlotSight, item: ShownItem, taken_s: float) -> Callable[[Vector, Look], None]:
+        """Who is told what an item shows, unless something else may stand there by then."""
+        scene = sight.facings[item.column].scene
+
+        def tell(vector: Vector, look: Look) -> None:
+            if scene == sight.facings[item.column].scene:
+                sight.see(item, vector, look, taken_s, self._calibration)
+
+        return tell
 
     def _sights_of(self, bay: Bay, planogram: Planogram) -> _BaySight:
         held = self._bays.get(planogram.bay)
@@ -274,20 +328,34 @@ class _BaySight:
 
     def __init__(self, geometry: list[SlotGeometry], planogram: Planogram, rules: SightRules) -> None:
         self.revision = ""
+        self.things = HeldThings()
+        self.in_hands: list[HeldThing] = []
+        self.looked_s = float("-inf")
+        self.expected = {slot.slot: planogram.product_of(slot.slot).gtin or "" for slot in geometry}
+        self._reached: tuple[str, float] | None = None
         self.sights = {
             slot.slot: SlotSight(
                 slot.slot,
-                planogram.product_of(slot.slot).gtin or "",
+                self.expected[slot.slot],
                 slot.columns if slot.to_board is not None else 1,
                 rules,
             )
             for slot in geometry
         }
 
+    def reached(self, now_s: float) -> tuple[str | None, str]:
+        """The slot a hand was at last, a moment ago, and what belongs there."""
+        if self._reached is None or now_s - self._reached[1] > _REACHED_S:
+            return None, ""
+        slot = self._reached[0]
+        return slot, self.expected.get(slot, "")
+
     def note(self, facts: list[Fact]) -> set[str]:
         """What happened to the slots; those about which something else must be said now."""
         emptied = set()
         for fact in facts:
+            if isinstance(fact, SlotFact) and fact.action in ("reach", "pick"):
+                self._reached = fact.slot, fact.captured_s
             sight = self.sights.get(fact.slot)
             if sight is None:
                 continue
@@ -302,9 +370,13 @@ class _BaySight:
         return emptied
 
 
-def _crop(image: Picture, item: ShownItem) -> Picture:
+def _to_thing(thing: HeldThing, taken_s: float) -> Callable[[Vector, Look], None]:
+    return lambda vector, look: thing.see(look, taken_s)
+
+
+def _crop(image: Picture, box_px: tuple[float, float, float, float]) -> Picture:
     height, width = image.shape[:2]
-    x1, y1, x2, y2 = item.box_px
+    x1, y1, x2, y2 = box_px
     aside, above = _MARGIN * (x2 - x1), _MARGIN * (y2 - y1)
     left, top = max(0, int(x1 - aside)), max(0, int(y1 - above))
     right, bottom = min(width, int(np.ceil(x2 + aside))), min(height, int(np.ceil(y2 + above)))

@@ -22,7 +22,7 @@ from shelf_edge.core.frame import Frame, Picture
 from shelf_edge.core.masking import PeopleMask
 from shelf_edge.core.reporting import misplaced_event, moment, slot_event, stock_level
 from shelf_edge.ports import Detector, SourceEnded
-from shelf_edge.recognising import Recognising, SightChange
+from shelf_edge.recognising import HeldChange, Recognising, SightChange
 
 REPLAY_NODE = "replay"
 
@@ -36,6 +36,8 @@ class ReplayStep:
     facts: list[Fact]
     sights: list[SightChange] = field(default_factory=list)
     """Slots of which something else is recognised now; empty without a recogniser."""
+    held: list[HeldChange] = field(default_factory=list)
+    """What hands hold, as far as it was recognised just now."""
 
 
 @dataclass
@@ -83,10 +85,12 @@ def steps(
                 return
             detections = detector.detect(frame.image) if bay.wants_look(frame) else None
             facts = bay.advance(frame, detections)
-            sights = []
+            sights: list[SightChange] = []
+            held: list[HeldChange] = []
             if recognising is not None:
                 sights = recognising.follow(bay, planogram, frame, facts)
-            yield ReplayStep(frame, detections, facts, sights)
+                held = recognising.take_held()
+            yield ReplayStep(frame, detections, facts, sights, held)
     finally:
         recording.close()
 

@@ -95,3 +95,33 @@ def test_laws(touches: list[tuple[str, float]]) -> None:
         revision = state.revision
     state.tick(at(now + 10))
     assert state.content().panels == []
+
+
+def held(state: DisplayState, gtin: str, second: float, *, slot: str | None = "s1-01", is_sure: bool = True) -> object:
+    content = state.hold(gtin, slot, is_sure, at(second), at(second))
+    return content and [(panel.gtin, panel.is_held, panel.candidates) for panel in content.panels]
+
+
+OWN, OTHER = SLOTS["s1-01"][0], SLOTS["s1-02"][0]
+
+
+def test_what_is_in_the_hand_confirms_the_panel_that_shows_it() -> None:
+    state = display()
+    assert held(state, OWN, 0) is None, "nothing is opened by it"
+    state.touch(touch("s1-01", 1))
+    assert held(state, OWN, 2, slot=None) == [(OWN, True, [])]
+    assert held(state, OWN, 3) is None, "nothing new"
+    assert state.touch(touch("s1-01", 4)) is None, "a pick told a moment later takes nothing back"
+    assert [panel.is_held for panel in state.content().panels] == [True]
+    again = state.touch(touch("s1-01", 9))
+    assert [panel.is_held for panel in again.panels] == [False] if again else False, "another hand"
+
+
+def test_another_product_in_the_hand_asks_only_when_it_is_sure() -> None:
+    state = display()
+    state.touch(touch("s1-01", 0))
+    assert held(state, OTHER, 1, is_sure=False) is None
+    assert held(state, OTHER, 1, slot="s1-03") is None, "from elsewhere"
+    assert held(state, OTHER, 1) == [(OWN, False, [OWN, OTHER])]
+    assert held(state, OTHER, 2) == [(OTHER, True, [])], "seen again: it is that one"
+    assert state.touch(touch("s1-01", 3)) is None

@@ -12,7 +12,7 @@ from shelf_collector.adapters.database import Database
 from shelf_collector.core.views import DisplayView
 from shelf_collector.ports import Delivery, StorageProblem
 from shelf_contracts import envelope, topics
-from shelf_contracts.messages import Status
+from shelf_contracts.messages import CameraInfo, HeldProduct, NodeInfo, SeenProduct, Status
 from tests.collector.builders import GTINS, STORE, Node, at, wire
 from tests.collector.conftest import Shop
 
@@ -30,6 +30,30 @@ def test_two_hands_make_two_panels_in_the_shelfs_order(shop: Shop) -> None:
     node = Node()
     shop.say(node.event("reach", "s1-03"), node.event("reach", "s1-01"))
     assert [panel["slot"] for panel in shop.bus.newest("display/a01/content")["panels"]] == ["s1-01", "s1-03"]
+
+
+def held(gtin: str, node: str = "n01", second: float = 1.0) -> tuple[str, bytes]:
+    seen = SeenProduct(verdict="known", gtin=gtin, confidence=0.97, gallery="a" * 12, since=at(second), looks=3)
+    message = HeldProduct(node=node, slot="s1-02", seen=seen, captured_at=at(second))
+    return topics.build("bay_held", store=STORE, bay="a01"), envelope.encode(message)
+
+
+def test_what_a_hand_holds_confirms_the_panel(shop: Shop) -> None:
+    shop.say(Node().event("reach", "s1-02", now=at(0)))
+    shop.say_raw(held(GTINS[1], second=0.0))
+    panels = shop.bus.newest("display/a01/content")["panels"]
+    assert [(panel["gtin"], panel["is_held"]) for panel in panels] == [(GTINS[1], True)]
+
+
+def test_what_was_held_long_ago_or_elsewhere_changes_nothing(shop: Shop) -> None:
+    node = Node()
+    birth = NodeInfo(node="n02", session="one", software="1", cameras=[CameraInfo(id="c1", bay="b07", slots=1)])
+    shop.say_raw((topics.build("node_info", store=STORE, node="n02"), envelope.encode(birth)))
+    shop.say(node.event("reach", "s1-02", now=at(0)))
+    posted = len(shop.bus.posted)
+    shop.say_raw(held(GTINS[1], second=-9.0), held(GTINS[1], node="n02"))
+    assert len(shop.bus.posted) == posted
+    assert shop.keeper.counters["set_aside"] == 1, "a node speaks of its own bays only"
 
 
 def test_a_reach_from_long_ago_opens_no_panel(shop: Shop) -> None:

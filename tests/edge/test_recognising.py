@@ -99,6 +99,7 @@ class Shelf:
         *,
         hand: bool = False,
         boxes: Sequence[tuple[int, ...]] = (LEFT, RIGHT),
+        hand_px: tuple[int, ...] = (),
     ) -> list[SightChange]:  # fmt: skip
         # A view in good light that never stands quite still, else the camera would be found dark or frozen.
         scene = np.random.default_rng(1).integers(90, 200, (SIZE[1], SIZE[0], 3))
@@ -107,8 +108,8 @@ class Shelf:
             image[y1:y2, x1:x2, 0] = colour
         self.now_s += 0.5
         frame = Frame(image, self.now_s, 1)
-        rows = [*boxes, *([(90, 60, 230, 190)] if hand else [])]
-        kinds = [Kind.PRODUCT] * len(boxes) + [Kind.PERSON] * hand
+        rows = [*boxes, *([(90, 60, 230, 190)] if hand else []), *([hand_px] if hand_px else [])]
+        kinds = [Kind.PRODUCT] * len(boxes) + [Kind.PERSON] * hand + [Kind.HAND] * bool(hand_px)
         found = Detections(
             np.array(rows, np.float32).reshape(-1, 4), np.full(len(rows), 0.9, np.float32), np.array(kinds, np.uint8)
         )
@@ -207,3 +208,15 @@ def test_beside_the_pipeline_nothing_is_waited_for_and_what_was_taken_away_says_
         assert found == [("known", WANTED)]
     finally:
         shelf.recognising.stop(5)
+
+
+def test_what_a_hand_carries_is_told_with_the_slot_it_was_at(shelf: Shelf) -> None:
+    reach = SlotFact("reach", "s1", 0, None, None, 0.9, shelf.now_s, shelf.now_s)
+    told = []
+    for step in range(8):
+        box = (100 + 18 * step, 110, 140 + 18 * step, 165)
+        shelf.now_s -= 0.4  # ten looks a second
+        shelf.look(20, [reach] if step == 0 else [], boxes=[box], hand_px=(box[0] + 20, 130, box[0] + 60, 180))
+        told += shelf.recognising.take_held()
+    assert [(one.slot, one.seen.verdict, one.seen.gtin) for one in told] == [("s1", "known", OTHER)]
+    assert 0.3 < told[0].side < 0.7

@@ -19,7 +19,16 @@ from shelf_mqtt.session import BrokerAddress, MqttSession, Received, Will
 log = logging.getLogger(__name__)
 
 CLIENT_ID = "collector"
-READ = ("slot_stock", "slot_event", "node_status", "node_info", "node_health", "node_event", "camera_status")
+READ = (
+    "slot_stock",
+    "slot_event",
+    "bay_held",
+    "node_status",
+    "node_info",
+    "node_health",
+    "node_event",
+    "camera_status",
+)
 """The catalog rows we read; NATS allows 16 with QoS 1 a session."""
 
 

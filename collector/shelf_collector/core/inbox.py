@@ -10,7 +10,7 @@ from shelf_contracts import envelope, topics
 from shelf_contracts.envelope import NodeHappening, SlotHappening, StockLevelEvent
 from shelf_contracts.errors import MessageProblem, Problem, TopicProblem, shown
 from shelf_contracts.ids import LEVEL_PATTERN
-from shelf_contracts.messages import LARGEST_SEQUENCE, CameraStatus, NodeHealth, NodeInfo, Status
+from shelf_contracts.messages import LARGEST_SEQUENCE, CameraStatus, HeldProduct, NodeHealth, NodeInfo, Status
 
 _NUMBERING = re.compile(r"[a-z0-9]{0,32}")
 _NODE_ID = re.compile(LEVEL_PATTERN.strip("^$"))
@@ -73,10 +73,19 @@ class CameraPresence:
     status: CameraStatus
 
 
+@dataclass(frozen=True, slots=True)
+class HeldSeen:
+    """What a hand at a bay holds now."""
+
+    bay: str
+    node: str
+    held: HeldProduct
+
+
 SlotMessage = StockReport | Happening
 Numbered = SlotMessage | NodeOccurrence
 """What takes a number of its source's sequence."""
-Inbound = Numbered | NodePresence | NodeBirth | NodeBeat | CameraPresence
+Inbound = Numbered | HeldSeen | NodePresence | NodeBirth | NodeBeat | CameraPresence
 
 
 def decode(topic: str, payload: bytes, *, store: str, retained: bool = False) -> Inbound | None:
@@ -99,6 +108,9 @@ def decode(topic: str, payload: bytes, *, store: str, retained: bool = False) ->
     match row.name:
         case "slot_stock" | "slot_event":
             return _slot_message(topic, payload, ids, retained)
+        case "bay_held":
+            held = envelope.decode_plain(topic, payload, HeldProduct)
+            return HeldSeen(ids["bay"], held.node, held)
         case "node_event":
             return _node_occurrence(topic, payload, ids, retained)
         case "node_status":

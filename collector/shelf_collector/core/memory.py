@@ -12,6 +12,7 @@ from shelf_collector.core.displays import DisplayState, Touch
 from shelf_collector.core.inbox import (
     CameraPresence,
     Happening,
+    HeldSeen,
     Inbound,
     NodeBeat,
     NodeOccurrence,
@@ -21,9 +22,13 @@ from shelf_collector.core.inbox import (
 )
 from shelf_collector.core.plan import StorePlan
 from shelf_collector.core.state import Outcome, SlotKey, SlotReading, SourceKey, StoreState
-from shelf_contracts.messages import Alert, BayState, DisplayContent
+from shelf_contracts.messages import Alert, BayState, DisplayContent, HeldProduct
 
 LATE_S = 30.0
+HELD_LATE_S = 5.0
+"""What was in a hand so long ago is no longer."""
+HELD_SURE, HELD_LOOKS = 0.95, 3
+"""From these on, what is in the hand casts doubt on what the display shows."""
 """A reach captured longer ago than this (kept by a broker while we were away) opens no panel any more."""
 
 CERTAIN_FROM = 0.5
@@ -119,6 +124,8 @@ class StoreMemory:
                 self._update_bay(bay, now, facts)
             case Happening():
                 self._happening(message, now, facts)
+            case HeldSeen(bay, _, held):
+                self._held(bay, held, now, facts)
             case NodeOccurrence():
                 pass  # it concerns the audit only
             case NodeBeat(node):
@@ -196,6 +203,18 @@ class StoreMemory:
         for display in self._displays.values():
             if display.bay == message.bay:
                 content = display.touch(Touch(message.slot, gtin, side, now, event.captured_at, candidates))
+                if content:
+                    facts.displays.append(content)
+
+    def _held(self, bay: str, held: HeldProduct, now: datetime, facts: Facts) -> None:
+        """What a hand holds: displays confirm the panel it belongs to, or ask when the camera saw something else."""
+        seen = held.seen
+        if seen.verdict != "known" or seen.gtin is None or now - held.captured_at > timedelta(seconds=HELD_LATE_S):
+            return
+        for display in self._displays.values():
+            if display.bay == bay:
+                is_sure = seen.confidence >= HELD_SURE and seen.looks >= HELD_LOOKS
+                content = display.hold(seen.gtin, held.slot, is_sure, now, held.captured_at)
                 if content:
                     facts.displays.append(content)
 

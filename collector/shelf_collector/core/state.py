@@ -14,6 +14,7 @@ from shelf_collector.core.inbox import (
     CameraPresence,
     Claim,
     Happening,
+    HeldSeen,
     Inbound,
     NodeBeat,
     NodeBirth,
@@ -149,6 +150,8 @@ class StoreState:
                 return self._apply_slot_message(message, now, known)
             case NodeOccurrence():
                 return self._apply_occurrence(message, now, known)
+            case HeldSeen():
+                return "applied"  # it concerns displays only
             case NodePresence():
                 return self._apply_presence(message, now)
             case NodeBirth(node, info):

@@ -154,6 +154,7 @@ class DisplayPanelView(View):
     """One product panel; ``side`` is 0 left to 1 right in the bay.
 
     ``candidates``: it is one of these and nobody can say which; then no fact of either is shown as its own.
+    ``is_held``: the camera recognised it in a hand.
     ``is_out``: the slot is empty; then ``in_stock`` names what other slots of the store still hold.
     """
 
@@ -161,6 +162,7 @@ class DisplayPanelView(View):
     gtin: str
     side: float
     candidates: list[str] = []
+    is_held: bool = False
     is_out: bool = False
     in_stock: list[str] = []
 
@@ -316,6 +318,7 @@ class Viewer:
             gtin=panel.gtin,
             side=panel.side,
             candidates=panel.candidates,
+            is_held=panel.is_held,
             is_out=is_out,
             in_stock=self._in_stock(memory, now) if is_out else [],
         )

@@ -80,11 +80,16 @@ class _Seen:
 
     products: Detections
     cover: PeopleCover
+    hands_px: Boxes
     _columns: dict[str, tuple[ColumnView, ...]] = field(default_factory=dict)
 
     @property
     def is_anybody_there(self) -> bool:
         return len(self.cover.boxes_px) > 0
+
+    def judged(self, slot: SlotGeometry) -> tuple[ColumnView, ...]:
+        """The columns of a slot that was looked into; empty of one that nothing disturbed."""
+        return self._columns.get(slot.slot, ())
 
     def columns_of(self, slot: SlotGeometry) -> tuple[ColumnView, ...]:
         views = self._columns.get(slot.slot)
@@ -197,6 +202,7 @@ class Bay:
         hand_in: set[int] = set()
         products = Detections.none()
         cover, near = PeopleCover.none(), np.zeros((0, 4), np.float32)
+        hand_boxes = near
         steady = near
         if detections is not None:
             assert self._gate is not None
@@ -222,7 +228,7 @@ class Bay:
             for (_, slot), moving in zip(self._slots, self._change.slot_shares.tolist(), strict=True):
                 facts += slot.rest(now_s, moving)
             return self._on_the_clock(facts)
-        self._seen = _Seen(products, cover)
+        self._seen = _Seen(products, cover, hand_boxes)
         is_whole_check = now_s - self._checked_s >= self._rules.recheck_s
         if is_whole_check:
             self._checked_s = now_s
@@ -313,6 +319,18 @@ class Bay:
         if self._seen is None:
             return []
         return shown_items(slot, self._seen.products, self._seen.columns_of(slot))
+
+    @property
+    def in_reach(self) -> tuple[Boxes, Boxes]:
+        """Boxes of products (n, 4) and of hands (m, 4) in the last frame that was looked at."""
+        if self._seen is None:
+            return np.zeros((0, 4), np.float32), np.zeros((0, 4), np.float32)
+        return self._seen.products.boxes_px, self._seen.hands_px
+
+    @property
+    def looked_s(self) -> float:
+        """When the detector looked last, by the bay's own time."""
+        return self._looked_s
 
     @property
     def is_anybody_there(self) -> bool:

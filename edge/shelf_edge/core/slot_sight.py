@@ -259,22 +259,22 @@ class SlotSight:
         """The answer as it is told; None before there is one."""
         if self._answer is None or self._since is None:
             return None
-        return _told(self._answer, revision, self._since, self._looks_alike)
+        return told(self._answer, revision, self._since, self._looks_alike)
 
     def misplaced(self, revision: str, now: datetime) -> list[SeenProduct]:
         """Products that the planogram does not want there and that are certain now; each once while it stays."""
         if not self._expected:
             return []
-        told = []
+        strange = []
         for facing in self.facings:
             answer = facing.answer
             if answer is None or not facing.is_strange(self._expected):
                 continue
             if self._told_misplaced.isdisjoint(_named(answer)):
-                seen = _told(answer, revision, now, len(facing.glances))
-                told += [seen] if seen is not None else []
+                seen = told(answer, revision, now, len(facing.glances))
+                strange += [seen] if seen is not None else []
             self._told_misplaced |= _named(answer)
-        return told
+        return strange
 
     @property
     def told_misplaced(self) -> str:
@@ -290,7 +290,8 @@ def _named(answer: Recognised | None) -> frozenset[str]:
     return frozenset((answer.product, answer.other)) - {""} if answer is not None else frozenset()
 
 
-def _told(answer: Recognised, revision: str, since: datetime, looks: int) -> SeenProduct | None:
+def told(answer: Recognised, revision: str, since: datetime, looks: int) -> SeenProduct | None:
+    """An answer as it is told; None without a gallery."""
     if len(revision) < 12:
         return None
     return SeenProduct(

@@ -29,8 +29,9 @@ _REAR_MARGIN_ROWS = 0.9
 _WHOLE_SHARES = (0.78, 1.3)
 # A box whose top is this near (in item widths) to the ceiling reaches up to it; boards are a few centimetres thick.
 _CEILING_SHARE = 0.45
-# So is one that is too small, a little further away: boards carry labels.
-_CUT_SHARE = 0.8
+# One that ends there and shows less than this share of an item's height may be taken for another product; labels make
+# boards a little thicker.
+_CUT_SHARE, _LEAST_HEIGHT_SHARE = 0.8, 0.5
 # Without a board, an item stands in the slot when its base lies in the lowest part of the slot's space.
 _STANDING_SHARE = 0.4
 
@@ -321,7 +322,8 @@ def _sizes(geometry: SlotGeometry, boxes: Points, on_board: Points) -> _Sizes:
     # The board above hides the tops of what stands at the rear, and the picture ends somewhere: bases are seen all the
     # same.
     ends = boxes[:, 1] <= geometry.ceiling_px + _CEILING_SHARE * expected
-    cut: npt.NDArray[np.bool_] = (boxes[:, 1] <= geometry.ceiling_px + _CUT_SHARE * expected) & small[:, 1]
+    cut: npt.NDArray[np.bool_] = boxes[:, 1] <= geometry.ceiling_px + _CUT_SHARE * expected
+    cut &= ratios[:, 1] < _LEAST_HEIGHT_SHARE
     small[:, 1] &= ~ends
     return _Sizes(~(small | large).any(axis=1), full, cut)
 

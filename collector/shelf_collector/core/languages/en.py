@@ -92,6 +92,7 @@ LANGUAGE = Language(
         "asked": "A colleague has been told",
         "coming": "A colleague is on the way",
         "ask_failed": "That did not work. Please ask any of us.",
+        "in_hand": "In your hand",
         "either_title": "Is it one of these?",
         "either_text": "Look at the pack, or tap the right one.",
         "scan": "More on your phone",

@@ -92,6 +92,7 @@ LANGUAGE = Language(
         "asked": "Un collega è stato avvisato",
         "coming": "Un collega sta arrivando",
         "ask_failed": "Non è riuscito. Chiedi pure a qualcuno di noi.",
+        "in_hand": "In mano",
         "either_title": "È uno di questi?",
         "either_text": "Controlla la confezione o tocca il prodotto giusto.",
         "scan": "Di più sul telefono",

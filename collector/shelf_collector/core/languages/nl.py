@@ -92,6 +92,7 @@ LANGUAGE = Language(
         "asked": "Een collega weet het",
         "coming": "Een collega komt eraan",
         "ask_failed": "Dat lukte niet. Spreek gerust iemand aan.",
+        "in_hand": "In je hand",
         "either_title": "Is het een van deze?",
         "either_text": "Kijk op de verpakking of tik het juiste product aan.",
         "scan": "Meer op je telefoon",

@@ -93,7 +93,11 @@ function render() {
   const wanted = (over.length ? over : told?.panels ?? []).map((one) => ({ ...one }));
   const kept = new Map(shown.map((one) => [nameOf(one), one.element]));
   const leaves = wanted.length === 0 && shown.length > 0 && !calm.matches;
-  for (const one of wanted) one.element = kept.get(nameOf(one)) ?? makePanel(one);
+  for (const one of wanted) {
+    one.element = kept.get(nameOf(one)) ?? makePanel(one);
+    const inHand = one.element.querySelector(".in-hand");
+    if (inHand && inHand.hidden === Boolean(one.is_held)) inHand.hidden = !one.is_held; // told once by a reader
+  }
   root.dataset.capturedAt = told?.captured_at ?? "";
   root.dataset.revision = String(told?.revision ?? "");
   if (leaves) {

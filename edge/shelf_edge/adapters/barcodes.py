@@ -1,0 +1,134 @@
+"""Barcodes in pictures: what zxing-cpp reads, and what it reads when a small or flat print is made clearer for it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from shelf_contracts.errors import FileProblems, Problem
+from shelf_contracts.ids import parse_gtin
+from shelf_edge.core.frame import Picture
+
+Point = tuple[float, float]
+
+INSTALL = 'pip install "smartshelf[barcodes]"'
+_LARGEST_ENLARGED_PX = 3000
+_ENLARGED = (2.0, 3.0)
+_TURNS_DEG = (12.0, -12.0, 25.0, -25.0)
+
+
+@dataclass(frozen=True)
+class Barcode:
+    """A barcode of a product. ``text``: as it was read; ``corners_px``: clockwise from its top left."""
+
+    gtin: str
+    text: str
+    corners_px: tuple[Point, Point, Point, Point]
+
+    @property
+    def middle_px(self) -> Point:
+        xs, ys = zip(*self.corners_px, strict=True)
+        return sum(xs) / 4, sum(ys) / 4
+
+
+class BarcodeReader:
+    """EAN-13, EAN-8, UPC-A and UPC-E.
+
+    Args:
+        insists: where nothing is read, look again at the picture enlarged, sharpened, evened out and turned.
+    Raises: FileProblems when zxing-cpp is not installed.
+    """
+
+    def __init__(self, *, insists: bool = True) -> None:
+        try:
+            import zxingcpp
+        except ImportError as error:
+            raise FileProblems("zxingcpp", [Problem("", "not installed", "reads barcodes", INSTALL)]) from error
+        self._zxing: Any = zxingcpp
+        self._formats = zxingcpp.BarcodeFormat.EANUPC
+        self._insists = insists
+
+    def read(self, picture: Picture) -> list[Barcode]:
+        """The barcodes of a picture (h, w, 3) or (h, w), from top left to bottom right; each once."""
+        grey = picture if picture.ndim == 2 else cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY)
+        found = self._read(grey, np.eye(3), {})
+        if not found and self._insists:
+            for clearer, to_original in _clearer(grey):
+                if self._read(clearer, to_original, found):
+                    break
+        return sorted(found.values(), key=lambda one: (one.middle_px[1], one.middle_px[0]))
+
+    def _read(self, grey: Picture, to_original: np.ndarray, found: dict[str, Barcode]) -> dict[str, Barcode]:
+        for one in self._zxing.read_barcodes(np.ascontiguousarray(grey), formats=self._formats):
+            gtin = _gtin_of(one.text, str(one.format))
+            if not gtin or gtin in found:
+                continue
+            place = one.position
+            corners = [place.top_left, place.top_right, place.bottom_right, place.bottom_left]
+            moved = np.array([[p.x, p.y, 1.0] for p in corners]) @ to_original.T
+            a, b, c, d = ((float(x), float(y)) for x, y, _ in moved)
+            found[gtin] = Barcode(gtin, one.text, (a, b, c, d))
+        return found
+
+
+def _gtin_of(text: str, kind: str) -> str:
+    """14 digits, or empty when it is the number of no product."""
+    digits = "".join(character for character in text if character.isdigit())
+    if "UPC" in kind.upper() and kind.upper().endswith("E") and len(digits) == 8:
+        digits = _upc_a(digits)
+    try:
+        return parse_gtin(digits)
+    except ValueError:
+        return ""
+
+
+def _upc_a(upc_e: str) -> str:
+    """The twelve digits that eight of UPC-E stand for.
+
+    >>> _upc_a("01234565")
+    '012345000065'
+    """
+    system, d, check = upc_e[0], upc_e[1:7], upc_e[7]
+    last = d[5]
+    if last in "012":
+        middle = d[:2] + last + "0000" + d[2:5]
+    elif last == "3":
+        middle = d[:3] + "00000" + d[3:5]
+    elif last == "4":
+        middle = d[:4] + "00000" + d[4]
+    else:
+        middle = d[:5] + "0000" + last
+    return system + middle + check
+
+
+def _clearer(grey: Picture) -> Iterator[tuple[Picture, np.ndarray]]:
+    """Other pictures of the same, and the matrix (3, 3) that leads back to the original's pixels."""
+    even = cv2.createCLAHE(clipLimit=3.0, tileGridSize=(8, 8)).apply(grey)
+    yield even, np.eye(3)
+    height, width = grey.shape[:2]
+    for factor in _ENLARGED:
+        if factor * max(height, width) > _LARGEST_ENLARGED_PX:
+            break
+        back = np.diag([1 / factor, 1 / factor, 1.0])
+        large = cv2.resize(grey, None, fx=factor, fy=factor, interpolation=cv2.INTER_CUBIC)
+        yield large, back
+        soft = cv2.GaussianBlur(large, (0, 0), 1.2 * factor)
+        yield cv2.addWeighted(large, 2.2, soft, -1.2, 0), back
+    yield cv2.medianBlur(grey, 3), np.eye(3)
+    for degrees in _TURNS_DEG:
+        turn = cv2.getRotationMatrix2D((width / 2, height / 2), degrees, 1.0)
+        turned = cv2.warpAffine(grey, turn, (width, height), flags=cv2.INTER_LINEAR, borderValue=255)
+        yield turned, np.linalg.inv(np.vstack([turn, [0, 0, 1]]))
+
+
+def read_expected(picture: Path) -> str:
+    """The digits in the text file beside a picture; empty when there is none."""
+    beside = picture.with_suffix(".txt")
+    if not beside.is_file():
+        return ""
+    return "".join(one for one in beside.read_text(encoding="utf-8", errors="replace") if one.isdigit())
