@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Annotated
 
@@ -70,6 +71,40 @@ def import_(
                 raise FileProblems(source, [Problem("", "a planogram that cannot be used", str(error))]) from error
         write_json(out, plan)
     _output.print(f"{out}: {len(plan.fixtures)} shelves, {len(plan.positions)} slots. Now: where the camera sees them.")
+
+
+@app.command()
+def labels(
+    picture: Annotated[Path, typer.Argument(help="A sharp picture by the shelf's camera, all labels in sight.")],
+    planogram: Annotated[Path, typer.Option(help="With a view of that camera.")],
+    camera: Annotated[str | None, typer.Option(help="Which view of the planogram; default: its first.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Written: the planogram as the labels say.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object on the last line.")] = False,
+) -> None:
+    """Read the barcodes on shelf edges, and propose which product belongs to which slot. A bar of an EAN-13 must be
+    about 1.5 px wide at least: 170 px for a label."""
+    with bad_input():
+        from shelf_contracts.files import write_json
+        from shelf_edge.adapters.barcodes import BarcodeReader
+        from shelf_edge.adapters.pictures import read_picture
+        from shelf_edge.core.shelf_labels import ReadLabel, propose, with_labels
+        from shelf_edge.replay import read_planogram_for
+
+        plan, view = read_planogram_for(planogram, camera)
+        reader, image = BarcodeReader(), read_picture(picture)
+        read = [ReadLabel(one.gtin, one.middle_px) for one in reader.read(image)]
+        found, lost = propose(read, plan, view, image.shape[1], image.shape[0])
+        if out is not None:
+            write_json(out, with_labels(plan, found))
+    if as_json:
+        slots = [{"slot": one.slot, "gtin": one.gtin, "planned_gtin": one.planned_gtin or None} for one in found]
+        _output.print(json.dumps({"read": len(read), "slots": slots, "elsewhere": [one.gtin for one in lost]}))
+        return
+    for one in found:
+        planned = "as planned" if one.is_as_planned else f"the planogram says {one.planned_gtin or 'nothing'}"
+        _output.print(f"{one.slot}: {one.gtin} ({planned})", markup=False)
+    others = f"; {len(lost)} hang under no slot" if lost else ""
+    _output.print(f"{len(read)} barcodes read{others}{f' -> {out}' if out is not None else ''}", markup=False)
 
 
 @app.command()

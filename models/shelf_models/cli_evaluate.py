@@ -33,6 +33,25 @@ _Limit = Annotated[int | None, typer.Option(min=1, help="Only the first pictures
 
 
 @app.command()
+def barcodes(
+    data: Annotated[Path, typer.Option("--data", help="Pictures, the number that each shows beside it as NAME.txt.")],
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object on the last line.")] = False,
+) -> None:
+    """Read barcodes as ``edge planogram labels`` does, and as zxing-cpp alone does, on the same pictures."""
+    with bad_input():
+        from shelf_models.evaluate_barcodes import evaluate_barcodes, pictures_with_numbers
+
+        pictures = pictures_with_numbers(data)
+        with progress("pictures", len(pictures)) as step:
+            found = evaluate_barcodes(pictures, on_picture=step)
+    if as_json:
+        output.print(json.dumps(found), markup=False)
+        return
+    for name, value in found.items():
+        output.print(f"{name}: {value}", markup=False)
+
+
+@app.command()
 def detector(
     data: _Data,
     form: _Format = "tsv",

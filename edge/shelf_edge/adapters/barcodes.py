@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import cv2
@@ -13,6 +12,7 @@ import numpy as np
 from shelf_contracts.errors import FileProblems, Problem
 from shelf_contracts.ids import parse_gtin
 from shelf_edge.core.frame import Picture
+from shelf_edge.core.geometry import Matrix
 
 Point = tuple[float, float]
 
@@ -55,15 +55,16 @@ class BarcodeReader:
 
     def read(self, picture: Picture) -> list[Barcode]:
         """The barcodes of a picture (h, w, 3) or (h, w), from top left to bottom right; each once."""
-        grey = picture if picture.ndim == 2 else cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY)
+        grey = np.asarray(picture if picture.ndim == 2 else cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY), np.uint8)
         found = self._read(grey, np.eye(3), {})
         if not found and self._insists:
             for clearer, to_original in _clearer(grey):
-                if self._read(clearer, to_original, found):
+                found = _without_contradictions(self._read(clearer, to_original, {}))
+                if found:
                     break
         return sorted(found.values(), key=lambda one: (one.middle_px[1], one.middle_px[0]))
 
-    def _read(self, grey: Picture, to_original: np.ndarray, found: dict[str, Barcode]) -> dict[str, Barcode]:
+    def _read(self, grey: Picture, to_original: Matrix, found: dict[str, Barcode]) -> dict[str, Barcode]:
         for one in self._zxing.read_barcodes(np.ascontiguousarray(grey), formats=self._formats):
             gtin = _gtin_of(one.text, str(one.format))
             if not gtin or gtin in found:
@@ -74,6 +75,23 @@ class BarcodeReader:
             a, b, c, d = ((float(x), float(y)) for x, y, _ in moved)
             found[gtin] = Barcode(gtin, one.text, (a, b, c, d))
         return found
+
+
+def _without_contradictions(found: dict[str, Barcode]) -> dict[str, Barcode]:
+    """Two numbers read at one place: one of them is misread at least, so neither counts."""
+    boxes = {}
+    for gtin, one in found.items():
+        xs, ys = zip(*one.corners_px, strict=True)
+        boxes[gtin] = min(xs), min(ys), max(xs), max(ys)
+    return {
+        gtin: one
+        for gtin, one in found.items()
+        if not any(other != gtin and _meet(boxes[gtin], boxes[other]) for other in found)
+    }
+
+
+def _meet(one: tuple[float, ...], other: tuple[float, ...]) -> bool:
+    return one[0] <= other[2] and other[0] <= one[2] and one[1] <= other[3] and other[1] <= one[3]
 
 
 def _gtin_of(text: str, kind: str) -> str:
@@ -106,8 +124,13 @@ def _upc_a(upc_e: str) -> str:
     return system + middle + check
 
 
-def _clearer(grey: Picture) -> Iterator[tuple[Picture, np.ndarray]]:
+def _clearer(grey: Picture) -> Iterator[tuple[Picture, Matrix]]:
     """Other pictures of the same, and the matrix (3, 3) that leads back to the original's pixels."""
+    for picture, to_original in _variants(grey):
+        yield np.asarray(picture, np.uint8), np.asarray(to_original, np.float64)
+
+
+def _variants(grey: Picture) -> Iterator[tuple[Any, Any]]:
     even = cv2.createCLAHE(clipLimit=3.0, tileGridSize=(8, 8)).apply(grey)
     yield even, np.eye(3)
     height, width = grey.shape[:2]
@@ -124,11 +147,3 @@ def _clearer(grey: Picture) -> Iterator[tuple[Picture, np.ndarray]]:
         turn = cv2.getRotationMatrix2D((width / 2, height / 2), degrees, 1.0)
         turned = cv2.warpAffine(grey, turn, (width, height), flags=cv2.INTER_LINEAR, borderValue=255)
         yield turned, np.linalg.inv(np.vstack([turn, [0, 0, 1]]))
-
-
-def read_expected(picture: Path) -> str:
-    """The digits in the text file beside a picture; empty when there is none."""
-    beside = picture.with_suffix(".txt")
-    if not beside.is_file():
-        return ""
-    return "".join(one for one in beside.read_text(encoding="utf-8", errors="replace") if one.isdigit())

@@ -1,0 +1,87 @@
+"""Barcodes on shelf edges: read from a picture, and laid to the slots above them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import zxingcpp
+from typer.testing import CliRunner
+
+from shelf_contracts.files import read_model
+from shelf_contracts.planogram import Planogram
+from shelf_edge.adapters.barcodes import BarcodeReader
+from shelf_edge.cli import app
+from shelf_edge.core.shelf_labels import ReadLabel, propose, with_labels
+from shelf_testing.planograms import one_slot_planogram
+
+PLANNED, OTHER = "04006381333931", "08712345678906"
+
+
+def barcode(digits: str, kind: str = "EAN13", scale: int = 2) -> np.ndarray:
+    made = zxingcpp.create_barcode(digits, zxingcpp.barcode_format_from_str(kind))
+    bars = np.array(zxingcpp.write_barcode_to_image(made, scale=scale))
+    return cv2.copyMakeBorder(bars[: 30 * scale], 8, 8, 12, 12, cv2.BORDER_CONSTANT, value=255)
+
+
+def shelf(tmp_path: Path, *labels: tuple[str, int, int]) -> Path:
+    """A picture 1280 x 960 of the one-slot bay, labels at these places; its front edge lies at y = 864."""
+    image = np.full((960, 1280, 3), 120, np.uint8)
+    for digits, x, y in labels:
+        bars = barcode(digits)
+        image[y : y + bars.shape[0], x : x + bars.shape[1]] = bars[..., None]
+    cv2.imwrite(str(tmp_path / "shelf.png"), image)
+    (tmp_path / "bay.json").write_text(one_slot_planogram().model_dump_json(by_alias=True))
+    return tmp_path / "shelf.png"
+
+
+@pytest.mark.parametrize(
+    ("digits", "kind", "gtin"),
+    [
+        ("4006381333931", "EAN13", "04006381333931"),
+        ("96385074", "EAN8", "00000096385074"),
+        ("036000291452", "UPCA", "00036000291452"),
+        ("01234565", "UPCE", "00012345000065"),
+    ],
+)
+def test_all_kinds_of_product_numbers_are_read(digits: str, kind: str, gtin: str) -> None:
+    assert [one.gtin for one in BarcodeReader().read(barcode(digits, kind))] == [gtin]
+
+
+def test_a_turned_faint_print_is_read_when_it_insists_and_its_place_is_right() -> None:
+    image = np.full((500, 700), 255, np.uint8)
+    bars = barcode("4006381333931")
+    image[200 : 200 + bars.shape[0], 180 : 180 + bars.shape[1]] = bars
+    turn = cv2.getRotationMatrix2D((350, 250), 28.0, 1.0)
+    turned = cv2.warpAffine(image, turn, (700, 500), borderValue=255)
+    faint = (cv2.GaussianBlur(turned, (0, 0), 0.9) * 0.25 + 120).astype(np.uint8)
+    assert BarcodeReader(insists=False).read(faint) == []
+    found = BarcodeReader().read(faint)
+    assert [one.gtin for one in found] == [PLANNED]
+    middle = turn @ np.array([180 + bars.shape[1] / 2, 200 + bars.shape[0] / 2, 1.0])
+    assert np.hypot(*(np.array(found[0].middle_px) - middle)) < 60
+
+
+def test_a_label_belongs_to_the_slot_above_it() -> None:
+    plan = one_slot_planogram()
+    labels = [ReadLabel(OTHER, (640, 890)), ReadLabel(PLANNED, (640, 870)), ReadLabel(OTHER, (20, 870))]
+    proposals, lost = propose(labels, plan, "c1", 1280, 960)
+    assert [(one.slot, one.gtin, one.is_as_planned) for one in proposals] == [("s1", PLANNED, True)]
+    assert [one.middle_px for one in lost] == [(640, 890), (20, 870)]
+    changed = with_labels(plan, propose([ReadLabel(OTHER, (640, 890))], plan, "c1", 1280, 960)[0])
+    assert changed.product_of("s1").gtin == OTHER
+    assert (changed.product_of("s1").w, with_labels(plan, proposals)) == (plan.product_of("s1").w, plan)
+
+
+def test_the_command_proposes_and_writes_a_planogram(tmp_path: Path) -> None:
+    picture = shelf(tmp_path, ("8712345678906", 500, 866), ("96385074", 10, 20))
+    arguments = ["planogram", "labels", str(picture), "--planogram", str(tmp_path / "bay.json"), "--json"]
+    answer = CliRunner().invoke(app, [*arguments, "--out", str(tmp_path / "new.json")])
+    assert answer.exit_code == 0, answer.output
+    told = json.loads(answer.output.splitlines()[-1])
+    assert told["slots"] == [{"slot": "s1", "gtin": OTHER, "planned_gtin": PLANNED}]
+    assert read_model(tmp_path / "new.json", Planogram).product_of("s1").gtin == OTHER
+    assert CliRunner().invoke(app, [*arguments[:2], str(tmp_path / "bay.json"), *arguments[3:]]).exit_code == 2
