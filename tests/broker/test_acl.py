@@ -24,6 +24,8 @@ def test_a_node_speaks_of_itself_and_its_bays_only() -> None:
         f"{ROOT}/shelf/a04/slot/+/stock",
         f"{ROOT}/shelf/a03/slot/+/event/+",
         f"{ROOT}/shelf/a04/slot/+/event/+",
+        f"{ROOT}/shelf/a03/held",
+        f"{ROOT}/shelf/a04/held",
         f"{ROOT}/node/n01/status",
         f"{ROOT}/node/n01/info",
         f"{ROOT}/node/n01/health",
@@ -75,7 +77,7 @@ def test_an_observer_reads_everything_of_its_store() -> None:
 def test_the_mosquitto_file_has_a_line_for_each_permission() -> None:
     text = mosquitto_acl([NODE])
     assert "user n01\n" in text
-    assert text.count("topic write ") == 9
+    assert text.count("topic write ") == 11
     assert text.count("topic read ") == 5
 
 

@@ -31,7 +31,7 @@ _WHOLE_SHARES = (0.78, 1.3)
 _CEILING_SHARE = 0.45
 # One that ends there and shows less than this share of an item's height may be taken for another product; labels make
 # boards a little thicker.
-_CUT_SHARE, _LEAST_HEIGHT_SHARE = 0.8, 0.5
+_CUT_SHARE, _LEAST_HEIGHT_SHARE = 0.8, 0.45
 # Without a board, an item stands in the slot when its base lies in the lowest part of the slot's space.
 _STANDING_SHARE = 0.4
 
