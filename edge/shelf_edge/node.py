@@ -29,13 +29,19 @@ _TICK_S = 0.25
 _NOTE_EVERY_S = 5.0
 _LOST_AFTER_S = 10.0
 _SMOOTHING = 0.1
-_RESTARTS = 5
-_RESTART_WINDOW_S = 60.0
+_MOST_FAILURES = 5
+_FAILURE_WINDOW_S = 60.0
+"""So many within that time are a fault, not an accident; as long a camera is left alone then."""
+_BACKWARDS_S = 1.0
 
 
 @dataclass
 class CameraWork:
-    """One camera on the pipeline: its hand-off, its bay and its figures."""
+    """One camera on the pipeline: its hand-off, its bay and its figures.
+
+    ``trouble``: why its frames cannot be processed, and so nothing is said of it until ``rests_until_s``. ``notice``:
+    what is odd about a stream that is used all the same.
+    """
 
     id: str
     view: str
@@ -51,6 +57,12 @@ class CameraWork:
     fps: float = 0.0
     last_served_s: float = -math.inf
     is_given_up: bool = False
+    failures: list[float] = field(default_factory=list)
+    trouble: str = ""
+    rests_until_s: float = -math.inf
+    notice: str = ""
+    last_captured_s: float = -math.inf
+    size_px: tuple[int, int] = (0, 0)
     noted_s: float = -math.inf
     counted_s: float = 0.0
     counted_seen: int = 0
@@ -108,13 +120,13 @@ class Pipeline:
         self._on_held = on_held
         self._stop = threading.Event()
         self._say_again = threading.Event()
-        self._failures: list[float] = []
+        self._own_failures: list[float] = []
         self._failed = ""
         self._thread = threading.Thread(target=self._run, name="pipeline", daemon=True)
 
     @property
     def failed(self) -> str:
-        """Why the pipeline stayed down after its restart budget, or empty."""
+        """Why nothing is processed any more, neither any camera's frames: empty while something is."""
         return self._failed
 
     def start(self) -> None:
@@ -140,30 +152,60 @@ class Pipeline:
             try:
                 self._journal.retry()
                 self._repeat_stock()
-                for offset in range(len(self._cameras)):
-                    self._serve(self._cameras[(turn + offset) % len(self._cameras)])
-                turn += 1
             except Exception as error:
-                log.exception("a frame could not be processed")
-                if not self._may_restart(error):
-                    return
+                log.exception("what was said could not be kept")
+                if self._is_fault(self._own_failures):
+                    self._failed = f"{type(error).__name__}: {error}"
+            for offset in range(len(self._cameras)):
+                self._serve_safely(self._cameras[(turn + offset) % len(self._cameras)])
+            turn += 1
+            if self._failed:
+                log.critical("the pipeline stays down: %s", self._failed)
+                return
 
-    def _may_restart(self, error: Exception) -> bool:
-        """Five failures within a minute are a fault, not an accident: stay down and say so."""
+    def _serve_safely(self, camera: CameraWork) -> None:
+        """What goes wrong with one camera's frames is that camera's: the others go on."""
+        if camera.trouble and self._clock.monotonic_s() < camera.rests_until_s:
+            camera.hand_off.take()
+            return
+        try:
+            is_served = self._serve(camera)
+        except Exception as error:
+            log.exception("camera %s: a frame could not be processed", camera.id)
+            if camera.trouble or self._is_fault(camera.failures):
+                self._set_aside(camera, error)
+            return
+        if camera.trouble and is_served:
+            log.info("camera %s: its frames can be processed again", camera.id)
+            camera.trouble, camera.failures = "", []
+            self._on_sight(camera)
+
+    def _is_fault(self, failures: list[float]) -> bool:
         now_s = self._clock.monotonic_s()
-        self._failures = [when for when in self._failures if now_s - when < _RESTART_WINDOW_S] + [now_s]
-        if len(self._failures) < _RESTARTS:
-            return True
-        self._failed = f"{type(error).__name__}: {error}"
-        log.critical("the pipeline stays down: %d failures in %g s", _RESTARTS, _RESTART_WINDOW_S)
-        return False
+        failures[:] = [when for when in failures if now_s - when < _FAILURE_WINDOW_S] + [now_s]
+        return len(failures) >= _MOST_FAILURES
 
-    def _serve(self, camera: CameraWork) -> None:
+    def _set_aside(self, camera: CameraWork, error: Exception) -> None:
+        """Leave a camera alone for a while and say so; when that happened to all of them, it is not the cameras."""
+        camera.rests_until_s = self._clock.monotonic_s() + _FAILURE_WINDOW_S
+        why = f"{type(error).__name__}: {error}"
+        is_new, camera.trouble = not camera.trouble, f"its frames cannot be processed: {why}"[:300]
+        if all(other.trouble for other in self._cameras):
+            self._failed = why
+        if is_new:
+            log.error("camera %s: %s; it is tried again every %g s", camera.id, camera.trouble, _FAILURE_WINDOW_S)
+            camera.sight_since_s = self._clock.now_s()
+            self._say(camera, camera.bay.lose_sight(self._clock.now_s()))
+            self._on_sight(camera)
+
+    def _serve(self, camera: CameraWork) -> bool:
+        """Process the camera's newest frame; False when there is none."""
         frame = camera.hand_off.take()
         if frame is None:
             self._give_up_if_lost(camera)
-            return
+            return False
         camera.is_given_up = False
+        self._notice(camera, frame)
         detections = None
         if camera.bay.wants_look(frame):
             began_s = self._clock.monotonic_s()
@@ -182,6 +224,24 @@ class Pipeline:
             self._recognise(self._recognising, camera, frame, facts)
         if facts or camera.last_served_s - camera.noted_s >= _NOTE_EVERY_S:
             self._remember(camera)
+        return True
+
+    def _notice(self, camera: CameraWork, frame: Frame) -> None:
+        """A stream that is odd but can be used: said in the log, and on the camera's status from then on."""
+        height, width = frame.image.shape[:2]
+        before, back_s = camera.size_px, camera.last_captured_s - frame.captured_s
+        camera.size_px, camera.last_captured_s = (width, height), frame.captured_s
+        told = ""
+        if before not in ((0, 0), (width, height)):
+            told = (
+                f"its pictures are {width}x{height} now, they were {before[0]}x{before[1]}: see that it shows the bay"
+            )
+        elif back_s > _BACKWARDS_S:
+            told = f"its clock went back by {back_s:.0f} s: durations are counted on"
+        if told:
+            camera.notice, camera.sight_since_s = told, frame.captured_s
+            log.warning("camera %s: %s", camera.id, told)
+            self._on_sight(camera)
 
     def _remember(self, camera: CameraWork) -> None:
         camera.noted_s = self._clock.monotonic_s()
@@ -259,6 +319,9 @@ def camera_status(camera: CameraWork) -> CameraStatus | None:
     state, sight = camera.state, camera.sight
     if state is None:
         return None
+    if camera.trouble:
+        since = moment(camera.sight_since_s)
+        return CameraStatus(state="offline", bay=camera.planogram.bay, since=since, text=camera.trouble)
     if state.is_online and sight.text:
         return CameraStatus(
             state=_STATUS_OF[sight.state],
@@ -270,7 +333,7 @@ def camera_status(camera: CameraWork) -> CameraStatus | None:
         state="online" if state.is_online else "offline",
         bay=camera.planogram.bay,
         since=moment(state.since_s),
-        text=state.text,
+        text=state.text or (camera.notice if state.is_online else ""),
     )
 
 

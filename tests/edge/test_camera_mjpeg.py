@@ -139,6 +139,51 @@ def test_a_bad_camera_is_a_problem_that_names_it_and_never_hangs(answer: Answer,
     assert "a01.mjpg" in str(caught.value)
 
 
+def drip(content: bytes) -> Answer:
+    """A byte now and then, for ever: between two of them no timeout would strike."""
+
+    def answer(request: http.server.BaseHTTPRequestHandler) -> None:
+        try:
+            for byte in content * 50:
+                request.wfile.write(bytes([byte]))
+                request.wfile.flush()
+                time.sleep(0.05)
+        except OSError:
+            pass  # the camera hung up
+
+    return answer
+
+
+_HEAD = b"HTTP/1.0 200 OK\r\nContent-Type: multipart/x-mixed-replace; boundary=frame\r\n\r\n"
+
+
+def headed(answer: Answer) -> Answer:
+    def whole(request: http.server.BaseHTTPRequestHandler) -> None:
+        request.wfile.write(_HEAD)
+        answer(request)
+
+    return whole
+
+
+_DRIPPING = {
+    "the answer's head": drip(b"HTTP/1.0 200 OK\r\nX-Header: aaaaaaaaaaaaaaaa\r\n"),
+    "a picture": headed(drip(part(jpeg()))),
+    "a part's head": headed(drip(b"--frame\r\nA: b")),
+}
+
+
+@pytest.mark.parametrize("what", _DRIPPING)
+def test_a_stream_that_drips_is_lost_in_time(what: str) -> None:
+    def look(source: MjpegCamera) -> None:
+        source.open()
+        source.read()
+
+    began_s = time.monotonic()
+    with camera(_DRIPPING[what], timeout_s=0.5) as source, pytest.raises(SourceProblem):
+        look(source)
+    assert time.monotonic() - began_s < 10
+
+
 def test_nobody_there_is_a_problem() -> None:
     with pytest.raises(SourceProblem, match="refused"):
         MjpegCamera("http://127.0.0.1:9/x.mjpg").open()

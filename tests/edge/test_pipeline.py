@@ -193,3 +193,84 @@ def test_facts_of_the_core_carry_the_cameras_time() -> None:
         told += [fact for fact in bay.advance(frame, detections) if isinstance(fact, SlotFact)]
     assert [fact.action for fact in told] == ["reach"]
     assert 53.9 <= told[0].started_s <= told[0].captured_s <= 55
+
+
+class Broken:
+    """A bay whose frames break something."""
+
+    def __init__(self, bay: Bay) -> None:
+        self._bay = bay
+        self.is_broken = True
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._bay, name)
+
+    def wants_look(self, frame: Frame) -> bool:
+        if self.is_broken:
+            raise RuntimeError("cannot be")
+        return self._bay.wants_look(frame)
+
+
+def two_cameras() -> tuple[Node, CameraWork, Broken]:
+    """A node whose second camera breaks at every frame."""
+    node = Node()
+    plan = one_slot_planogram(with_floor=False).model_copy(update={"bay": "b2"})
+    broken = Broken(Bay(plan, "c1"))
+    other = CameraWork("c2", "c1", plan, LatestFrame(threading.Condition()), broken)  # type: ignore[arg-type]
+    other.state = CameraState(True, node.clock.at_s)
+    node.pipeline._cameras.append(other)
+    return node, other, broken
+
+
+def show_both(node: Node, other: CameraWork, seconds: float) -> None:
+    for _ in range(round(seconds * 10)):
+        node.show(0.1)
+        other.hand_off.put(Frame(WALL, node.clock.at_s, node.number))
+        node.pipeline._serve_safely(other)
+
+
+def test_a_camera_whose_frames_fail_changes_nothing_for_the_others() -> None:
+    node, other, broken = two_cameras()
+    show_both(node, other, 4)
+    assert node.pipeline.failed == ""
+    assert set(node.levels) == {(1, "clear"), (None, "camera-lost")}, "the second bay's slot is unknown"
+    said = camera_status(other)
+    assert said is not None
+    assert (said.state, said.text) == ("offline", "its frames cannot be processed: RuntimeError: cannot be")
+    assert node.statuses.count(("offline", said.text)) == 1, "said once"
+    broken.is_broken = False
+    show_both(node, other, 58)
+    assert camera_status(other) != said
+    assert node.statuses[-1] == ("online", "")
+    assert node.pipeline.failed == ""
+
+
+def test_when_no_cameras_frames_can_be_processed_the_pipeline_stays_down() -> None:
+    node, other, _ = two_cameras()
+    node.camera.bay = Broken(node.camera.bay)  # type: ignore[assignment]
+    for _ in range(10):
+        for camera in (node.camera, other):
+            camera.hand_off.put(Frame(WALL, node.clock.at_s, 0))
+            node.pipeline._serve_safely(camera)
+    assert node.pipeline.failed == "RuntimeError: cannot be"
+
+
+def test_four_accidents_a_minute_are_none() -> None:
+    node, other, broken = two_cameras()
+    for _ in range(4):
+        broken.is_broken = True
+        show_both(node, other, 0.1)
+        broken.is_broken = False
+        show_both(node, other, 2)
+    assert (len(other.failures), other.trouble) == (4, "")
+
+
+def test_pictures_of_another_size_and_a_clock_that_goes_back_are_said_on_the_status() -> None:
+    node = Node()
+    node.show(2)
+    node.show(1, picture=np.ascontiguousarray(WALL[::2, ::2]))
+    node.show(2, picture=np.ascontiguousarray(WALL[::2, ::2]), camera_clock_s=-3600.0)
+    assert node.statuses == [
+        ("online", "its pictures are 320x180 now, they were 640x360: see that it shows the bay"),
+        ("online", "its clock went back by 3600 s: durations are counted on"),
+    ]

@@ -7,7 +7,10 @@ newest picture is the one decoded.
 from __future__ import annotations
 
 import base64
+import contextlib
 import http.client
+import socket
+import threading
 import time
 import urllib.parse
 from typing import Final
@@ -19,6 +22,7 @@ from shelf_edge.ports import SourceProblem
 
 _LONGEST_HEADER_BYTES: Final = 16_384
 _CLOCKS_AGREE_S: Final = 5.0
+_BLOCK_BYTES: Final = 65_536
 
 
 class MjpegCamera:
@@ -26,7 +30,7 @@ class MjpegCamera:
 
     Args:
         url: http:// or https://; user and password in it are sent as basic authentication.
-        timeout_s: no picture for so long means that the camera is lost.
+        timeout_s: no whole picture for so long means that the camera is lost, however busily it drips bytes.
         poll_s: pause between requests of a camera that answers single pictures.
     The capture time is the camera's own ``X-Timestamp`` (seconds since the epoch) when its clock agrees with ours to
     5 s, else the time at which the picture began to arrive.
@@ -40,6 +44,8 @@ class MjpegCamera:
         self._response: http.client.HTTPResponse | None = None
         self._boundary = b""
         self._at_boundary = False
+        self._held = bytearray()
+        self._deadline_s = 0.0
         self._number = 0
 
     @property
@@ -51,6 +57,7 @@ class MjpegCamera:
         self._request()
 
     def read(self) -> Frame:
+        self._deadline_s = time.monotonic() + self._timeout_s
         try:
             raw, captured_s = self._next_part() if self._boundary else self._next_single()
         except (OSError, http.client.HTTPException, ValueError) as error:
@@ -74,6 +81,7 @@ class MjpegCamera:
             if held is not None:
                 held.close()
         self._connection = self._response = None
+        self._held.clear()
 
     def _request(self) -> None:
         self.close()
@@ -84,14 +92,23 @@ class MjpegCamera:
         if url.username is not None:
             pair = f"{urllib.parse.unquote(url.username)}:{urllib.parse.unquote(url.password or '')}"
             headers["Authorization"] = "Basic " + base64.b64encode(pair.encode()).decode()
+        hurry: threading.Timer | None = None
         try:
             connection = kind(url.hostname or "", url.port, timeout=self._timeout_s)
             self._connection = connection
+            connection.connect()
+            # A timeout counts between two bytes; an answer that drips would never reach it.
+            hurry = threading.Timer(self._timeout_s, _hang_up, (connection.sock,))
+            hurry.daemon = True
+            hurry.start()
             connection.request("GET", path, headers=headers)
             response = self._response = connection.getresponse()
-        except (OSError, http.client.HTTPException) as error:
+        except (OSError, http.client.HTTPException, ValueError) as error:
             self.close()
             raise SourceProblem(f"{self.name}: {error}") from error
+        finally:
+            if hurry is not None:
+                hurry.cancel()
         if response.status != 200:
             self.close()
             raise SourceProblem(f"{self.name}: answered {response.status} {response.reason}")
@@ -125,9 +142,11 @@ class MjpegCamera:
             return body, _capture_time(stamp, arrived_s)
         if not 0 < length <= LARGEST_FILE_BYTES:
             raise ValueError(f"Content-Length of a part = {length}: must be 1 to {LARGEST_FILE_BYTES}")
-        body = self._response.read(length)
-        if len(body) < length:
-            raise ConnectionError("the stream ended within a picture")
+        while len(self._held) < length:
+            if not self._receive():
+                raise ConnectionError("the stream ended within a picture")
+        body = bytes(self._held[:length])
+        del self._held[:length]
         self._at_boundary = False
         return body, _capture_time(stamp, arrived_s)
 
@@ -142,20 +161,37 @@ class MjpegCamera:
         return bytes(before)
 
     def _read_line(self) -> bytes:
-        assert self._response is not None
-        line = self._response.readline(_LONGEST_HEADER_BYTES)
-        if not line:
-            raise ConnectionError("the stream ended")
+        while (end := self._held.find(b"\n")) < 0 and len(self._held) < _LONGEST_HEADER_BYTES:
+            if not self._receive():
+                if not self._held:
+                    raise ConnectionError("the stream ended")
+                break
+        size = end + 1 if 0 <= end < _LONGEST_HEADER_BYTES else min(len(self._held), _LONGEST_HEADER_BYTES)
+        line = bytes(self._held[:size])
+        del self._held[:size]
         return line
+
+    def _receive(self) -> bool:
+        """Take what has come, at least a byte; False at the end. Raises: TimeoutError when the picture is late."""
+        assert self._response is not None
+        if time.monotonic() > self._deadline_s:
+            raise TimeoutError(f"no whole picture within {self._timeout_s:g} s, though some bytes come")
+        block = self._response.read1(_BLOCK_BYTES)
+        self._held += block
+        return bool(block)
 
     def _next_single(self) -> tuple[bytes, float]:
         """A picture of a camera that answers one a request."""
         if self._response is None:
             time.sleep(self._poll_s)
             self._request()
+            self._deadline_s = time.monotonic() + self._timeout_s
         assert self._response is not None
         stamp, arrived_s = self._response.headers.get("X-Timestamp", ""), time.time()
-        body = self._response.read(LARGEST_FILE_BYTES + 1)
+        while len(self._held) <= LARGEST_FILE_BYTES and self._receive():
+            pass
+        body = bytes(self._held)
+        self._held.clear()
         self._response.close()
         self._response = None
         if len(body) > LARGEST_FILE_BYTES:
@@ -169,3 +205,10 @@ def _capture_time(stamp: str, arrived_s: float) -> float:
     except ValueError:
         return arrived_s
     return said_s if abs(said_s - arrived_s) < _CLOCKS_AGREE_S else arrived_s
+
+
+def _hang_up(held: socket.socket | None) -> None:
+    """Wake whoever waits for this connection."""
+    if held is not None:
+        with contextlib.suppress(OSError):
+            held.shutdown(socket.SHUT_RDWR)
