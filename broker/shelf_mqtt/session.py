@@ -39,8 +39,9 @@ import logging
 import random
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 import paho.mqtt.client as mqtt
@@ -184,7 +185,7 @@ class MqttSession:
         self._thread: threading.Thread | None = None
         self._in_own_callback = threading.local()
         self._connection: Connection | None = None
-        self._counters = SessionCounters()
+        self._totals: Counter[str] = Counter()
         self._refused_filters: tuple[str, ...] = ()
         self._last_failure = ""
         self._choice = VersionChoice()
@@ -199,7 +200,8 @@ class MqttSession:
 
     @property
     def counters(self) -> SessionCounters:
-        return self._counters
+        with self._changed:
+            return SessionCounters(**self._totals)
 
     @property
     def protocol(self) -> Literal["5", "3.1.1"]:
@@ -448,5 +450,5 @@ class MqttSession:
 
     def _count(self, **added: int) -> None:
         with self._changed:
-            now = self._counters
-            self._counters = replace(now, **{name: getattr(now, name) + more for name, more in added.items()})
+            for name, more in added.items():
+                self._totals[name] += more

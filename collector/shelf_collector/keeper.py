@@ -240,16 +240,12 @@ class Keeper:
             now = self._clock.now()
             self._abandon_gaps(facts)
             self.memory.tick(now, facts)
-            shown = self._viewer.display_screens(facts, self.memory, now)
             # A hand at the shelf does not wait for the disk: what displays show is promised to nobody.
-            for screen in shown:
-                self._screens.show(screen)
-            screens = self._viewer.screens(facts, self.memory, now)
+            self._screens.show(*self._viewer.display_screens(facts, self.memory, now))
+            screens = self._viewer.other_screens(facts, self.memory, now)
         if set_aside or facts.must_be_stored:
             self._insist(lambda: self._history.store(facts, self.memory.state, set_aside))
-        for screen in screens:
-            if screen not in shown:
-                self._screens.show(screen)
+        self._screens.show(*screens)
         self._bus.acknowledge(batch)
         self._post(facts)
         for key in heard:

@@ -77,8 +77,8 @@ class History(Protocol):
 class Screens(Protocol):
     """The open web pages."""
 
-    def show(self, screen: Screen) -> None:
-        """Send to all who listen to its topic. Any thread; never waits."""
+    def show(self, *screens: Screen) -> None:
+        """Send each to all who listen to its topic, in this order. Any thread; never waits."""
         ...
 
 

@@ -229,12 +229,13 @@ class Foreman:
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="foreman", daemon=True)
 
-    def show(self, screen: Screen) -> None:
-        """Pass it on; note anomalies, a hundred at most until they are seen to."""
-        self._screens.show(screen)
-        if isinstance(screen.content, EventView) and screen.content.action == "anomaly":
-            with self._lock:
-                self._anomalies = [*self._anomalies[-99:], screen.content]
+    def show(self, *screens: Screen) -> None:
+        """Pass them on; note anomalies, a hundred at most until they are seen to."""
+        self._screens.show(*screens)
+        for screen in screens:
+            if isinstance(screen.content, EventView) and screen.content.action == "anomaly":
+                with self._lock:
+                    self._anomalies = [*self._anomalies[-99:], screen.content]
 
     def start(self, desk: TaskDesk) -> None:
         self._desk = desk

@@ -35,14 +35,15 @@ class ModelWatch:
         self._clock = clock
         self._seen: dict[str, str] = {}
 
-    def show(self, screen: Screen) -> None:
-        """Pass it on. Called by the keeper's thread."""
-        self._screens.show(screen)
-        if isinstance(screen.content, NodeView) and screen.content.models:
-            try:
-                self._look(screen.content)
-            except StorageProblem as problem:  # seen again with the next heartbeat
-                log.error("%s", problem)
+    def show(self, *screens: Screen) -> None:
+        """Pass them on. Called by the keeper's thread."""
+        self._screens.show(*screens)
+        for screen in screens:
+            if isinstance(screen.content, NodeView) and screen.content.models:
+                try:
+                    self._look(screen.content)
+                except StorageProblem as problem:  # seen again with the next heartbeat
+                    log.error("%s", problem)
 
     def _look(self, node: NodeView) -> None:
         models, subject = models_word(node.models), f"node:{node.node}"

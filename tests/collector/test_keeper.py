@@ -9,7 +9,7 @@ from datetime import timedelta
 import pytest
 
 from shelf_collector.adapters.database import Database
-from shelf_collector.core.views import DisplayView
+from shelf_collector.core.views import DisplayView, Screen
 from shelf_collector.ports import Delivery, StorageProblem
 from shelf_contracts import envelope, topics
 from shelf_contracts.messages import CameraInfo, HeldProduct, NodeInfo, SeenProduct, Status
@@ -188,11 +188,11 @@ def test_the_thread_takes_what_is_queued_and_stops_at_once(shop: Shop) -> None:
     shown: list[DisplayView] = []
     came = threading.Event()
 
-    def show(screen: object) -> None:
-        content = getattr(screen, "content", None)
-        if isinstance(content, DisplayView) and content.panels:
-            shown.append(content)
-            came.set()
+    def show(*screens: Screen) -> None:
+        for screen in screens:
+            if isinstance(screen.content, DisplayView) and screen.content.panels:
+                shown.append(screen.content)
+                came.set()
 
     shop.hub.show = show  # type: ignore[method-assign]
     shop.keeper.start()

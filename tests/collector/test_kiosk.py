@@ -175,7 +175,7 @@ def test_what_the_camera_doubts_shows_both_or_nothing(shop: Shop, web: Web) -> N
 
 def test_a_display_is_told_before_anything_is_stored(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     order: list[str] = []
-    monkeypatch.setattr(type(shop.hub), "show", lambda _hub, screen: order.append(screen.topic))
+    monkeypatch.setattr(type(shop.hub), "show", lambda _hub, *screens: order.extend(one.topic for one in screens))
     store = shop.database.store
     monkeypatch.setattr(shop.database, "store", lambda *arguments: (order.append("stored"), store(*arguments)))
     shop.say(Node().event("reach", "s1-01"))

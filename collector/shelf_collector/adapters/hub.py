@@ -8,8 +8,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import threading
-from collections import OrderedDict, deque
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections import OrderedDict, defaultdict, deque
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from shelf_collector.core.views import Screen, covers
@@ -24,12 +24,15 @@ _PING = ": ping\n\nevent: ping\ndata: {}\n\n"
 
 @dataclass(frozen=True, slots=True)
 class ShownEvent:
-    """One server-sent event. ``key`` is the topic for a state (a newer one replaces it), else unique."""
+    """One server-sent event, written out once for all who listen.
+
+    ``key`` is the topic for a state (a newer one replaces it), else unique.
+    """
 
     number: int
     topic: str
     key: str
-    data: str
+    text: str
 
 
 class Listener:
@@ -43,8 +46,6 @@ class Listener:
 
     def offer(self, event: ShownEvent) -> None:
         """Queue an event. A page that does not keep up is dropped: it comes back and gets what it missed."""
-        if not covers(self.topics, event.topic):
-            return
         self._waiting.pop(event.key, None)
         self._waiting[event.key] = event
         if len(self._waiting) > MOST_WAITING:
@@ -59,7 +60,8 @@ class Listener:
         """All that waits; empty after ``timeout_s`` without any."""
         if not self._waiting and not self.is_dropped:
             try:
-                await asyncio.wait_for(self._wake.wait(), timeout_s)
+                async with asyncio.timeout(timeout_s):  # wait_for would make a task for every event of every page
+                    await self._wake.wait()
             except TimeoutError:
                 return []
         self._wake.clear()
@@ -77,6 +79,7 @@ class Hub:
         self._number = 0
         self._ring: deque[ShownEvent] = deque(maxlen=RING_SIZE)
         self._listeners: set[Listener] = set()
+        self._by_topic: defaultdict[str, set[Listener]] = defaultdict(set)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._closed = False
         self.dropped = 0
@@ -89,14 +92,17 @@ class Hub:
     def listeners(self) -> int:
         return len(self._listeners)
 
-    def show(self, screen: Screen) -> None:
-        """Send to all who listen. Any thread; never waits."""
+    def show(self, *screens: Screen) -> None:
+        """Send to all who listen, in this order. Any thread; never waits."""
+        events = []
         with self._lock:
-            self._number += 1
-            key = screen.topic if screen.is_state else f"{screen.topic}#{self._number}"
-            event = ShownEvent(self._number, screen.topic, key, screen.content.model_dump_json())
-            self._ring.append(event)
-        self._in_loop(self._offer, event)
+            for screen in screens:
+                self._number += 1
+                key = screen.topic if screen.is_state else f"{screen.topic}#{self._number}"
+                events.append(ShownEvent(self._number, screen.topic, key, self._text(self._number, screen)))
+            self._ring.extend(events)
+        if events:
+            self._in_loop(self._offer, events)
 
     def close(self) -> None:
         """End every stream, so that the server can stop. Any thread."""
@@ -111,7 +117,7 @@ class Hub:
         A page that comes back within the last 1024 events gets those it missed, any other the whole ``snapshot``.
         """
         listener = Listener(topics)
-        self._listeners.add(listener)
+        self._add(listener)
         try:
             with self._lock:
                 number = self._number
@@ -119,19 +125,30 @@ class Hub:
             yield f"retry: {RETRY_MS}\n\n"
             if missed is None:
                 for screen in snapshot():
-                    text = screen.content.model_dump_json()
-                    yield self._text(ShownEvent(number, screen.topic, screen.topic, text))
+                    yield self._text(number, screen)
             else:
                 for event in missed:
-                    yield self._text(event)
+                    yield event.text
             while not (listener.is_dropped or self._closed):
                 events = await listener.take(PING_S)
                 if listener.is_dropped:
                     break
-                yield "".join(map(self._text, events)) if events else _PING
+                yield "".join(event.text for event in events) if events else _PING
             self.dropped += listener.is_dropped and not self._closed
         finally:
-            self._listeners.discard(listener)
+            self._remove(listener)
+
+    def _add(self, listener: Listener) -> None:
+        self._listeners.add(listener)
+        for topic in listener.topics:
+            self._by_topic[topic].add(listener)
+
+    def _remove(self, listener: Listener) -> None:
+        self._listeners.discard(listener)
+        for topic in listener.topics:
+            self._by_topic[topic].discard(listener)
+            if not self._by_topic[topic]:
+                del self._by_topic[topic]
 
     def _in_loop(self, action: Callable[..., None], *arguments: object) -> None:
         loop = self._loop
@@ -143,9 +160,12 @@ class Hub:
         for listener in self._listeners:
             listener.drop()
 
-    def _offer(self, event: ShownEvent) -> None:
-        for listener in self._listeners:
-            listener.offer(event)
+    def _offer(self, events: list[ShownEvent]) -> None:
+        """Only whoever asked for a topic is looked at: with 200 displays nobody goes through all of them for one."""
+        for event in events:
+            for topic in _levels(event.topic):
+                for listener in self._by_topic.get(topic, ()):
+                    listener.offer(event)
 
     def _missed(self, listener: Listener, last_event_id: str) -> list[ShownEvent] | None:
         boot, _, text = last_event_id.partition("-")
@@ -162,6 +182,17 @@ class Hub:
                 newest[event.key] = event
         return list(newest.values())
 
-    def _text(self, event: ShownEvent) -> str:
-        kind = event.topic.partition("/")[0]
-        return f"id: {self._boot}-{event.number}\nevent: {kind}\ndata: {event.data}\n\n"
+    def _text(self, number: int, screen: Screen) -> str:
+        kind = screen.topic.partition("/")[0]
+        return f"id: {self._boot}-{number}\nevent: {kind}\ndata: {screen.content.model_dump_json()}\n\n"
+
+
+def _levels(topic: str) -> Iterator[str]:
+    """The topic and all levels above it.
+
+    >>> list(_levels("slot/a01/s1-02"))
+    ['slot/a01/s1-02', 'slot/a01', 'slot']
+    """
+    while topic:
+        yield topic
+        topic = topic.rpartition("/")[0]

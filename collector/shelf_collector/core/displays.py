@@ -3,13 +3,33 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
+from functools import lru_cache
 
 from shelf_contracts.messages import DisplayContent, DisplayPanel
 
 MOST_PANELS = 3
 HELD_S = 3.0
 """So long what was recognised in a hand says more than where the hand was."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Panel:
+    """What a panel says; a message is made of it only when something changed."""
+
+    slot: str
+    gtin: str
+    side: float
+    candidates: tuple[str, ...]
+    is_held: bool
+
+
+@lru_cache(maxsize=1024)
+def _message(panel: _Panel) -> DisplayPanel:
+    """The panel as it is told, made and checked once for all displays that show it."""
+    return DisplayPanel(
+        slot=panel.slot, gtin=panel.gtin, side=panel.side, candidates=list(panel.candidates), is_held=panel.is_held
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +56,10 @@ class DisplayState:
     revision: int
     panel_s: float
     _touches: dict[str, Touch] = field(default_factory=dict)
-    _shown: tuple[DisplayPanel, ...] = ()
+    _shown: tuple[_Panel, ...] = ()
     _captured_at: datetime | None = None
+    _touched: tuple[datetime, datetime] | None = None
+    """When the oldest and the newest of the touches were; None without any."""
 
     def touch(self, touch: Touch) -> DisplayContent | None:
         """A hand at a slot opens its panel or keeps it open. Returns the new content when it changed."""
@@ -73,7 +95,9 @@ class DisplayState:
 
     def tick(self, now: datetime) -> DisplayContent | None:
         """Close the panels whose time is over. Returns the new content when it changed."""
-        return self._refresh(now, None) if self._touches else None
+        if self._touched is None or self._touched[1] <= now < self._touched[0] + timedelta(seconds=self.panel_s):
+            return None  # asked at every batch of every display of the store
+        return self._refresh(now, None)
 
     def content(self) -> DisplayContent:
         """What it shows now."""
@@ -81,29 +105,26 @@ class DisplayState:
             display=self.display,
             bay=self.bay,
             revision=self.revision,
-            panels=list(self._shown),
+            panels=[_message(panel) for panel in self._shown],
             captured_at=self._captured_at,
         )
 
     def _refresh(self, now: datetime, captured_at: datetime | None) -> DisplayContent | None:
-        # A touch from the future is one before the clock was set back: it goes too, rather than stay for hours.
-        self._touches = {
-            slot: touch for slot, touch in self._touches.items() if 0 <= (now - touch.at).total_seconds() < self.panel_s
-        }
+        self._touches = {slot: touch for slot, touch in self._touches.items() if self._is_recent(touch, now)}
         recent = sorted(self._touches.values(), key=lambda touch: touch.at)[-MOST_PANELS:]
         shown = tuple(
-            DisplayPanel(
-                slot=touch.slot,
-                gtin=touch.gtin,
-                side=touch.side,
-                candidates=list(touch.candidates),
-                is_held=touch.is_held,
-            )
+            _Panel(touch.slot, touch.gtin, touch.side, touch.candidates, touch.is_held)
             for touch in sorted(recent, key=lambda touch: (touch.side, touch.slot))
         )
+        moments = [touch.at for touch in self._touches.values()]
+        self._touched = (min(moments), max(moments)) if moments else None
         if shown == self._shown:
             return None
         self._shown = shown
         self._captured_at = captured_at
         self.revision += 1
         return self.content()
+
+    def _is_recent(self, touch: Touch, now: datetime) -> bool:
+        # A touch from the future is one before the clock was set back: it goes too, rather than stay for hours.
+        return 0 <= (now - touch.at).total_seconds() < self.panel_s

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -151,14 +151,21 @@ class StoreMemory:
             if content:
                 facts.displays.append(content)
 
-    def everything(self, now: datetime) -> Facts:
-        """All current state as if it had just changed: for the start and for a broker that forgot."""
+    def everything(self, now: datetime, wants: Callable[[str], bool] = lambda topic: True) -> Facts:
+        """All current state as if it had just changed: for the start, for a broker that forgot, for a page that opens.
+
+        Args:
+            wants: whether a topic such as ``bay/a01`` is asked for; what is not asked for is not worked out.
+        """
         facts = Facts()
         for bay in self.plan.planograms:
-            facts.bays[bay] = self.bay_state(bay, now)
-        facts.displays = [display.content() for display in self._displays.values()]
+            if wants(f"bay/{bay}"):
+                facts.bays[bay] = self.bay_state(bay, now)
+        facts.displays = [one.content() for one in self._displays.values() if wants(f"display/{one.display}")]
         facts.alerts = [
-            AlertChange(alert.alert, bay, slot, alert.opened_at, alert) for (bay, slot), alert in self._open.items()
+            AlertChange(alert.alert, bay, slot, alert.opened_at, alert)
+            for (bay, slot), alert in self._open.items()
+            if wants(f"alert/{alert.alert}")
         ]
         return facts
 

@@ -300,7 +300,9 @@ class Viewer:
         )
 
     def display(self, content: DisplayContent, memory: StoreMemory, now: datetime) -> DisplayView:
-        panels = [self._panel(content.bay, panel, memory, now) for panel in content.panels]
+        return self._display(content, self._panels(content, memory, now), now)
+
+    def _display(self, content: DisplayContent, panels: list[DisplayPanelView], now: datetime) -> DisplayView:
         return DisplayView(
             display=content.display,
             bay=content.bay,
@@ -309,6 +311,9 @@ class Viewer:
             captured_at=content.captured_at,
             at=now,
         )
+
+    def _panels(self, content: DisplayContent, memory: StoreMemory, now: datetime) -> list[DisplayPanelView]:
+        return [self._panel(content.bay, panel, memory, now) for panel in content.panels]
 
     def _panel(self, bay: str, panel: DisplayPanel, memory: StoreMemory, now: datetime) -> DisplayPanelView:
         reading = memory.reading(bay, panel.slot, now)
@@ -334,7 +339,11 @@ class Viewer:
 
     def screens(self, facts: Facts, memory: StoreMemory, now: datetime) -> list[Screen]:
         """What open pages are told of a batch's facts, displays first."""
-        found = self.display_screens(facts, memory, now)
+        return self.display_screens(facts, memory, now) + self.other_screens(facts, memory, now)
+
+    def other_screens(self, facts: Facts, memory: StoreMemory, now: datetime) -> list[Screen]:
+        """All but what displays show: told when it is stored."""
+        found: list[Screen] = []
         for fresh in facts.fresh:
             message = fresh.message
             if isinstance(message, Happening) and fresh.outcome == "applied":
@@ -351,16 +360,34 @@ class Viewer:
         return found
 
     def display_screens(self, facts: Facts, memory: StoreMemory, now: datetime) -> list[Screen]:
-        """Only what displays show: they are told before anything is stored."""
-        return [Screen(f"display/{content.display}", self.display(content, memory, now)) for content in facts.displays]
+        """Only what displays show: they are told before anything is stored.
+
+        Displays over one bay show the same: their panels are made once, however many hang there.
+        """
+        made: dict[tuple[str, tuple[int, ...]], list[DisplayPanelView]] = {}
+        screens = []
+        for content in facts.displays:
+            key = content.bay, tuple(map(id, content.panels))  # the same messages: DisplayState makes each once
+            if key not in made:
+                made[key] = self._panels(content, memory, now)
+            screens.append(Screen(f"display/{content.display}", self._display(content, made[key], now)))
+        return screens
 
     def snapshot(self, topics: Iterable[str], memory: StoreMemory, now: datetime) -> list[Screen]:
-        """All present state under these topics: what a page gets first."""
-        facts = memory.everything(now)
-        facts.slots = set(self._plan.slots) | set(memory.state.slots)
-        facts.nodes = set(memory.state.nodes)
-        facts.cameras = set(memory.state.cameras)
-        return [screen for screen in self.screens(facts, memory, now) if covers(topics, screen.topic)]
+        """All present state under these topics: what a page gets first.
+
+        Nothing else is worked out: 200 displays come back at once when the collector was away.
+        """
+        wanted = frozenset(topics)
+        kinds = {topic.partition("/")[0] for topic in wanted}
+        facts = memory.everything(now, lambda topic: covers(wanted, topic))
+        if "slot" in kinds:
+            facts.slots = set(self._plan.slots) | set(memory.state.slots)
+        if "node" in kinds:
+            facts.nodes = set(memory.state.nodes)
+        if "camera" in kinds:
+            facts.cameras = set(memory.state.cameras)
+        return [screen for screen in self.screens(facts, memory, now) if covers(wanted, screen.topic)]
 
     def _name(self, planned: PlannedSlot | None, gtin: str | None) -> Text:
         if planned is not None:

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from shelf_simulator.bench.figures import DisplayFigures, Paint, figures
 from shelf_simulator.demo.app import open_shop
 from shelf_simulator.demo.readiness import NotReady
 from shelf_simulator.demo.screenshots import BROWSER_ARGUMENTS, find_browser
 from shelf_simulator.demo.shop import Shop
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
 
 _WIDTH_PX, _HEIGHT_PX = 1280, 720
 _LOOK_EVERY_MS = 500
@@ -35,21 +39,8 @@ def measure_displays(
 
     Raises: as ``open_shop``; NotReady when there is no browser; ValueError when nobody reached for anything.
     """
-    path = find_browser()
-    try:
-        from playwright.sync_api import sync_playwright
-    except ModuleNotFoundError as error:
-        raise NotReady("the package playwright is missing: pip install 'smartshelf[test]'") from error
-    with open_shop(shop, stop, say) as running, sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=[*BROWSER_ARGUMENTS, *_ALL_IN_FRONT])
-        pages = []
-        for number in range(displays):
-            context = browser.new_context(viewport={"width": _WIDTH_PX, "height": _HEIGHT_PX})
-            context.add_init_script(_LISTEN)
-            page = context.new_page()
-            page.goto(f"{shop.web}/display/{shop.bays[number % len(shop.bays)]}?lang=en")
-            page.wait_for_selector('#display[data-stream="up"]')
-            pages.append(page)
+    spread = [shop.bays[number % len(shop.bays)] for number in range(displays)]
+    with open_shop(shop, stop, say) as running, browser_pages(shop.web, spread) as pages:
         pages[0].wait_for_timeout(_FIT_MS)
         load_before = os.getloadavg()[0]
         say(f"measuring {displays} displays for {seconds:g} s")
@@ -65,8 +56,35 @@ def measure_displays(
         for number, page in enumerate(pages):
             marks, pixels = page.evaluate("() => [smartshelfPaints, smartshelfPixels]")
             found += paints_of(f"{number}", marks, pixels)
-        browser.close()
     return figures(found, displays, seconds, (load_before, load_after), os.cpu_count() or 1)
+
+
+@contextmanager
+def browser_pages(web: str, displays: Sequence[str]) -> Iterator[list[Page]]:
+    """One Chromium page a display, each connected and noting what it paints; no browser is started for none.
+
+    Raises: NotReady when there is no browser.
+    """
+    if not displays:
+        yield []
+        return
+    path = find_browser()
+    try:
+        from playwright.sync_api import sync_playwright
+    except ModuleNotFoundError as error:
+        raise NotReady("the package playwright is missing: pip install 'smartshelf[test]'") from error
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=[*BROWSER_ARGUMENTS, *_ALL_IN_FRONT])
+        pages = []
+        for display in displays:
+            context = browser.new_context(viewport={"width": _WIDTH_PX, "height": _HEIGHT_PX})
+            context.add_init_script(_LISTEN)
+            page = context.new_page()
+            page.goto(f"{web}/display/{display}?lang=en")
+            page.wait_for_selector('#display[data-stream="up"]')
+            pages.append(page)
+        yield pages
+        browser.close()
 
 
 def paints_of(display: str, marks: list[dict[str, Any]], pixels: list[float]) -> list[Paint]:

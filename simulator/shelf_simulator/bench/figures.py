@@ -49,6 +49,12 @@ class DisplayFigures:
     def to_json(self) -> str:
         return json.dumps(asdict(self), indent=1)
 
+    def in_words(self) -> str:
+        return (
+            f"{self.reaches} reaches on {self.displays} displays: half within {self.p50_ms:g} ms, 95 of 100 within "
+            f"{self.p95_ms:g} ms (load {self.load_before:g} to {self.load_after:g} on {self.cpus} CPUs)"
+        )
+
 
 def percentile(values: Sequence[float], share: float) -> float:
     """The smallest value that this share of all do not exceed.
