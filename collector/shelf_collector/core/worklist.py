@@ -31,6 +31,11 @@ class Work:
     backroom: str = ""
 
     @property
+    def is_of_round(self) -> bool:
+        """Whether it is done in passing along an aisle; people and machines that need somebody do not wait for that."""
+        return self.task.kind not in _FIRST
+
+    @property
     def is_out(self) -> bool:
         return self.detail == "stock_out"
 
@@ -58,7 +63,7 @@ class WorkList:
         mine: what I have; ``waiting``: what nobody has, the most expensive first; ``others``: what others have.
         checking: somebody said done, the camera has not seen it yet.
         snoozed, failed, blind: put off, nothing in the back, and what nobody can see at present.
-        rounds: ``mine`` and ``waiting`` by aisle.
+        rounds: of ``mine`` and ``waiting`` what is done in passing, by aisle; ``alone``: the rest of these.
     """
 
     mine: tuple[Work, ...] = ()
@@ -69,6 +74,10 @@ class WorkList:
     failed: tuple[Work, ...] = ()
     blind: tuple[Work, ...] = ()
     rounds: tuple[Round, ...] = ()
+
+    @property
+    def alone(self) -> tuple[Work, ...]:
+        return tuple(work for work in (*self.mine, *self.waiting) if not work.is_of_round)
 
     @property
     def is_empty(self) -> bool:
@@ -148,7 +157,7 @@ def work_list(
     mine.sort(key=lambda work: (work.aisle, *place(work)))
     for rest in (others, checking, snoozed, failed, blind):
         rest.sort(key=place)
-    rounds = _rounds([*mine, *waiting], place)
+    rounds = _rounds([work for work in (*mine, *waiting) if work.is_of_round], place)
     return WorkList(
         tuple(mine), tuple(waiting), tuple(others), tuple(checking), tuple(snoozed), tuple(failed), tuple(blind), rounds
     )

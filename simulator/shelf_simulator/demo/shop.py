@@ -133,6 +133,10 @@ low_dwell_s = 4
 out_dwell_s = 2
 clear_dwell_s = 2
 
+[tasks]
+least_watched_hours = 0.02
+trouble_seconds = 20
+
 [enrolment]
 keep_thumbnails = true
 

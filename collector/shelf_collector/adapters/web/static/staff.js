@@ -35,6 +35,7 @@ cards.addEventListener("submit", (event) => {
   const form = event.target;
   if (!form.matches("form[data-task], form[data-round]")) return;
   event.preventDefault();
+  if (isSlip) return;
   unlockSound();
   const fields = Object.fromEntries(new FormData(form));
   const forms = form.dataset.task ? [form] : [...form.closest(".round").querySelectorAll('form[data-step="claim"]')];
@@ -81,14 +82,40 @@ function tell(text, link) {
 
 // -- the list -----------------------------------------------------------------------------------------------------------
 
-const refresh = refresher(`/staff/cards?lang=${lang}&view=${cards.dataset.view}`, (html) => {
+const SETTLES_MS = 350;
+let shown = "";
+let later = null; // what came while a finger was on the list
+let isPressed = false;
+let isSlip = false; // whether the finger came down just after the list had moved
+let settling = 0;
+
+// The list must not move away under a finger, nor another button under the second tap of two.
+cards.addEventListener("pointerdown", () => { isPressed = true; isSlip = cards.dataset.settled === "no"; });
+cards.addEventListener("keydown", () => { isSlip = false; });
+for (const end of ["pointerup", "pointercancel"]) {
+  addEventListener(end, () => setTimeout(() => {
+    isPressed = false;
+    if (later !== null) apply(later);
+  }, 50));
+}
+
+const refresh = refresher(`/staff/cards?lang=${lang}&view=${cards.dataset.view}`, apply, 150);
+
+function apply(html) {
+  later = isPressed ? html : null;
+  if (isPressed || html === shown) return;
+  const isFirst = shown === "";
+  shown = html;
   const open = new Set([...cards.querySelectorAll("details[open]")].map(nameOf));
   const focus = document.activeElement?.closest?.("#cards form") ? document.activeElement.closest("form").getAttribute("action") : "";
   cards.innerHTML = html; // our own server's, escaped there
   for (const one of cards.querySelectorAll("details")) one.open = one.open || open.has(nameOf(one));
   if (focus) cards.querySelector(`form[action="${focus}"] button`)?.focus({ preventScroll: true });
+  if (!isFirst) cards.dataset.settled = "no";
+  clearTimeout(settling);
+  settling = setTimeout(() => { cards.dataset.settled = "yes"; }, SETTLES_MS);
   draw();
-}, 150);
+}
 
 const nameOf = (details) => `${details.closest(".card")?.id ?? ""} ${details.querySelector("summary").textContent.replace(/\d+/g, "").trim()}`;
 

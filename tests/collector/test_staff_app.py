@@ -1,0 +1,226 @@
+"""The staff's list in a real browser: one thumb, two people, dead spots, sessions that end, a phone that is shared."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import pytest
+
+from shelf_collector.core.access import Principal, Role
+from tests.collector.builders import Node
+from tests.collector.live_shop import LiveShop
+from tests.collector.visitors import PASSWORD, add_person
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page, Route
+
+pytestmark = pytest.mark.browser
+
+PHONE = (390, 844)
+BEN = Principal("person", "Ben", Role.STAFF)
+BRING = "I'll bring it"
+
+
+def log_in(page: Page, name: str, is_live: bool = True) -> None:
+    page.get_by_label("Name").fill(name)
+    page.get_by_label("Password").fill(PASSWORD)
+    page.keyboard.press("Enter")
+    page.wait_for_selector('#connection[data-state="connected"]' if is_live else "#cards")
+
+
+def tap(page: Page, task: int, name: str) -> None:
+    """Once the list has come to rest: what is tapped while it moves does not count."""
+    page.locator("#cards:not([data-settled=no])").locator(f"#task-{task}").get_by_role("button", name=name).click()
+
+
+@pytest.fixture
+def empty_slots(with_login: None, live: LiveShop) -> list[int]:
+    """Two empty slots, Anna and Ben."""
+    for name in ("Anna", "Ben"):
+        add_person(live.shop, name, Role.STAFF)
+    node = Node()
+    live.shop.say(node.stock("s1-01", 0), node.stock("s1-02", 0))
+    live.shop.wait(6)
+    return [one.task.id for one in live.shop.site.desk.work_list("").waiting]
+
+
+def states(live: LiveShop) -> dict[str, str]:
+    return {task.key.rpartition("/")[2]: task.state for task, _ in live.shop.site.desk.everything()}
+
+
+def test_a_task_from_claim_to_done_with_one_thumb(
+    empty_slots: list[int], live: LiveShop, open_page: Callable[..., Page]
+) -> None:
+    page = open_page("/staff?lang=en", *PHONE)
+    log_in(page, "Anna")
+    card = page.locator(f"#task-{empty_slots[0]}")
+    button = card.get_by_role("button", name=BRING)
+    page.wait_for_function(
+        """(id) => {
+            const box = document.querySelector(`#task-${id} form[data-step=claim] button`)?.getBoundingClientRect();
+            return box && box.height >= 52 && box.width >= 300;  // a thumb of either hand reaches it
+        }""",
+        arg=empty_slots[0],
+    )
+    button.dblclick()
+    card.get_by_role("button", name="Filled up").wait_for()
+    assert page.get_by_role("heading", name="Yours").is_visible()
+    rows = live.shop.site.doorkeeper.accounts.log_page(None, 100)
+    claims = [row for row in rows if row.action == "task.claimed"]
+    assert len(claims) == 1, "a double click is one step"
+    tap(page, empty_slots[0], "Filled up")
+    page.get_by_role("heading", name="The camera has not seen it yet").wait_for()
+    live.say(Node(sequence=50).stock("s1-01", 6, now=live.shop.clock.now()))
+    for _ in range(3):
+        page.wait_for_timeout(600)  # so that the keeper looks at the slot before the dwell is over
+        live.shop.clock.advance(2)
+    page.get_by_role("heading", name="The camera has not seen it yet").wait_for(state="detached")
+    assert states(live) == {"s1-02": "open"}
+
+
+def test_of_two_people_one_wins_and_the_other_is_told(
+    empty_slots: list[int], live: LiveShop, open_page: Callable[..., Page]
+) -> None:
+    page = open_page("/staff?lang=en", *PHONE)
+    # Anna's list does not know yet: as when both tap in the same moment.
+    page.route("**/staff/cards*", lambda route: route.abort())
+    log_in(page, "Anna")
+    live.shop.site.desk.claim(empty_slots[0], BEN, "")
+    page.locator(f"#task-{empty_slots[0]}").get_by_role("button", name=BRING).click()
+    page.get_by_text("Fusilli: Ben was faster.").wait_for()
+    assert live.shop.site.desk.work_list("Ben").mine[0].task.id == empty_slots[0]
+
+
+def test_what_is_done_in_a_dead_spot_is_sent_afterwards_and_a_conflict_is_told(
+    empty_slots: list[int], live: LiveShop, open_page: Callable[..., Page]
+) -> None:
+    page = open_page("/staff?lang=en", *PHONE)
+    log_in(page, "Anna")
+    page.context.set_offline(True)
+    for number in empty_slots:
+        page.locator(f"#task-{number}").get_by_role("button", name=BRING).click()
+        page.locator(f"#task-{number} .pending", has_text="Waits for the network").wait_for()
+    assert set(states(live).values()) == {"open"}
+    live.shop.site.desk.claim(empty_slots[0], BEN, "")
+    page.context.set_offline(False)
+    page.get_by_text("Fusilli: Ben was faster.").wait_for()
+    page.locator(f"#task-{empty_slots[1]}").get_by_role("button", name="Filled up").wait_for()
+    assert [one.task.id for one in live.shop.site.desk.work_list("Anna").mine] == [empty_slots[1]]
+    assert page.evaluate("localStorage.getItem('smartshelf-steps')") == "[]"
+
+
+def test_an_answer_that_got_lost_makes_no_second_step(
+    empty_slots: list[int], live: LiveShop, open_page: Callable[..., Page]
+) -> None:
+    page = open_page("/staff?lang=en", *PHONE)
+    log_in(page, "Anna")
+    answered: list[int] = []
+
+    def lose_the_first_answer(route: Route) -> None:
+        answer = route.fetch()
+        answered.append(answer.status)
+        if len(answered) == 1:
+            route.abort()
+        else:
+            route.fulfill(response=answer)
+
+    page.route("**/api/v1/tasks/*/steps", lose_the_first_answer)
+    card = page.locator(f"#task-{empty_slots[0]}")
+    card.get_by_role("button", name=BRING).click()
+    card.get_by_role("button", name="Filled up").wait_for()
+    page.wait_for_function("() => localStorage.getItem('smartshelf-steps') === '[]'")
+    assert answered == [200, 200]
+    rows = live.shop.site.doorkeeper.accounts.log_page(None, 100)
+    assert len([row for row in rows if row.action == "task.claimed"]) == 1
+    assert page.locator(".told").count() == 0, "it was Anna's own step"
+
+
+def act_after_the_session_ended(page: Page, live: LiveShop, task: int) -> None:
+    """The page has not noticed yet: neither stream nor list asked in between."""
+    page.route("**/stream*", lambda route: route.abort())
+    page.route("**/staff/cards*", lambda route: route.abort())
+    log_in(page, "Anna", is_live=False)
+    live.shop.clock.advance(13 * 3600)
+    page.locator(f"#task-{task}").get_by_role("button", name=BRING).click()
+    page.get_by_text("You were logged out. What you did is kept (1).").wait_for()
+    page.unroute("**/stream*")
+    page.unroute("**/staff/cards*")
+    page.locator("#told").get_by_role("link", name="Log in").click()
+    page.wait_for_url("**/login?next=*")
+
+
+def test_a_session_that_ended_loses_no_step(
+    empty_slots: list[int], live: LiveShop, open_page: Callable[..., Page]
+) -> None:
+    page = open_page("/staff?lang=en", *PHONE)
+    act_after_the_session_ended(page, live, empty_slots[0])
+    log_in(page, "Anna")
+    page.locator(f"#task-{empty_slots[0]}").get_by_role("button", name="Filled up").wait_for()
+
+
+def test_steps_of_somebody_else_wait_for_them(
+    empty_slots: list[int], live: LiveShop, open_page: Callable[..., Page]
+) -> None:
+    page = open_page("/staff?lang=en", *PHONE)
+    act_after_the_session_ended(page, live, empty_slots[0])
+    log_in(page, "Ben")
+    page.get_by_text("1 steps of Anna wait here").wait_for()
+    assert states(live) == {"s1-01": "open", "s1-02": "open"}
+
+
+def test_the_list_opens_in_a_dead_spot_and_is_gone_after_logging_out(
+    empty_slots: list[int], live: LiveShop, open_page: Callable[..., Page]
+) -> None:
+    page = open_page("/staff?lang=en", *PHONE)
+    log_in(page, "Anna")
+    page.wait_for_function("() => navigator.serviceWorker.controller !== null")
+    page.reload()
+    page.wait_for_selector('#connection[data-state="connected"]')
+    kept = "async () => !!(await caches.match('/staff', { cacheName: 'staff-v1' }))"
+    page.wait_for_function(kept)
+    page.context.set_offline(True)
+    page.reload()
+    page.locator(f"#task-{empty_slots[0]}").wait_for()
+    page.context.set_offline(False)
+    page.goto(f"{live.url}/account?lang=en")
+    page.get_by_role("button", name="Log out").click()
+    page.wait_for_url("**/login*")
+    page.wait_for_function("async () => !(await caches.match('/staff', { cacheName: 'staff-v1' }))")
+
+
+def test_a_round_is_taken_at_once_and_sound_can_be_muted(
+    empty_slots: list[int], live: LiveShop, open_page: Callable[..., Page]
+) -> None:
+    page = open_page("/staff?lang=en&view=rounds", *PHONE)
+    log_in(page, "Anna")
+    assert page.locator(".fetch li li").count() == 2
+    page.get_by_role("button", name="Take the whole round").click()
+    page.get_by_role("button", name="Filled up").nth(1).wait_for()
+    assert len(live.shop.site.desk.work_list("Anna").mine) == 2
+    sound = page.get_by_role("button", name="Sound on")
+    sound.click()
+    assert page.get_by_role("button", name="Sound off").get_attribute("aria-pressed") == "false"
+    page.wait_for_timeout(1600)  # what the stream says first is not new
+    live.shop.site.desk.call("a01", "a01", None, None, "")
+    page.get_by_text("Help wanted").first.wait_for()
+    assert page.evaluate("document.documentElement.dataset.rang ?? '0'") == "0"
+    page.get_by_role("button", name="Sound off").click()
+    rang = int(page.evaluate("document.documentElement.dataset.rang"))
+    live.shop.clock.advance(1)
+    live.shop.site.desk.call("b", "a01", None, None, "")
+    page.wait_for_function(f"() => document.documentElement.dataset.rang === '{rang + 1}'")
+
+
+def test_it_can_be_installed(empty_slots: list[int], live: LiveShop, open_page: Callable[..., Page]) -> None:
+    page = open_page("/staff?lang=en", *PHONE)
+    log_in(page, "Anna")
+    manifest = page.evaluate("async () => (await fetch(document.querySelector('link[rel=manifest]').href)).json()")
+    assert (manifest["start_url"], manifest["display"]) == ("/staff", "standalone")
+    for icon in manifest["icons"]:
+        answer = page.request.get(live.url + icon["src"])
+        assert answer.ok
+        assert answer.headers["content-type"] == icon["type"]
+    session = page.context.new_cdp_session(page)
+    errors = session.send("Page.getInstallabilityErrors")["installabilityErrors"]
+    assert [one["errorId"] for one in errors if one["errorId"] != "in-incognito"] == []
