@@ -52,11 +52,20 @@ class _Waiting:
 
 
 @dataclass(frozen=True)
+class LookAlike:
+    """Another product that looks alike, and which of the photos (its place among them) looks most like it."""
+
+    gtin: str
+    similarity: float
+    photo: int
+
+
+@dataclass(frozen=True)
 class Checked:
     """What is to be known before saving: ``warnings`` of each photo, and of all of them together."""
 
     warnings: list[list[Warned]]
-    look_alikes: list[Warned]
+    look_alikes: list[LookAlike]
 
 
 class Enrolling:
@@ -91,11 +100,12 @@ class Enrolling:
     def check(self, who: Principal, gtin: str, chosen: Sequence[Chosen]) -> Checked:
         """What staff should know before they save. Raises: VisionProblem, PhotoGone."""
         crops = [self._crop(who, one, gtin) for one in chosen]
-        nearest: dict[str, Warned] = {}
-        for crop in crops:
+        nearest: dict[str, LookAlike] = {}
+        for photo, crop in enumerate(crops):
             for one in crop.warnings:
-                if one.kind == "look-alike" and one.similarity > nearest.get(one.gtin, one).similarity - 1e-9:
-                    nearest[one.gtin] = one
+                before = nearest.get(one.gtin)
+                if one.kind == "look-alike" and (before is None or one.similarity > before.similarity):
+                    nearest[one.gtin] = LookAlike(one.gtin, one.similarity, photo)
         return Checked(
             [self._own_warnings(crop, gtin) for crop in crops],
             sorted(nearest.values(), key=lambda one: -one.similarity)[:3],

@@ -198,6 +198,12 @@ class Galleries:
         path = self._thumbnail(entry) if entry is not None else None
         return path.read_bytes() if path is not None and path.is_file() else None
 
+    def thumbnails(self) -> frozenset[str]:
+        """Of which photos a small picture is kept; the command line keeps none."""
+        if not self.keeps_thumbnails:
+            return frozenset()
+        return frozenset(path.stem for path in (self._folder / "thumbnails").glob("*.jpg"))
+
     def _thumbnail(self, entry: GalleryEntry) -> Path:
         return self._folder / "thumbnails" / f"{entry.photo_sha256}.jpg"
 

@@ -41,6 +41,8 @@ _DARK, _BRIGHT = 45.0, 235.0
 _BLURRED = 30.0
 _JUDGED_AT_PX = 256
 _PERSON_SHARE = 0.1
+_OWN_SHARE = 0.5
+"""Of a crop that somebody drew by hand, so much must be a product that was found, where people are in the photo."""
 _MARGIN = 0.02
 _THUMBNAIL_PX = 160
 
@@ -152,6 +154,9 @@ def crop_of(photo: Photo, box: Box) -> Picture:
         raise FileProblems(photo.name, [Problem("box", str(box), "must be x1 < x2 and y1 < y2, each 0 to 1")])
     if photo.people and box == WHOLE:
         raise FileProblems(photo.name, [Problem("box", "the whole photo", "has somebody in it", "choose a product")])
+    if photo.people and not any(_shared(box, product) >= _OWN_SHARE for product in photo.proposals):
+        remedy = "somebody is in the photo: stay near a product that was found, or photograph it alone"
+        raise FileProblems(photo.name, [Problem("box", str(box), "must be a product for the most part", remedy)])
     height, width = photo.picture.shape[:2]
     aside, above = _MARGIN * (x2 - x1), _MARGIN * (y2 - y1)
     left, right = int(max(x1 - aside, 0) * width), int(np.ceil(min(x2 + aside, 1) * width))

@@ -27,6 +27,7 @@ class FakeEyes:
 
     missing: str = ""
     looks: list[bytes] = field(default_factory=list)
+    boxes: list[tuple[float, ...]] = field(default_factory=list)
 
     def describe(self) -> tuple[Embedder, int]:
         if self.missing:
@@ -43,6 +44,7 @@ class FakeEyes:
         return Look(sha256=_hash(photo), width=600, height=800, proposals=boxes, warnings=[])
 
     def embed(self, name: str, photo: bytes, box: Sequence[float], gtin: str, gallery: Path | None, mark: str) -> Crop:
+        self.boxes.append(tuple(box))
         number = {"a": (1.0, 0.0), "A": (0.98, 0.2), "b": (0.0, 1.0)}.get(_shown(photo), (0.7, 0.7))
         warnings = [Warned(kind="dark", text="too dark")] if b"dark" in photo else []
         for entry in read_gallery(gallery).entries if gallery else ():

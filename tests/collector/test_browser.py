@@ -414,10 +414,26 @@ def test_a_product_is_enrolled_on_a_phone_and_undone(live: LiveShop, open_page: 
     for size in page.evaluate("() => [...document.querySelectorAll('button, .button')].filter(b => b.offsetParent && "
                               "!b.matches('.box')).map(b => b.getBoundingClientRect().height)"):  # fmt: skip
         assert size >= 44, "a finger must hit it"
+    # The crop is corrected by a finger, and by the keyboard; the corner stays where it was let go.
+    corner = page.locator(".shot").first.get_by_role("button", name="Hoek van de uitsnede: rechtsonder")
+    corner.evaluate("one => one.scrollIntoView({block: 'center'})")
+    at, area = corner.bounding_box(), page.locator(".shot .boxes").first.bounding_box()
+    assert at is not None
+    assert area is not None
+    page.mouse.move(at["x"] + 22, at["y"] + 22)
+    page.mouse.down()
+    page.mouse.move(at["x"] + 22 - area["width"] * 0.1, at["y"] + 22 - area["height"] * 0.2, steps=4)
+    page.mouse.up()
+    expect(boxes.nth(0)).to_have_attribute("aria-checked", "false")
+    corner.focus()
+    page.keyboard.press("Shift+ArrowUp")
     page.locator(".shot").nth(1).get_by_role("button", name="Foto weglaten").click()
     expect(page.locator(".shot")).to_have_count(1)
     save.click()
     expect(page.locator("#outcome .what")).to_have_text("Fusilli is opgeslagen.")
+    enrolling = live.shop.site.enrolling
+    assert enrolling is not None
+    assert enrolling.worker.boxes[-1] == pytest.approx((0.2, 0.1, 0.5, 0.65), abs=0.01)
     offered = live.shop.bus.newest("gallery/offer")
     assert (offered["products"], offered["photos"]) == (1, 1)
     health = NodeHealth(

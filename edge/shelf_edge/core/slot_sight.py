@@ -96,6 +96,10 @@ class FacingSight:
         """Since something may have changed."""
         return self._fresh_looks
 
+    @property
+    def _whole_looks(self) -> int:
+        return sum(not glance.is_cut for glance in self.glances)
+
     def cover(self, is_covered: bool) -> None:
         """Whether somebody is in front of it; what stands there afterwards may be something else."""
         if is_covered and not self._is_covered:
@@ -120,8 +124,8 @@ class FacingSight:
             return Urgency.TOUCHED if self._is_touched else Urgency.DOUBTFUL
         answer = self.answer
         is_as_planned = answer is not None and answer.verdict == "known" and answer.product == expected
-        if not is_as_planned and self._fresh_looks < rules.settled_looks:
-            return Urgency.CHANGING
+        if not is_as_planned and (self._fresh_looks < rules.settled_looks or self._whole_looks < rules.misplaced_looks):
+            return Urgency.CHANGING if self._fresh_looks < 2 * rules.settled_looks else Urgency.SOON
         if self._fresh_looks < (rules.settled_looks if is_as_planned else 2 * rules.settled_looks):
             return Urgency.SOON
         return Urgency.SOON if now_s - self.looked_s >= rules.recheck_s else Urgency.NOTHING
@@ -164,7 +168,7 @@ class FacingSight:
         answer, rules = self.answer, self._rules
         if answer is None or self._is_in_doubt or answer.verdict == "unknown" or answer.product == expected:
             return False
-        if sum(not glance.is_cut for glance in self.glances) < rules.misplaced_looks:
+        if self._whole_looks < rules.misplaced_looks:
             return False
         if answer.verdict == "known":
             return answer.probability >= rules.sure

@@ -73,12 +73,16 @@ class RemoveRequest(_Body):
 
 
 class LookAlikeView(BaseModel):
-    """A product that looks alike; ``similarity`` is a cosine, ``thumbnail`` an address when a picture is kept."""
+    """A product that looks alike; ``similarity`` is a cosine, ``thumbnail`` an address when a picture is kept.
+
+    ``photo``: which of the photos looks most like it, by its place among them.
+    """
 
     gtin: str
     name: Text
     similarity: float
     thumbnail: str | None
+    photo: int = 0
 
 
 class CheckView(BaseModel):
@@ -185,7 +189,13 @@ def check(request: Request, asked: EnrolRequest, mark: Mark = "") -> CheckView:
     pictures = {product.gtin: product.thumbnail for product in _known(site, enrolling)}
     names = _names(site, [asked.gtin, *(one.gtin for one in found.look_alikes)])
     alike = [
-        LookAlikeView(gtin=one.gtin, name=names[one.gtin], similarity=one.similarity, thumbnail=pictures.get(one.gtin))
+        LookAlikeView(
+            gtin=one.gtin,
+            name=names[one.gtin],
+            similarity=one.similarity,
+            thumbnail=pictures.get(one.gtin),
+            photo=one.photo,
+        )
         for one in found.look_alikes
     ]
     return CheckView(name=names[asked.gtin], warnings=found.warnings, look_alikes=alike)
@@ -303,9 +313,11 @@ def _known(site: Site, enrolling: Enrolling) -> list[KnownProduct]:
     gallery = enrolling.galleries.present
     names = _names(site, gallery.gtins if gallery is not None else [])
     found: dict[str, KnownProduct] = {}
+    kept = enrolling.galleries.thumbnails()
     for entry in gallery.entries if gallery is not None else ():
         before = found.get(entry.gtin)
-        picture = f"/enrol/thumbnails/{entry.photo_sha256}.jpg" if enrolling.galleries.keeps_thumbnails else None
+        own = f"/enrol/thumbnails/{entry.photo_sha256}.jpg" if entry.photo_sha256 in kept else None
+        picture = own or (before.thumbnail if before else None)
         found[entry.gtin] = KnownProduct(
             gtin=entry.gtin,
             name=names[entry.gtin],

@@ -125,7 +125,7 @@ async function add(file) {
     shot.warnings = found.warnings;
     showBoxes(shot);
     choose(shot, found.proposals[0]);
-    state.textContent = found.proposals.length > 1 ? words.choose : "";
+    state.textContent = found.proposals.length > 1 ? words.choose : words.adjust;
     element.dataset.state = "ready";
   } catch (error) {
     element.dataset.state = "refused";
@@ -172,19 +172,71 @@ function showBoxes(shot) {
     });
     group.append(button);
   });
+  showGrips(shot);
   const whole = shot.element.querySelector(".whole");
   const wholeBox = shot.proposals.find(isWhole);
   whole.hidden = !wholeBox || !boxes.length;
   whole.addEventListener("click", () => choose(shot, wholeBox, true));
 }
 
+const SMALLEST_SHARE = 0.04;
+const STEP_SHARE = 0.01;
+const between = (low, value, high) => Math.min(Math.max(value, low), high);
+
+/** Four corners that can be dragged, by finger, mouse or arrow keys: the chosen box becomes one's own. */
+function showGrips(shot) {
+  const frame = shot.element.querySelector(".crop");
+  frame.hidden = false;
+  for (const grip of frame.querySelectorAll(".grip")) {
+    const [atX, atY] = [Number(grip.dataset.x), Number(grip.dataset.y)];
+    const moveTo = (x, y) => {
+      const box = [...shot.box];
+      box[atX] = atX === 0 ? between(0, x, box[2] - SMALLEST_SHARE) : between(box[0] + SMALLEST_SHARE, x, 1);
+      box[atY] = atY === 1 ? between(0, y, box[3] - SMALLEST_SHARE) : between(box[1] + SMALLEST_SHARE, y, 1);
+      choose(shot, box.map((share) => Math.round(share * 1e4) / 1e4));
+    };
+    let from = null; // where in the grip it was taken: the corner must not jump under the finger
+    grip.addEventListener("pointerdown", (event) => {
+      const area = frame.parentElement.getBoundingClientRect();
+      from = [shot.box[atX] - (event.clientX - area.left) / area.width, shot.box[atY] - (event.clientY - area.top) / area.height];
+      grip.setPointerCapture(event.pointerId);
+      event.preventDefault();
+      grip.focus();
+    });
+    grip.addEventListener("pointermove", (event) => {
+      if (!from) return;
+      const area = frame.parentElement.getBoundingClientRect();
+      moveTo((event.clientX - area.left) / area.width + from[0], (event.clientY - area.top) / area.height + from[1]);
+    });
+    for (const end of ["pointerup", "pointercancel"]) {
+      grip.addEventListener(end, () => {
+        if (!from) return;
+        from = null;
+        changed();
+      });
+    }
+    grip.addEventListener("keydown", (event) => {
+      const step = { ArrowRight: [1, 0], ArrowLeft: [-1, 0], ArrowDown: [0, 1], ArrowUp: [0, -1] }[event.key];
+      if (!step) return;
+      event.preventDefault();
+      const far = STEP_SHARE * (event.shiftKey ? 5 : 1);
+      moveTo(shot.box[atX] + step[0] * far, shot.box[atY] + step[1] * far);
+    });
+    grip.addEventListener("keyup", (event) => {
+      if (event.key.startsWith("Arrow")) changed();
+    });
+  }
+}
+
 function choose(shot, box, byHand = false) {
   shot.box = box;
+  const frame = shot.element.querySelector(".crop");
+  frame.style.inset = `${box[1] * 100}% ${(1 - box[2]) * 100}% ${(1 - box[3]) * 100}% ${box[0] * 100}%`;
   const boxes = shot.proposals.filter((one) => !isWhole(one));
   [...shot.element.querySelectorAll(".box")].forEach((button, i) => {
     const isChosen = boxes[i] === box;
     button.setAttribute("aria-checked", String(isChosen));
-    button.tabIndex = isChosen || (isWhole(box) && i === 0) ? 0 : -1;
+    button.tabIndex = isChosen || (!boxes.includes(box) && i === 0) ? 0 : -1;
   });
   shot.element.querySelector(".whole").setAttribute("aria-pressed", String(isWhole(box)));
   shot.element.classList.toggle("is-whole", isWhole(box));
@@ -275,7 +327,7 @@ function showAlike(found, ready) {
     const item = document.createElement("li");
     const picture = one.thumbnail ? image(one.thumbnail, named(one.name)) : text("span", words.no_picture, "no-picture");
     item.append(
-      figure(cropOf(ready[0]), `${named(found.name)} (${words.new_one})`),
+      figure(cropOf(ready[one.photo] ?? ready[0]), `${named(found.name)} (${words.new_one})`),
       text("strong", say("alike_share", { n: Math.round(one.similarity * 100) }), "share"),
       figure(picture, named(one.name)),
     );
