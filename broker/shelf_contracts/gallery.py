@@ -164,7 +164,8 @@ def undone(gallery: Gallery, enrolment: str | None = None) -> Gallery:
     name = enrolment if enrolment is not None else last_enrolment(gallery)
     kept = [row for row, entry in enumerate(gallery.entries) if entry.enrolment != name]
     if name is None or len(kept) == len(gallery.entries):
-        raise GalleryRefused([Problem("enrolment", shown(name), "is not in the gallery: nothing to undo")])
+        why = "nothing is enrolled" if name is None else "is not in the gallery"
+        raise GalleryRefused([Problem("enrolment", shown(name), f"{why}: nothing to undo")])
     return _rows(gallery, kept)
 
 
@@ -230,8 +231,8 @@ def decode_gallery(raw: bytes, file: Path | str) -> Gallery:
     return gallery
 
 
-def read_gallery(path: Path | str, embedder: Embedder | None = None) -> Gallery:
-    """The gallery in a file; with ``embedder``, one made with that model.
+def read_gallery(path: Path | str, embedder: Embedder | None = None, dimension: int | None = None) -> Gallery:
+    """The gallery in a file; with ``embedder``, one made with that model, which gives ``dimension`` numbers.
 
     Raises: FileProblems naming the file, all that is wrong with it and what to do.
     """
@@ -245,6 +246,10 @@ def read_gallery(path: Path | str, embedder: Embedder | None = None) -> Gallery:
     gallery = decode_gallery(raw, file)
     if embedder is not None:
         refuse_other_embedder(gallery, embedder, file)
+    if dimension is not None and gallery.dimension != dimension:
+        allowed = f"must be {dimension}, as many as the model in use gives"
+        remedy = "enrol the photos again with the model in use"
+        raise FileProblems(file, [Problem("dimension", str(gallery.dimension), allowed, remedy)])
     return gallery
 
 

@@ -300,7 +300,7 @@ def _open_sight(checked: CheckedConfig) -> _Sight | None:
         checked.recogniser, threads=section.threads, execution=model.execution, trust=model.trust
     )
     if checked.gallery is not None:
-        read_gallery(checked.gallery, recogniser.embedder)
+        read_gallery(checked.gallery, recogniser.embedder, recogniser.dimension)
     alone = section.crops_a_look
     budget = CropBudget(alone, max(1, alone // 6), max(1, alone // 2))
     return _Sight(recogniser, Recognising(recogniser, recogniser.calibration, budget=budget), section.updates)

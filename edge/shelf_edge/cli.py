@@ -69,7 +69,7 @@ def check(config: Annotated[Path, typer.Option(help="The node's TOML file.")]) -
             recogniser = load_recogniser(checked.recogniser, execution=section.execution, trust=section.trust)
             sight = f" Recogniser: {recogniser.embedder}."
             if checked.gallery is not None:
-                known = read_gallery(checked.gallery, recogniser.embedder)
+                known = read_gallery(checked.gallery, recogniser.embedder, recogniser.dimension)
                 sight += f" Gallery: {len(known.gtins)} products."
     bays = ", ".join(camera.planogram.bay for camera in checked.cameras)
     if section.trusted_keys and not section.require_signature:
@@ -147,7 +147,7 @@ def _recognising(gallery: Path, recogniser: Path | None, threads: int) -> Recogn
 
     loaded = load_recogniser(recogniser or model_folder(DEFAULT_RECOGNISER), threads=threads)
     recognising = Recognising(loaded, loaded.calibration)
-    recognising.use(read_gallery(gallery, loaded.embedder))
+    recognising.use(read_gallery(gallery, loaded.embedder, loaded.dimension))
     return recognising
 
 

@@ -52,7 +52,7 @@ def recognised(
     """The GTIN of each box (n, 4), None where it is not known."""
     if recogniser is None or gallery is None or not len(boxes):
         return [None] * len(boxes)
-    references = references_of(read_gallery(gallery, recogniser.embedder))
+    references = references_of(read_gallery(gallery, recogniser.embedder, recogniser.dimension))
     found: list[str | None] = []
     for start in range(0, len(boxes), _CROPS_AT_ONCE):
         crops = [_crop(picture, box) for box in boxes[start : start + _CROPS_AT_ONCE]]

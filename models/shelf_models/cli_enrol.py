@@ -32,6 +32,9 @@ def enrol(
     folders: Annotated[
         Path | None, typer.Option("--from", help="Many products: a folder of folders named by GTIN, photos in them.")
     ] = None,
+    whole: Annotated[
+        bool, typer.Option("--whole", help="Where no product is found in a photo, all of it is the product.")
+    ] = False,
     undo: Annotated[bool, typer.Option("--undo", help="Take the last enrolment back.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object on the last line.")] = False,
 ) -> None:
@@ -62,7 +65,14 @@ def enrol(
         enroller = load_enroller(recogniser, detector)
         with progress("photos", len(photos)) as step:
             done = enrol_files(
-                gallery, number, photos, enroller, by=by or getpass.getuser()[:64], kind=kind, on_photo=step
+                gallery,
+                number,
+                photos,
+                enroller,
+                by=by or getpass.getuser()[:64],
+                kind=kind,
+                whole=whole,
+                on_photo=step,
             )
     for name, warning in done.warnings:
         errors.print(f"warning: {name + ': ' if name else ''}{warning.text}", markup=False, style="yellow")

@@ -38,16 +38,18 @@ class Enrolled:
 
 
 def enrol_files(
-    file: Path, gtin: str, photos: Sequence[Path], enroller: Enroller, *, by: str, kind: str,
+    file: Path, gtin: str, photos: Sequence[Path], enroller: Enroller, *, by: str, kind: str, whole: bool = False,
     on_photo: Callable[[], None] = lambda: None,
 ) -> Enrolled:  # fmt: skip
     """Add these photos of one product to the gallery.
 
+    Args:
+        whole: where no product is found, the whole photo is it; else that is an error.
     Raises: FileProblems for the photos (all problems of all of them, nothing is written then) or for the gallery.
     """
-    opened, warnings = _open_all(photos, enroller, on_photo)
+    opened, warnings = _open_all(photos, enroller, whole, on_photo)
     with held(file):
-        gallery = read_gallery(file, enroller.embedder) if file.exists() else None
+        gallery = read_gallery(file, enroller.embedder, enroller.dimension) if file.exists() else None
         gallery = gallery if gallery is not None else Gallery(enroller.embedder, enroller.dimension)
         fresh = []
         known = {entry.photo_sha256: entry.gtin for entry in gallery.entries}
@@ -83,9 +85,16 @@ def enrol_files(
 
 
 def enrol_folders(
-    file: Path, folder: Path, enroller: Enroller, *, by: str, on_product: Callable[[], None] = lambda: None
+    file: Path,
+    folder: Path,
+    enroller: Enroller,
+    *,
+    by: str,
+    on_product: Callable[[], None] = lambda: None,
 ) -> list[Enrolled]:
     """Many products at once: each sub-folder is named by a GTIN and holds its photos. Known photos are left out.
+
+    As catalogues have them: where no product is found, the whole picture is it.
 
     Raises: FileProblems; what was enrolled before a bad photo stays.
     """
@@ -99,12 +108,13 @@ def enrol_folders(
         problems.append(Problem("", "no folder", "must hold folders named by GTIN, with photos in them"))
     if problems:
         raise FileProblems(folder, problems)
-    known = {entry.photo_sha256 for entry in read_gallery(file, enroller.embedder).entries} if file.exists() else set()
+    before = read_gallery(file, enroller.embedder, enroller.dimension) if file.exists() else None
+    known = {entry.photo_sha256 for entry in before.entries} if before is not None else set()
     done = []
     for gtin, photos in products:
         fresh = [photo for photo in photos if hashlib.sha256(_read(photo)).hexdigest() not in known]
         if fresh:
-            done.append(enrol_files(file, gtin, fresh, enroller, by=by, kind=""))
+            done.append(enrol_files(file, gtin, fresh, enroller, by=by, kind="", whole=True))
         on_product()
     return done
 
@@ -131,7 +141,7 @@ def undo_last(file: Path) -> tuple[Gallery, str]:
 
 
 def _open_all(
-    paths: Sequence[Path], enroller: Enroller, on_photo: Callable[[], None]
+    paths: Sequence[Path], enroller: Enroller, whole: bool, on_photo: Callable[[], None]
 ) -> tuple[list[Photo], list[tuple[str, Warned]]]:
     opened: dict[str, Photo] = {}
     warnings: list[tuple[str, Warned]] = []
@@ -139,6 +149,9 @@ def _open_all(
     for path in paths:
         try:
             photo = enroller.open(str(path), _read(path))
+            if not whole and any(one.kind == "no-product" for one in photo.warnings):
+                remedy = "come closer, before a plain ground; or say --whole when all of the photo is the product"
+                raise FileProblems(path, [Problem("", "no product was found", "must show the product", remedy)])
         except FileProblems as error:
             problems.append(error)
         else:

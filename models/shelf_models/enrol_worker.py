@@ -87,7 +87,7 @@ class _Worker:
 
     def _read(self, path: str, mark: str) -> Gallery:
         if self._gallery is None or self._gallery[0] != mark:
-            self._gallery = mark, read_gallery(Path(path), self._enroller.embedder)
+            self._gallery = mark, read_gallery(Path(path), self._enroller.embedder, self._enroller.dimension)
         return self._gallery[1]
 
 

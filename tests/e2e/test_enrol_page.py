@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from shelf_testing.browser import PAGE_SIZES, open_browser
-from shelf_testing.demo import open_demo
+from shelf_testing.demo import free_port, open_demo
 
 pytestmark = [pytest.mark.e2e, pytest.mark.browser, pytest.mark.slow]
 
@@ -31,7 +31,7 @@ def eventually(find: Callable[[], Any], within_s: float) -> Any:
 def test_an_unseen_product_is_enrolled_recognised_within_a_minute_and_undone(tmp_path: Path) -> None:
     from playwright.sync_api import expect
 
-    demo = open_demo(tmp_path / "demo", "--recognise", "--scenario", "calm")
+    demo = open_demo(tmp_path / "demo", "--recognise", "--scenario", "calm", "--port", str(free_port()))
     try:
         with httpx.Client(base_url=demo.web, timeout=20) as web, open_browser() as browser:
 
@@ -53,8 +53,7 @@ def test_an_unseen_product_is_enrolled_recognised_within_a_minute_and_undone(tmp
 
             # Nobody knows it any more: the node says so, and the page tells where to go.
             row = page.locator("#known .row", has_text=gtin.removeprefix("0"))
-            row.locator("summary").click()
-            row.locator(".danger").click()
+            row.get_by_role("button", name="Undo").click()
             expect(row).to_have_count(0)
             eventually(lambda: all(one["gtin"] != gtin for one in seen(gtin)), LIVE_WITHIN_S)
 
@@ -62,9 +61,9 @@ def test_an_unseen_product_is_enrolled_recognised_within_a_minute_and_undone(tmp
             page.locator("#gtin").fill(gtin.removeprefix("0"))
             page.locator("#photos").set_input_files(photos)
             expect(page.locator('.shot[data-state="ready"]')).to_have_count(len(photos), timeout=40_000)
+            began_s = time.monotonic()
             page.locator("#save").click()
             expect(page.locator("#outcome .what")).to_contain_text("saved", timeout=20_000)
-            began_s = time.monotonic()
             expect(page.locator("#outcome .how-far")).to_contain_text("know it", timeout=LIVE_WITHIN_S * 1000)
             live_s = time.monotonic() - began_s
             eventually(lambda: any(one["gtin"] == gtin for one in seen(gtin)), LIVE_WITHIN_S - live_s)
@@ -76,3 +75,5 @@ def test_an_unseen_product_is_enrolled_recognised_within_a_minute_and_undone(tmp
     finally:
         if demo.process.poll() is None:
             demo.stop()
+        assert demo.process.stderr is not None
+        demo.process.stderr.close()

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from shelf_contracts.gallery import read_gallery
+from shelf_contracts.gallery import Gallery, GalleryEntry, Reference, added, read_gallery, write_gallery
 from shelf_models.cli import app
 from shelf_models.enrol_worker import read_frame, write_frame
 from shelf_testing.demo import ROOT
@@ -119,9 +119,28 @@ def test_one_photo_for_two_products_and_the_same_photo_again(models: Path, tmp_p
     assert gallery.read_bytes() == before
 
 
+def test_a_gallery_of_another_dimension_and_one_with_nothing_left_are_told(models: Path, tmp_path: Path) -> None:
+    gallery, shot = tmp_path / "shop.gallery", str(photo(tmp_path / "a.png", TALL))
+    assert enrol(models, gallery, "--gtin", MILK, shot)[0] == 0
+    known = read_gallery(gallery)
+    entry = GalleryEntry(gtin=TEA, photo_sha256="b" * 64, enrolment="e1", at=known.entries[0].at)
+    odd = added(Gallery(known.embedder, 3), [Reference(entry, b"\x00\x3c" * 3)])
+    write_gallery(tmp_path / "odd.gallery", odd)
+    code, said = enrol(models, tmp_path / "odd.gallery", "--gtin", MILK, shot)
+    assert (code, "odd.gallery" in said, "dimension = 3" in said, "enrol the photos again" in said) == (2, *[True] * 3)
+    assert read_gallery(tmp_path / "odd.gallery") == odd
+    assert enrol(models, gallery, "--undo")[0] == 0
+    code, said = enrol(models, gallery, "--undo")
+    assert (code, "nothing is enrolled" in said) == (2, True)
+
+
 def test_warnings_that_do_not_stop(models: Path, tmp_path: Path) -> None:
     gallery = tmp_path / "shop.gallery"
-    code, said = enrol(models, gallery, "--gtin", MILK, "--json", str(photo(tmp_path / "a.png", light=0.1)))
+    empty = str(photo(tmp_path / "a.png", light=0.1))
+    code, said = enrol(models, gallery, "--gtin", MILK, empty)
+    assert (code, "a.png" in said, "no product was found" in said, "--whole" in said) == (2, True, True, True)
+    assert not gallery.exists()
+    code, said = enrol(models, gallery, "--gtin", MILK, "--json", "--whole", empty)
     kinds = {one["kind"] for one in json.loads(said.splitlines()[-1])["warnings"]}
     assert code == 0
     assert {"no-product", "dark", "blurred"} <= kinds
