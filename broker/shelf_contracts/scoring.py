@@ -13,6 +13,7 @@ from shelf_contracts.truth import KINDS, CountChanged, EventKind, SightChanged, 
 EARLY_S = 0.3
 LATE_S = 1.5
 SETTLE_S = 1.5
+LATEST_S = 6.0
 
 
 @dataclass(frozen=True)
@@ -105,25 +106,52 @@ class CountScore:
     known: float | None
 
 
+def window_ends(
+    true: TruthEvent, sights: Iterable[SightChanged], late_s: float = LATE_S, latest_s: float = LATEST_S
+) -> float:
+    """When a true event's window ends: ``late_s`` of sight after the slot was clear.
+
+    While others stand before the slot again nobody can see what happened there, so that time is not asked for; but no
+    window is longer than ``latest_s`` after the slot was clear.
+    """
+    changes = sorted(
+        (sight for sight in sights if (sight.bay, sight.slot) == (true.bay, true.slot)), key=lambda sight: sight.t_s
+    )
+    at_s, left_s, occluded = true.clear_s, late_s, False
+    for change in changes:
+        if change.t_s > at_s:
+            if not occluded and change.t_s - at_s >= left_s:
+                break
+            left_s -= 0.0 if occluded else change.t_s - at_s
+            at_s = change.t_s
+        occluded = change.occluded
+    end_s = at_s + left_s if not occluded else true.clear_s + latest_s
+    return min(end_s, true.clear_s + latest_s)
+
+
 def score_events(
-    truth: Iterable[TruthEvent], found: Iterable[FoundEvent], *, early_s: float = EARLY_S, late_s: float = LATE_S
-) -> EventScore:
+    truth: Iterable[TruthEvent], found: Iterable[FoundEvent], *, early_s: float = EARLY_S, late_s: float = LATE_S,
+    sights: Iterable[SightChanged] = (),
+) -> EventScore:  # fmt: skip
     """Match events of the same kind, bay and slot one to one.
 
     A found event may stand for a true one if its ``at_s`` lies from ``early_s`` before the hand came to ``late_s``
-    after the slot was clear. As many as possible are matched: true events in the order in which their windows end take
-    the earliest found event that fits (optimal for windows that end in the order in which they begin).
-    Found events of kinds that are not in the truth's vocabulary are ignored.
+    after the slot was clear; with ``sights``, time in which it is covered again is not counted (``window_ends``). As
+    many as possible are matched: true events in the order in which their windows end take the earliest found event that
+    fits (optimal for windows that end in the order in which they begin). Found events of kinds that are not in the
+    truth's vocabulary are ignored.
     """
     all_truth, all_found = list(truth), [event for event in found if event.kind in KINDS]
+    seen = list(sights)
+    ends = {id(true): window_ends(true, seen, late_s) for true in all_truth}
     waiting: dict[tuple[str, str, str], list[FoundEvent]] = defaultdict(list)
     for event in sorted(all_found, key=lambda event: event.at_s):
         waiting[event.kind, event.bay, event.slot].append(event)
     matches: list[Match] = []
     missed: list[TruthEvent] = []
-    for true in sorted(all_truth, key=lambda event: (event.clear_s, event.begin_s)):
+    for true in sorted(all_truth, key=lambda event: (ends[id(event)], event.begin_s)):
         candidates = waiting[true.kind, true.bay, true.slot]
-        fitting = next((f for f in candidates if true.begin_s - early_s <= f.at_s <= true.clear_s + late_s), None)
+        fitting = next((f for f in candidates if true.begin_s - early_s <= f.at_s <= ends[id(true)]), None)
         if fitting is None:
             missed.append(true)
         else:
@@ -299,7 +327,9 @@ class JudgedEvents:
     extras: tuple[FoundEvent, ...]
 
 
-def judge_events(scored: EventScore, counts: Sequence[CountChanged], from_s: float, to_s: float) -> JudgedEvents:
+def judge_events(
+    scored: EventScore, counts: Sequence[CountChanged], from_s: float, to_s: float, sights: Iterable[SightChanged] = ()
+) -> JudgedEvents:
     """The events that could be told within the span.
 
     Everything was matched; counted is a true event whose whole window lies in the span, and a false one told in it. So
@@ -307,8 +337,10 @@ def judge_events(scored: EventScore, counts: Sequence[CountChanged], from_s: flo
     that the truth has not told by the end, because people still stand before the slot.
     """
 
+    seen = list(sights)
+
     def is_inside(true: TruthEvent) -> bool:
-        return from_s <= true.begin_s and true.clear_s + LATE_S <= to_s
+        return from_s <= true.begin_s and window_ends(true, seen) <= to_s
 
     return JudgedEvents(
         hits=tuple(match for match in scored.matches if is_inside(match.truth)),

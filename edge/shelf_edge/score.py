@@ -184,8 +184,8 @@ def score_recording(
         ]
         on_frame(step.frame.number)
     begin_s, end_s = WARM_UP_S, note.seconds
-    scored = score_events(with_reaches(log.events), events)
-    judged = judge_events(scored, log.counts, begin_s, end_s)
+    scored = score_events(with_reaches(log.events), events, sights=log.sights)
+    judged = judge_events(scored, log.counts, begin_s, end_s, log.sights)
     marks = {(note.bay, position.id): position.min_presentation for position in planogram.positions}
     alerts = alerts_from_counts(counts, marks, end_s)
     return TakeScore(

@@ -16,6 +16,7 @@ from shelf_contracts.scoring import (
     score_counts,
     score_events,
     score_lists,
+    window_ends,
 )
 from shelf_contracts.truth import KINDS, CountChanged, EventKind, SightChanged, TruthEvent
 
@@ -236,3 +237,28 @@ def test_double_reaches(reports: list[FoundEvent], happened: int, right: int) ->
 def test_alerts_wait_for_their_dwell(reports: list[FoundCount], raised_at: list[float]) -> None:
     alerts = alerts_from_counts(reports, {("a01", "s1"): 2}, 30.0)
     assert [alert.at_s for alert in alerts] == raised_at
+
+
+@pytest.mark.parametrize(
+    ("covered", "ends"),
+    [
+        ([], 12.5),
+        ([(9.5, True), (11.0, False)], 12.5),
+        ([(11.5, True), (12.5, False)], 13.5),
+        ([(11.0, True), (11.2, False), (12.0, True), (12.4, False)], 13.1),
+        ([(12.6, True)], 12.5),
+        ([(11.5, True)], 17.0),
+    ],
+    ids=["in sight", "covered by the touch itself", "a second later", "twice", "only after the window", "for good"],
+)
+def test_a_window_is_so_much_longer_as_the_slot_is_covered_again(
+    covered: list[tuple[float, bool]], ends: float
+) -> None:
+    """Clear at 11 s; 1.5 s of sight are asked for, and at most 6 s are waited for them."""
+    sights = [SightChanged("a01", "s1", at_s, occluded) for at_s, occluded in covered]
+    sights += [SightChanged("a01", "s2", 11.1, True)]
+    touch = true("pick", 10.0)
+    assert window_ends(touch, sights) == pytest.approx(ends)
+    told = [found("pick", ends - 0.01)]
+    assert score_events([touch], told, sights=sights).kinds["pick"].matched == 1
+    assert score_events([touch], [found("pick", ends + 0.01)], sights=sights).kinds["pick"].matched == 0

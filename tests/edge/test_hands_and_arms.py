@@ -6,6 +6,7 @@ import pytest
 
 from shelf_edge.core.arms import ArmFinder, ArmRules
 from shelf_edge.core.hands import BodyMemory, HandRules, HandTracker
+from shelf_edge.core.light import in_light, light_gain
 
 WIDTH, HEIGHT = 640, 360
 BODY = np.array([[100, 100, 200, 360]], np.float32)
@@ -91,3 +92,50 @@ def test_an_arm_may_rest_for_a_while_and_an_item_becomes_background_sooner() -> 
     found = [len(finder.find(with_arm((330, 130)), BODY, 0.1 + 0.2 * i).ends_px) for i in range(30)]
     assert found[: round(ArmRules().rest_s / 0.2)] == [1] * round(ArmRules().rest_s / 0.2)
     assert found[-1] == 0
+
+
+UPRIGHT = np.array([[205, 200, 229, 250]], np.float32)
+
+
+def test_a_hand_that_hangs_at_its_body_is_not_meant_though_both_walk() -> None:
+    tracker = HandTracker(HandRules(), WIDTH, HEIGHT)
+    steps = [np.float32(12 * min(i, 8)) * np.array([1, 0, 1, 0], np.float32) for i in range(20)]
+    meant = [tracker.follow(UPRIGHT + step, 0.1 * i, BODY + step)[0].is_meant for i, step in enumerate(steps)]
+    assert meant == [False] * 20
+
+
+def test_an_upright_hand_that_came_out_from_behind_its_body_is_meant() -> None:
+    tracker = HandTracker(HandRules(), WIDTH, HEIGHT)
+    for i, step in enumerate((-40, -10, 20, 40, 42)):
+        hand = tracker.follow(UPRIGHT + np.float32(step) * np.array([1, 0, 1, 0], np.float32), 0.1 * i, BODY)[0]
+    assert hand.is_meant
+    assert hand.is_steady
+
+
+def test_a_hand_that_reaches_out_or_has_no_body_near_is_meant() -> None:
+    tracker = HandTracker(HandRules(), WIDTH, HEIGHT)
+    across = np.array([[205, 200, 260, 230]], np.float32)
+    assert tracker.follow(across, 0.0, BODY)[0].is_meant
+    assert tracker.follow(UPRIGHT + np.float32([200, 0, 200, 0]), 0.0, BODY)[0].is_meant
+
+
+def test_an_item_that_stood_there_before_is_no_hand() -> None:
+    finder = ArmFinder(ArmRules(), WIDTH)
+    finder.find(shelf(), NOBODY, 0.0)
+    boxes = np.array([[300, 110, 350, 150], [420, 110, 470, 150], [700, 0, 720, 10]], np.float32)
+    foreground = finder.find(with_arm((330, 130)), BODY, 0.1).foreground_of(boxes)
+    assert foreground[0] > 0.3
+    assert foreground[1:].tolist() == [0.0, 0.0]
+    hands = HandTracker(HandRules(), WIDTH, HEIGHT).follow(boxes, 0.1, BODY, foreground)
+    assert [hand.is_meant for hand in hands] == [True, False, False]
+
+
+def test_a_light_that_flickers_moves_nothing() -> None:
+    shelf_px = np.random.default_rng(1).integers(40, 180, (90, 160), np.uint8)
+    darker = (shelf_px * 0.7).astype(np.uint8)
+    gain = light_gain(darker, shelf_px)
+    assert gain == pytest.approx(0.7, abs=0.02)
+    assert int(cv2.absdiff(darker, in_light(shelf_px, gain)).max()) <= 6
+    person = shelf_px.copy()
+    person[:, 100:160] = 250
+    assert light_gain(person, shelf_px) == 1.0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
 from hypothesis import given
@@ -233,6 +233,54 @@ def test_while_somebody_stands_before_it_a_slot_stays_stale() -> None:
     story = restarted(Story().clear(0.0, 0.0)).body(None, None, seconds=8)
     assert (story.told, story.stock[-1].observation.reason) == ([], "stale")
     assert story.clear(None, 0.0, seconds=2).told == [("anomaly", 3)]
+
+
+def looks(
+    story: Story, seconds: float, columns: tuple[float | None, ...], *, hand: bool = False,
+    moving: tuple[float, ...] = (), at_hand: tuple[bool, ...] = (), crowded: bool = False,
+) -> Story:  # fmt: skip
+    """Looks that say which columns move, and which a hand is at."""
+    views = tuple(ColumnView(0, math.nan) if depth is None else ColumnView(1, depth) for depth in columns)
+    for _ in range(round(seconds / STEP_S)):
+        look = SlotLook(story.now_s, views, hand, 0.3 if hand else 0.0, max(moving, default=0.0), crowded,
+                        columns_moving=moving, columns_at_hand=at_hand)  # fmt: skip
+        story.facts += story.slot.step(look)
+        story.now_s += STEP_S
+    return story
+
+
+def test_what_moves_before_one_column_delays_no_other() -> None:
+    story = Story().clear(0.0, 0.0).hand(0.0, 0.0)
+    assert looks(story, 0.8, (1.0, None), moving=(0.0, 0.5), crowded=True).told[-1] == ("pick", 1)
+    assert story.count == 5
+
+
+@pytest.mark.parametrize(
+    ("after", "told"),
+    [((0.0, 0.0, 0.0, 1.0), []), ((1.0, 0.0, 0.0, 0.0), [("pick", 1)]), ((0.0, 1.0, 0.0, 0.0), [("pick", 1)])],
+    ids=["far from the hand", "under it", "beside it"],
+)
+def test_a_hand_changes_the_columns_beside_it_and_no_others(
+    after: tuple[float | None, ...], told: list[tuple[str, int]]
+) -> None:
+    wide = bay_geometry(one_slot_planogram(), "c1", 640, 360)[0]
+    wide = replace(wide, columns=4, column_samples=wide.column_samples * 2)
+    story = looks(Story(slot=Slot(wide, SlotRules())), 1.0, (0.0, 0.0, 0.0, 0.0))
+    looks(story, 0.5, (0.0, 0.0, 0.0, 0.0), hand=True, at_hand=(True, False, False, False))
+    assert looks(story, 0.8, after).told[1:] == told
+
+
+def test_all_of_a_column_taken_by_a_hand_that_was_at_it_is_told_though_somebody_is_near() -> None:
+    story = Story().clear(0.0, 0.0)
+    looks(story, 0.5, (0.0, 0.0), hand=True, at_hand=(True, False))
+    assert looks(story, 0.8, (None, 0.0), crowded=True).told[-1] == ("pick", 3)
+
+
+def test_what_nobody_was_seen_to_do_must_be_seen_alike_for_longer() -> None:
+    story = Story().clear(0.0, 0.0).body(None, None)
+    for _ in range(4):
+        story.clear(1.0, 0.0, seconds=0.4).clear(0.0, 0.0, seconds=0.3)
+    assert story.told == []
 
 
 def test_a_constant_error_of_the_view_cancels_out() -> None:

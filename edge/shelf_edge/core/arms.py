@@ -6,6 +6,7 @@ stands still, so an arm shows as a difference from the picture without it, attac
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import cv2
@@ -15,8 +16,9 @@ import numpy.typing as npt
 from shelf_edge.core.detections import Boxes
 from shelf_edge.core.frame import Picture
 from shelf_edge.core.geometry import Points
+from shelf_edge.core.light import in_light, light_gain
 
-_Grey = npt.NDArray[np.int16]
+_Grey = npt.NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
@@ -30,10 +32,15 @@ class ArmRules:
         absorb_s: what has not moved for this long, and is no body or arm, belongs to the background: an item put
             down, the place of one taken, another light.
         rest_s: an arm may rest for this long before it is taken for background.
+        hand_rest_s: the same for a hand that the detector sees.
         length: an arm sticks out of its body's box at least this far; hanging arms stick out less.
         area: share of the picture that an arm covers at least.
         cover_area: share of it above which what sticks to a body hides what is behind, long or not.
         hand: side of the box that is put around the end of an arm.
+        left_s: where no hand has been seen for this long and nothing moved, the shelf is as the hand left it, until
+            change_s after it; for as far around the hand as ``hand_growth`` of its sides.
+        around_px, around_share: a pixel in a body's box is hidden when more than this share of a square of so many
+            pixels around it is foreground.
     """
 
     width_px: int = 320
@@ -41,10 +48,16 @@ class ArmRules:
     motion_step: int = 18
     absorb_s: float = 1.2
     rest_s: float = 4.0
+    hand_rest_s: float = 20.0
     length: float = 0.06
     area: float = 0.001
     cover_area: float = 0.0003
     hand: float = 0.06
+    left_s: float = 0.3
+    change_s: float = 6.0
+    hand_growth: float = 0.5
+    around_px: int = 7
+    around_share: float = 0.15
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,18 +68,44 @@ class Arms:
         ends_px: float32 (n, 4), boxes around their ends, in picture pixels.
         mask: (h, w) bool, what they cover, every ``stride``-th pixel of the picture.
         stride: pixels of the picture to one of the mask.
+        foreground: (h, w) bool, what differs from the picture without people, bodies included.
+        around: (h, w) bool, where a part of the neighbourhood does: cloth may have the shelf's colour in places.
     """
 
     ends_px: Boxes
     mask: npt.NDArray[np.bool_]
     stride: int
+    foreground: npt.NDArray[np.bool_]
+    around: npt.NDArray[np.bool_]
+
+    def foreground_of(self, boxes_px: Boxes) -> npt.NDArray[np.float64]:
+        """Share of each box (n, 4) that is foreground, (n,); 0 where a box lies outside the picture."""
+        height, width = self.foreground.shape
+        shares = np.zeros(len(boxes_px))
+        for index, box in enumerate(boxes_px / self.stride):
+            x1, y1 = max(int(box[0]), 0), max(int(box[1]), 0)
+            x2, y2 = min(int(box[2]) + 1, width), min(int(box[3]) + 1, height)
+            if x1 < x2 and y1 < y2:
+                shares[index] = self.foreground[y1:y2, x1:x2].mean()
+        return shares
+
+    def at(self, mask: npt.NDArray[np.bool_], points: Points) -> npt.NDArray[np.bool_]:
+        """A mask of this size (h, w) at points (n, 2) in picture pixels; those outside are taken to its edge."""
+        height, width = mask.shape
+        columns = np.minimum(np.maximum((points[:, 0] / self.stride).astype(int), 0), width - 1)
+        rows = np.minimum(np.maximum((points[:, 1] / self.stride).astype(int), 0), height - 1)
+        return np.asarray(mask[rows, columns], np.bool_)
 
     def cover(self, points: Points) -> npt.NDArray[np.bool_]:
         """Which of the points (n, 2), in picture pixels, lie under an arm."""
-        height, width = self.mask.shape
-        columns = np.clip((points[:, 0] / self.stride).astype(int), 0, width - 1)
-        rows = np.clip((points[:, 1] / self.stride).astype(int), 0, height - 1)
-        return np.asarray(self.mask[rows, columns], np.bool_)
+        return self.at(self.mask, points)
+
+    def within(self, boxes_px: Boxes) -> npt.NDArray[np.bool_]:
+        """(h, w): what lies in boxes (n, 4)."""
+        inside = np.zeros(self.mask.shape, bool)
+        for x1, y1, x2, y2 in (boxes_px / self.stride).astype(int):
+            inside[max(y1, 0) : max(y2 + 1, 0), max(x1, 0) : max(x2 + 1, 0)] = True
+        return inside
 
 
 class ArmFinder:
@@ -78,27 +117,73 @@ class ArmFinder:
         self._background: _Grey | None = None
         self._before: _Grey | None = None
         self._moved_s: npt.NDArray[np.float64] | None = None
+        self._hand_s: npt.NDArray[np.float64] | None = None
+        self._reached_s: npt.NDArray[np.float64] | None = None
 
-    def find(self, image: Picture, bodies_px: Boxes, now_s: float) -> Arms:
-        """Arms that reach out of bodies (m, 4)."""
+    def find(
+        self,
+        image: Picture,
+        bodies_px: Boxes,
+        now_s: float,
+        hands_px: Boxes | None = None,
+        reached_px: Boxes | None = None,
+    ) -> Arms:
+        """Arms that reach out of bodies (m, 4).
+
+        Args:
+            hands_px: (n, 4), what else may be a part of somebody, and is slow to become background.
+            reached_px: (k, 4), where hands were that had stopped and meant it, at the look before.
+        """
         rules = self._rules
-        grey = image[:: self._stride, :: self._stride, 1].astype(np.int16)
-        if self._background is None or self._before is None or self._moved_s is None:
-            self._background, self._before = grey.copy(), grey
+        seen = np.ascontiguousarray(image[:: self._stride, :: self._stride, 1])
+        grey = seen.astype(np.int16)
+        if self._background is None or self._before is None or self._moved_s is None or self._hand_s is None:
+            self._background, self._before = seen.copy(), seen
             self._moved_s = np.full(grey.shape, now_s)
-            return Arms(np.zeros((0, 4), np.float32), np.zeros(grey.shape, bool), self._stride)
-        self._moved_s[np.abs(grey - self._before) > rules.motion_step] = now_s
-        self._before = grey
+            self._hand_s = np.full(grey.shape, -math.inf)
+            self._reached_s = np.full(grey.shape, -math.inf)
+            nothing = np.zeros(grey.shape, bool)
+            # Nobody knows yet what the shelf looks like without people: all may be one.
+            return Arms(np.zeros((0, 4), np.float32), nothing, self._stride, ~nothing, ~nothing)
+        before = in_light(self._before, light_gain(seen, self._before))
+        self._moved_s[np.abs(grey - before) > rules.motion_step] = now_s
+        self._before = seen
         bodies = (bodies_px / self._stride).round().astype(int)
         body_mask = np.zeros(grey.shape, bool)
         for x1, y1, x2, y2 in bodies:
             body_mask[max(y1, 0) : y2 + 1, max(x1, 0) : x2 + 1] = True
-        foreground = (np.abs(grey - self._background) > rules.foreground_step) & ~body_mask
+        background = in_light(self._background, light_gain(seen, self._background))
+        differs = np.abs(grey - background) > rules.foreground_step
         still_s = now_s - self._moved_s
+        changed = self._changed_by_hands(hands_px, reached_px, still_s, now_s)
+        around = cv2.blur(differs.astype(np.float32), (rules.around_px, rules.around_px)) > rules.around_share
+        foreground = differs & ~changed & ~body_mask
         ends, mask = self._attached(foreground & (still_s <= rules.rest_s), bodies)
-        resting = ~body_mask & (still_s > np.where(mask, rules.rest_s, rules.absorb_s))
-        self._background[resting] = grey[resting]
-        return Arms(ends * np.float32(self._stride), mask, self._stride)
+        patience_s = np.where(mask, rules.rest_s, rules.absorb_s)
+        if hands_px is not None:
+            for x1, y1, x2, y2 in (hands_px / self._stride).round().astype(int):
+                patience_s[max(y1, 0) : y2 + 1, max(x1, 0) : x2 + 1] = rules.hand_rest_s
+        resting = ~body_mask & (still_s > patience_s)
+        self._background = np.where(resting, seen, background)
+        return Arms(ends * np.float32(self._stride), mask, self._stride, differs, around)
+
+    def _changed_by_hands(
+        self, hands_px: Boxes | None, reached_px: Boxes | None, still_s: npt.NDArray[np.float64], now_s: float
+    ) -> npt.NDArray[np.bool_]:
+        """(h, w): where a hand was and has left: what stands still there is the shelf as the hand left it, no arm."""
+        assert self._hand_s is not None
+        assert self._reached_s is not None
+        rules = self._rules
+        for boxes_px, last_s in ((hands_px, self._hand_s), (reached_px, self._reached_s)):
+            if boxes_px is None:
+                continue
+            aside = rules.hand_growth * (boxes_px[:, 2:] - boxes_px[:, :2])
+            grown = np.concatenate([boxes_px[:, :2] - aside, boxes_px[:, 2:] + aside], axis=1)
+            for x1, y1, x2, y2 in (grown / self._stride).round().astype(int):
+                last_s[max(y1, 0) : max(y2 + 1, 0), max(x1, 0) : max(x2 + 1, 0)] = now_s
+        is_gone = now_s - self._hand_s > rules.left_s
+        was_there = now_s - self._reached_s < rules.change_s
+        return np.asarray(is_gone & was_there & (still_s > rules.left_s), np.bool_)
 
     def _attached(
         self, foreground: npt.NDArray[np.bool_], bodies: npt.NDArray[np.int_]

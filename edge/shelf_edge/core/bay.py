@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 import numpy as np
+import numpy.typing as npt
 
 from shelf_contracts.messages import Reason
 from shelf_contracts.planogram import Planogram
@@ -13,7 +15,7 @@ from shelf_edge.core.change import Change, ChangeGate
 from shelf_edge.core.detections import Boxes, Detections, Kind
 from shelf_edge.core.facts import Fact, Observation, SlotFact, StockFact
 from shelf_edge.core.frame import Frame
-from shelf_edge.core.geometry import Points, are_covered, share_covered
+from shelf_edge.core.geometry import Points, share_covered
 from shelf_edge.core.hands import BodyMemory, Hand, HandRules, HandTracker
 from shelf_edge.core.memory import LONGEST_S, SlotMemory
 from shelf_edge.core.posture import PostureRules, PostureWatch
@@ -44,6 +46,7 @@ class BayRules:
         recheck_s: look at least this often.
         body_memory_s: a body that the detector misses is taken to be there for this long.
         handled_share: a hand that hides more than this share of a column may be at it.
+        at_hand_share: a column of which a hand hides less was not touched by it.
         arm_share: how far beside a body its arms may hang, as a share of the body's width.
     """
 
@@ -51,27 +54,42 @@ class BayRules:
     keep_looking_s: float = 1.2
     recheck_s: float = 2.0
     handled_share: float = 0.3
+    at_hand_share: float = 0.1
     arm_share: float = 0.3
     body_memory_s: float = 0.5
 
 
 @dataclass(frozen=True, eq=False)
 class PeopleCover:
-    """What people hide in one look: under boxes of hands and bodies, float32 (m, 4), and under their arms."""
+    """What people hide in one look: under hands, float32 (m, 4), under their arms, and in the boxes of bodies (k, 4)
+    what is not as it is without people."""
 
-    boxes_px: Boxes
+    hands_px: Boxes
+    bodies_px: Boxes
     arms: Arms | None
+
+    @property
+    def boxes_px(self) -> Boxes:
+        """Hands and bodies, (m + k, 4)."""
+        return np.concatenate([self.hands_px, self.bodies_px])
 
     @staticmethod
     def none() -> PeopleCover:
-        return PeopleCover(np.zeros((0, 4), np.float32), None)
+        nobody = np.zeros((0, 4), np.float32)
+        return PeopleCover(nobody, nobody, None)
 
     def share_of(self, points: Points) -> float:
         """Share of (n, 2) points, in picture pixels, that are hidden; 0 to 1."""
         if self.arms is None:
             return share_covered(points, self.boxes_px)
-        hidden = are_covered(points, self.boxes_px) | self.arms.cover(points)
-        return float(hidden.mean()) if len(points) else 0.0
+        return float(self.arms.at(self._hidden, points).mean()) if len(points) else 0.0
+
+    @cached_property
+    def _hidden(self) -> npt.NDArray[np.bool_]:
+        """The arms' small picture: what lies under anybody."""
+        assert self.arms is not None
+        hidden = self.arms.mask | (self.arms.around & self.arms.within(self.bodies_px))
+        return hidden | self.arms.within(self.hands_px)
 
 
 @dataclass(frozen=True, eq=False)
@@ -133,6 +151,7 @@ class Bay:
         self._change: Change | None = None
         self._hands: HandTracker | None = None
         self._arms: ArmFinder | None = None
+        self._reached_px = np.zeros((0, 4), np.float32)
         self._bodies = BodyMemory(self._rules.body_memory_s)
         self._now_s = float("-inf")
         self._ahead_s = 0.0
@@ -202,8 +221,7 @@ class Bay:
         hand_in: set[int] = set()
         products = Detections.none()
         cover, near = PeopleCover.none(), np.zeros((0, 4), np.float32)
-        hand_boxes = near
-        steady = near
+        steady = meant = near
         if detections is not None:
             assert self._gate is not None
             assert self._hands is not None
@@ -212,13 +230,17 @@ class Bay:
             self._looked_s = now_s
             products = detections.of(Kind.PRODUCT)
             bodies = self._bodies.follow(detections.of(Kind.PERSON).boxes_px, now_s)
-            arms = self._arms.find(frame.image, bodies, now_s)
-            hand_boxes = _without_doubles(detections.of(Kind.HAND).boxes_px, arms.ends_px)
-            hands = self._hands.follow(hand_boxes, now_s)
-            hand_in = {self._slot_under(hand) for hand in hands if hand.is_steady} - {-1}
-            steady = hand_boxes[[hand.is_steady for hand in hands]] if hands else hand_boxes
+            arms = self._arms.find(frame.image, bodies, now_s, detections.of(Kind.HAND).boxes_px, self._reached_px)
+            seen = detections.of(Kind.HAND).boxes_px
+            foreground = arms.foreground_of(seen)
+            hands = self._hands.follow(seen, now_s, bodies, foreground)
+            hidden_by = seen[foreground >= self._hand_rules.foreground_share]
+            hand_in = {self._slot_under(hand) for hand in hands if hand.is_steady and hand.is_meant} - {-1}
+            steady = seen[[hand.is_steady and hand.is_meant for hand in hands]] if hands else seen
+            self._reached_px = steady
+            meant = seen[[hand.is_meant for hand in hands]] if hands else seen
             near = _widened(bodies, self._rules.arm_share)
-            cover = PeopleCover(np.concatenate([hand_boxes, bodies]), arms)
+            cover = PeopleCover(_without_doubles(hidden_by, arms.ends_px), bodies, arms)
         facts = self._follow_sight(frame, None if detections is None else cover.boxes_px)
         assert self._watch is not None
         if self._sight.state != "clear" or self._watch.is_in_doubt:
@@ -228,11 +250,14 @@ class Bay:
             for (_, slot), moving in zip(self._slots, self._change.slot_shares.tolist(), strict=True):
                 facts += slot.rest(now_s, moving)
             return self._on_the_clock(facts)
-        self._seen = _Seen(products, cover, hand_boxes)
+        self._seen = _Seen(products, cover, cover.hands_px)
         is_whole_check = now_s - self._checked_s >= self._rules.recheck_s
         if is_whole_check:
             self._checked_s = now_s
+        place = 0
         for index, (geometry, slot) in enumerate(self._slots):
+            columns_moving = tuple(self._change.column_shares[place : place + len(geometry.column_samples)].tolist())
+            place += len(geometry.column_samples)
             moving = float(self._change.slot_shares[index])
             crowded = share_covered(geometry.samples, near) > 0
             # Where nothing stirs and nobody is near there is nothing new to see: now and then is enough.
@@ -250,6 +275,10 @@ class Bay:
                 crowded=crowded,
                 handled=any(
                     share_covered(points, steady) > self._rules.handled_share for points in geometry.column_samples
+                ),
+                columns_moving=columns_moving,
+                columns_at_hand=tuple(
+                    share_covered(points, meant) > self._rules.at_hand_share for points in geometry.column_samples
                 ),
             )
             facts += slot.step(look)

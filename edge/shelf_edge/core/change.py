@@ -7,13 +7,15 @@ A strided green channel, an absolute difference and an integral image cost about
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
 from shelf_edge.core.frame import Picture
+from shelf_edge.core.geometry import Points
+from shelf_edge.core.light import in_light, light_gain
 from shelf_edge.core.slot_view import SlotGeometry
 
 _Grey = npt.NDArray[np.uint8]
@@ -30,7 +32,9 @@ class Change:
 
     Attributes:
         share: share of the picture's pixels that changed, 0 to 1.
-        slot_shares: (slots,) share of each slot's pixels that changed, in the order of the geometry.
+        slot_shares: (slots,) share of each slot's pixels that changed, in the order of the geometry; a change of the
+            light is none.
+        column_shares: the same for the columns of all slots, one after the other.
         since_look: share of the picture that differs from the last frame that was looked at.
         is_same: not one pixel differs at all, which only happens when the camera repeats a picture.
     """
@@ -39,6 +43,7 @@ class Change:
     slot_shares: npt.NDArray[np.float64]
     since_look: float
     is_same: bool = False
+    column_shares: npt.NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
 
 
 class ChangeGate:
@@ -56,20 +61,25 @@ class ChangeGate:
         before, looked_at = self._before, self._looked_at
         self._before = grey
         if before is None or before.shape != grey.shape:
-            return Change(1.0, np.ones(len(self._windows)), 1.0)
+            everything = np.ones(len(self._windows))
+            return Change(1.0, everything[: self._slots], 1.0, column_shares=everything[self._slots :])
         step = cv2.absdiff(grey, before)
         moved = cv2.threshold(step, PIXEL_STEP, 1, cv2.THRESH_BINARY)[1]
         count = cv2.countNonZero(moved)
+        gain = light_gain(grey, before) if count else 1.0
+        if gain != 1.0:
+            moved = cv2.threshold(cv2.absdiff(grey, in_light(before, gain)), PIXEL_STEP, 1, cv2.THRESH_BINARY)[1]
         shares = self._shares_of(moved) if count else np.zeros(len(self._windows))
         is_same = not count and not cv2.countNonZero(step)
         share = count / grey.size
         if looked_at is None or looked_at.shape != grey.shape:
-            return Change(share, shares, 1.0, is_same)
+            return Change(share, shares[: self._slots], 1.0, is_same, shares[self._slots :])
         differs = cv2.threshold(cv2.absdiff(grey, looked_at), PIXEL_STEP, 1, cv2.THRESH_BINARY)[1]
-        return Change(share, shares, cv2.countNonZero(differs) / grey.size, is_same)
+        since_look = cv2.countNonZero(differs) / grey.size
+        return Change(share, shares[: self._slots], since_look, is_same, shares[self._slots :])
 
     def _shares_of(self, moved: cv2.typing.MatLike) -> npt.NDArray[np.float64]:
-        """Share of each slot's window that moved, by one integral image."""
+        """Share of each window that moved, by one integral image."""
         height, width = moved.shape
         sums = np.asarray(cv2.integral(moved), np.float64)
         x1, y1, x2, y2 = np.minimum(self._windows, np.array([width, height, width, height])).T
@@ -79,15 +89,18 @@ class ChangeGate:
 
     def follow(self, geometry: Sequence[SlotGeometry]) -> None:
         """The slots lie elsewhere in the picture now."""
-        self._windows = np.array([_window(slot, self._stride) for slot in geometry], np.intp).reshape(-1, 4)
+        parts = [slot.samples for slot in geometry]
+        self._slots = len(parts)
+        parts += [points for slot in geometry for points in slot.column_samples]
+        self._windows = np.array([_window(points, self._stride) for points in parts], np.intp).reshape(-1, 4)
 
     def mark_looked_at(self) -> None:
         """The frame last measured is being looked at: later frames are compared with it."""
         self._looked_at = self._before
 
 
-def _window(slot: SlotGeometry, stride: int) -> tuple[int, int, int, int]:
+def _window(points: Points, stride: int) -> tuple[int, int, int, int]:
     """x1 y1 x2 y2 in the gate's small picture; nothing of it lies left of or above the picture."""
-    low = np.maximum(np.floor(slot.samples.min(axis=0) / stride).astype(int), 0)
-    high = np.maximum(np.ceil(slot.samples.max(axis=0) / stride).astype(int) + 1, 0)
+    low = np.maximum(np.floor(points.min(axis=0) / stride).astype(int), 0)
+    high = np.maximum(np.ceil(points.max(axis=0) / stride).astype(int) + 1, 0)
     return int(low[0]), int(low[1]), int(high[0]), int(high[1])

@@ -38,10 +38,13 @@ class SlotRules:
         depth_tolerance_rows: how far off its row an item may seem to stand while somebody is in the way.
         doubt_s: the patience for an item half hidden, or a column that seems empty.
         touched_doubt_s: the same for this long (fresh_s) after a hand was in the slot.
-        handful: the most items that one hand takes from a column at once.
+        handful: the most items that one hand usually takes from a column at once; what looks like more waits until
+            nobody is near, unless a hand was at that very column and so many looks (grab_looks) show it empty.
         put_patience_s: a rise is told only this long after the hand left, so that one visit is one event.
+        filling_patience_s: the same for a rise by more than one: who fills up fetches the next handful.
         rise_patience_s: a restock waits at most this long for columns that are not certain.
-        unseen_hand_s: the patience for a change at which a body but no hand was seen.
+        unseen_hand_s, unseen_agreement: the patience for a change at which a body but no hand was seen, and the
+            share of looks that must agree on it.
         handled_doubt_s: the same where a hand that had stopped covered a column, so that a change is to be expected,
             also while somebody is still near.
         drift_s: the patience for a change that nobody was near to.
@@ -64,9 +67,12 @@ class SlotRules:
     touched_doubt_s: float = 0.25
     fresh_s: float = 1.2
     handful: int = 2
+    grab_looks: int = 3
     put_patience_s: float = 0.7
+    filling_patience_s: float = 1.4
     rise_patience_s: float = 4.0
-    unseen_hand_s: float = 0.2
+    unseen_hand_s: float = 1.0
+    unseen_agreement: float = 0.7
     handled_doubt_s: float = 0.4
     drift_s: float = 5.0
     restock_quantity: int = 3
@@ -88,6 +94,8 @@ class SlotLook:
         moving: share of its pixels that changed.
         crowded: somebody is so near that an arm may hide a part of the slot.
         handled: a hand that has stopped hides a good part of a column.
+        columns_moving: share of the pixels of each column that changed; empty: as ``moving`` says.
+        columns_at_hand: which columns lie under a hand; empty: any may.
     """
 
     captured_s: float
@@ -97,6 +105,8 @@ class SlotLook:
     moving: float
     crowded: bool = False
     handled: bool = False
+    columns_moving: tuple[float, ...] = ()
+    columns_at_hand: tuple[bool, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -147,6 +157,8 @@ class Slot:
         self._covered_since_s: float | None = None
         self._was_covered = False
         self._handled = 0
+        self._at_hand: set[int] = set()
+        self._quiet_since_s: dict[int, float] = {}
         self._differs_since_s: float | None = None
         self._unseen_at_restock: set[int] = set()
         self._said: tuple[Observation, float] | None = None
@@ -276,9 +288,15 @@ class Slot:
             else:
                 self._covered_since_s = None
         self._handled += look.handled
-        if look.hand or look.moving > self._rules.moving_share:
+        if look.hand or self._visit is not None or look.handled:
+            self._at_hand |= {index for index, under in enumerate(look.columns_at_hand) if under}
+        is_moving = look.moving > self._rules.moving_share
+        if look.hand or (is_moving and not look.columns_moving):
             self._window.clear()
             return False
+        for index, moving in enumerate(look.columns_moving):
+            if moving > self._rules.moving_share:
+                self._quiet_since_s[index] = look.captured_s
         return look.columns is not None
 
     # Counting
@@ -299,12 +317,17 @@ class Slot:
         handled = self._handled >= rules.reach_frames
         if handled and not touched:
             patience_s = min(patience_s, rules.handled_doubt_s)
-        may_doubt = span_s >= patience_s and (touched or handled or not look.crowded)
         is_calm = span_s >= rules.doubt_s and not look.crowded
         beliefs = []
         for index in range(len(look.columns)):
-            recent = [columns[index] for when_s, columns in window if now_s - when_s <= 2 * rules.settle_s]
-            longer = [columns[index] for when_s, columns in window if now_s - when_s <= patience_s]
+            since_s = self._quiet_since_s.get(index, -math.inf)
+            quiet = [(when_s, columns[index]) for when_s, columns in window if when_s > since_s]
+            if len(quiet) < rules.settle_frames or now_s - quiet[0][0] < rules.settle_s:
+                beliefs.append(_Belief(None, 0.5))
+                continue
+            recent = [view for when_s, view in quiet if now_s - when_s <= 2 * rules.settle_s]
+            longer = [view for when_s, view in quiet if now_s - when_s <= patience_s]
+            may_doubt = now_s - quiet[0][0] >= patience_s and (touched or handled or not look.crowded)
             beliefs.append(
                 self._believe_column(recent, longer if may_doubt else [], index, is_calm, touched or not look.crowded)
             )
@@ -319,7 +342,7 @@ class Slot:
             longer: looks to judge by what may be doubted; empty when it is too early for that.
             is_calm: nobody is near, and has not been for a while.
         """
-        is_free = self._is_free(recent)
+        rules, is_free = self._rules, self._is_free(recent)
         if self._geometry.to_board is None:
             count, times = Counter(view.visible for view in recent).most_common(1)[0]
             return _Belief(_Column(count, 0.0) if is_free else None, times / len(recent))
@@ -343,7 +366,8 @@ class Slot:
         depths = sorted(view.depth for view in longer if view.visible)
         if 2 * len(depths) >= len(longer):
             return _Belief(self._column_at(depths[len(depths) // 2], index), 0.8 * len(depths) / len(longer))
-        if self._is_robbed(index) and not is_calm:
+        is_grab = index in self._at_hand and len(longer) >= rules.grab_looks
+        if self._is_robbed(index) and not is_calm and not is_grab:
             return _Belief(None, 0.5)
         return _Belief(_Column(0, math.nan), 1 - len(depths) / len(longer))
 
@@ -389,9 +413,10 @@ class Slot:
                 columns = [belief.column for belief in beliefs if belief.column is not None]
                 self._settle(columns, beliefs, None, is_certain, look.captured_s)
             return None
-        now_s = look.captured_s
+        now_s, rules = look.captured_s, self._rules
         columns = [
-            old if belief.column is None else belief.column for belief, old in zip(beliefs, self._settled, strict=True)
+            old if belief.column is None or not self._may_differ(index) else belief.column
+            for index, (belief, old) in enumerate(zip(beliefs, self._settled, strict=True))
         ]
         changes = [new.count - old.count for new, old in zip(columns, self._settled, strict=True)]
         rise = sum(changes)
@@ -401,6 +426,9 @@ class Slot:
         if self._differs_since_s is None:
             self._differs_since_s = now_s
         waited_s = now_s - self._differs_since_s
+        if self._touched_since_s is None and self._was_covered and self._agreement_of(beliefs) < rules.unseen_agreement:
+            self._differs_since_s = now_s
+            return None
         if waited_s < self._patience_s(look) or (
             max(changes) > 0 and not self._may_rise(rise, is_certain, waited_s, now_s)
         ):
@@ -435,6 +463,16 @@ class Slot:
         confidence = round(self._agreement, 3)
         return SlotFact("anomaly", slot, abs(rise), before, after, confidence, started_s, now_s, "count", text)
 
+    def _may_differ(self, index: int) -> bool:
+        """While a hand has just been in the slot, only the columns beside it are its doing."""
+        if self._touched_since_s is None or not self._at_hand:
+            return True
+        return any(abs(index - column) <= 1 for column in self._at_hand)
+
+    @staticmethod
+    def _agreement_of(beliefs: list[_Belief]) -> float:
+        return min(belief.agreement for belief in beliefs)
+
     def _patience_s(self, look: SlotLook) -> float:
         """How long a difference must last: no time after a hand in the slot, for ever while somebody is in the way."""
         if self._touched_since_s is not None or (self._recalled is not None and not look.crowded):
@@ -445,8 +483,9 @@ class Slot:
 
     def _may_rise(self, rise: int, is_certain: bool, waited_s: float, now_s: float) -> bool:
         """A rise waits until the hand is done; many items at once also for columns that somebody hides, for a while."""
-        is_done = now_s - self._last_hand_s >= self._rules.put_patience_s
-        is_few = rise < self._rules.restock_quantity
+        patience_s = self._rules.put_patience_s if rise == 1 else self._rules.filling_patience_s
+        is_done = now_s - self._last_hand_s >= patience_s
+        is_few = rise == 1
         return is_done and (is_certain or is_few or waited_s >= self._rules.rise_patience_s)
 
     def _rest(self, beliefs: list[_Belief], is_certain: bool, now_s: float) -> None:
@@ -461,6 +500,7 @@ class Slot:
             self._touched_since_s = None
             self._was_covered = False
             self._handled = 0
+            self._at_hand = set()
 
     def _settle(
         self, columns: list[_Column], beliefs: list[_Belief], rise: int | None, is_certain: bool, now_s: float
@@ -475,6 +515,7 @@ class Slot:
         self._touched_since_s = None
         self._was_covered = False
         self._handled = 0
+        self._at_hand = set()
         self._differs_since_s = None
 
     def _visible_in(self, columns: Sequence[_Column]) -> int:

@@ -73,6 +73,12 @@ class SlotGeometry:
 
     def holds_point(self, x_px: float, y_px: float) -> bool:
         """True when the point lies in the slot's space or over its board."""
+        for polygon in (self.front,) if self.floor is None else (self.front, self.floor):
+            low, high = polygon.min(axis=0), polygon.max(axis=0)
+            if low[0] <= x_px <= high[0] and low[1] <= y_px <= high[1]:
+                break
+        else:
+            return False
         point = np.array([[x_px, y_px]])
         return bool(contains(self.front, point)[0]) or (self.floor is not None and bool(contains(self.floor, point)[0]))
 
