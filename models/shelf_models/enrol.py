@@ -95,6 +95,14 @@ class Enroller:
         self._embedder = embedder
 
     @property
+    def detector(self) -> Detector:
+        return self._detector
+
+    @property
+    def recogniser(self) -> Embedder:
+        return self._embedder
+
+    @property
     def embedder(self) -> EmbedderId:
         """The model that makes the embeddings, as galleries name it."""
         info = self._embedder.info

@@ -13,10 +13,16 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import cv2
+import numpy as np
+import numpy.typing as npt
 
 from shelf_contracts.errors import ContractError
+from shelf_contracts.files import parse_model
 from shelf_contracts.gallery import Gallery, read_gallery
+from shelf_contracts.planogram import Planogram
+from shelf_edge.core.proposing import BaySpec
 from shelf_models.enrol import Enroller, crop_of, crop_warnings, look_alikes, thumbnail_of
+from shelf_models.propose import propose_from_photo, view_from_corners
 
 _LARGEST_HEADER_BYTES = 64 * 1024
 _LARGEST_BODY_BYTES = 32 * 1024 * 1024
@@ -61,6 +67,13 @@ class _Worker:
         }
 
     def answer(self, header: Header, body: bytes) -> tuple[Header, bytes]:
+        if header["op"] == "propose":
+            return self._propose(header, body)
+        if header["op"] == "view":
+            plan = parse_model(Path("planogram"), body, Planogram)
+            size = int(header["width_px"]), int(header["height_px"])
+            seen = view_from_corners(plan, _corners(header), *size, str(header["camera"]))
+            return {"ok": True}, seen.model_dump_json(by_alias=True, exclude_none=True).encode()
         photo = self._enroller.open(str(header["name"]), body)
         if header["op"] == "look":
             height, width = photo.picture.shape[:2]
@@ -85,10 +98,29 @@ class _Worker:
         answer = {"ok": True, "sha256": photo.sha256, "vector": len(raw), "warnings": [asdict(one) for one in warnings]}
         return answer, raw + small
 
+    def _propose(self, header: Header, body: bytes) -> tuple[Header, bytes]:
+        spec = BaySpec(
+            str(header["store"]), str(header["bay"]), *(float(header[key]) for key in ("width", "height", "depth"))
+        )
+        gallery = Path(header["gallery"]) if header.get("gallery") else None
+        found = propose_from_photo(self._enroller, body, _corners(header), spec, str(header["camera"]), gallery)
+        answer = {
+            "ok": True,
+            "people": [list(box) for box in found.people],
+            "width": found.width_px,
+            "height": found.height_px,
+        }
+        return answer, found.planogram.model_dump_json(by_alias=True, exclude_none=True).encode()
+
     def _read(self, path: str, mark: str) -> Gallery:
         if self._gallery is None or self._gallery[0] != mark:
             self._gallery = mark, read_gallery(Path(path), self._enroller.embedder, self._enroller.dimension)
         return self._gallery[1]
+
+
+def _corners(header: Header) -> npt.NDArray[np.float64]:
+    """(4, 2), in shares. Raises: ValueError."""
+    return np.array([float(value) for value in header["corners"]], np.float64).reshape(4, 2)
 
 
 def read_frame(stream: BinaryIO) -> tuple[Header, bytes] | None:

@@ -11,8 +11,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from shelf_collector.adapters.vision_worker import Crop, Look, PhotoProblem, VisionProblem, Warned
+from shelf_collector.adapters.vision_worker import BayPhoto, Crop, Look, PhotoProblem, Proposal, VisionProblem, Warned
 from shelf_contracts.gallery import Embedder, read_gallery
+from shelf_contracts.planogram import Planogram
+from shelf_edge.core.proposing import BaySpec, SeenItem, propose
+from shelf_models.propose import view_from_corners
 
 MODEL = Embedder(name="fake", version="1", sha256="e" * 64)
 TINY_JPEG = b"\xff\xd8\xff\xe0 a small picture"
@@ -51,6 +54,24 @@ class FakeEyes:
             if entry.gtin != gtin and _shown(photo) in "aA":
                 warnings.append(Warned(kind="look-alike", text="alike", gtin=entry.gtin, similarity=0.93))
         return Crop(_hash(photo), struct.pack("<2e", *number), warnings, TINY_JPEG)
+
+    def propose(self, asked: BayPhoto, photo: bytes, gallery: Path | None) -> Proposal:
+        """Two shelves of three products; somebody stands at the right."""
+        if not _shown(photo):
+            raise PhotoProblem("photo: must be a JPEG, PNG, WebP or BMP")
+        spec = BaySpec(asked.store, asked.bay, asked.width, asked.height, asked.depth)
+        step, wide = asked.width / 6, asked.width / 9
+        items = [
+            SeenItem(step * place + 10, asked.height * base, wide, asked.height * 0.25, None, (50.0, shade, 0.0) * 3)
+            for base in (0.45, 0.95)
+            for place, shade in enumerate((0.0, 0.0, 40.0, 40.0, 90.0, 90.0))
+        ]
+        corners = [float(one) for one in asked.corners]
+        plan = self.view(propose(items, spec), asked.camera, corners, 1200, 900)
+        return Proposal(plan, [(0.85, 0.4, 1.0, 1.0)], 1200, 900)
+
+    def view(self, plan: Planogram, camera: str, corners: Sequence[float], width_px: int, height_px: int) -> Planogram:
+        return view_from_corners(plan, np.array(corners, float).reshape(4, 2), width_px, height_px, camera)
 
     def stop(self) -> None:
         pass

@@ -56,7 +56,9 @@ def all_routes(routes: list[Any], prefix: str = "") -> Iterator[tuple[str, str]]
 def served(shop: Shop) -> set[tuple[str, str]]:
     from fastapi.routing import APIRoute
 
-    from shelf_collector.adapters.web import api, enrol, entrance, kiosk, models, notices, pages, staff, styleguide
+    from shelf_collector.adapters.web import (
+        api, calibrate, enrol, entrance, kiosk, models, notices, pages, staff, styleguide,
+    )  # fmt: skip
 
     app = create_app(shop.site)
     found = {pair for route in app.routes if isinstance(route, Route | Mount) for pair in all_routes([route])}
@@ -66,6 +68,8 @@ def served(shop: Shop) -> set[tuple[str, str]]:
         kiosk.router,
         entrance.router,
         enrol.pages,
+        calibrate.router,
+        calibrate.pages,
         staff.pages,
         notices.router,
         styleguide.router,

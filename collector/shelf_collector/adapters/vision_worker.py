@@ -17,14 +17,16 @@ import threading
 import time
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
+from shelf_contracts.files import parse_model
 from shelf_contracts.gallery import Embedder
+from shelf_contracts.planogram import Planogram
 
 log = logging.getLogger(__name__)
 
@@ -81,6 +83,29 @@ class Crop:
     thumbnail: bytes
 
 
+@dataclass(frozen=True)
+class BayPhoto:
+    """What a photo of a full shelf is of: whose bay, its size in mm, its four corners in shares of the picture."""
+
+    store: str
+    bay: str
+    camera: str
+    width: float
+    height: float
+    depth: float
+    corners: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """A planogram proposed from a photo. ``people``: boxes to be covered, in shares; the photo's size in pixels."""
+
+    planogram: Planogram
+    people: list[tuple[float, float, float, float]]
+    width_px: int
+    height_px: int
+
+
 class VisionWorker:
     """One process, one question at a time; any thread may ask.
 
@@ -133,6 +158,23 @@ class VisionWorker:
         except (KeyError, TypeError, ValueError) as error:
             raise VisionProblem(f"the helper's answer cannot be used: {error}") from error
         return Crop(sha256, body[:length], warnings, body[length:])
+
+    def propose(self, asked: BayPhoto, photo: bytes, gallery: Path | None) -> Proposal:
+        """Slots of a full shelf, from a photo. Raises: VisionProblem, FileProblems."""
+        question = {"op": "propose", **asdict(asked), **({"gallery": str(gallery)} if gallery else {})}
+        header, body = self._ask(question, photo)
+        plan = parse_model(Path("proposal"), body, Planogram)
+        try:
+            return Proposal(plan, header["people"], int(header["width"]), int(header["height"]))
+        except (KeyError, TypeError, ValueError) as error:
+            raise VisionProblem(f"the helper's answer cannot be used: {error}") from error
+
+    def view(self, plan: Planogram, camera: str, corners: Sequence[float], width_px: int, height_px: int) -> Planogram:
+        """The planogram with a camera's view of it, checked as a whole. Raises: VisionProblem, FileProblems."""
+        question = {"op": "view", "camera": camera, "corners": list(corners), "width_px": width_px}
+        body = plan.model_dump_json(by_alias=True, exclude_none=True).encode()
+        _, answer = self._ask({**question, "height_px": height_px}, body)
+        return parse_model(Path("planogram"), answer, Planogram)
 
     def stop(self) -> None:
         """End the process, and start none any more."""

@@ -29,6 +29,7 @@ SESSION_COOKIE = "smartshelf_session"
 SECURE_SESSION_COOKIE = "__Host-smartshelf_session"
 LARGEST_BODY_BYTES = 64 * 1024
 LARGEST_PHOTO_BYTES = 16 * 1024 * 1024
+LARGEST_PLANOGRAM_BYTES = 1024 * 1024
 _LONGEST_SECRET = 200
 _FORM_KEY_BYTES = 32
 _LANGUAGE = re.compile(r"&lang=[a-z]{2}\b")
@@ -111,6 +112,10 @@ RULES: tuple[Rule, ...] = (
     Rule("POST", "/api/v1/enrol/photos", _STAFF, largest_body_bytes=LARGEST_PHOTO_BYTES),
     Rule("POST", "/api/v1/enrol/check", _STAFF),
     Rule("POST", "/api/v1/enrol/undo", _STAFF),
+    Rule("GET", "/calibrate", _STAFF, is_page=True),
+    Rule("GET", "/calibrate/planograms/{bay}.json", _STAFF),
+    Rule("POST", "/api/v1/calibrate/propose", _STAFF, largest_body_bytes=LARGEST_PHOTO_BYTES),
+    Rule("POST", "/api/v1/calibrate/save", _STAFF, largest_body_bytes=LARGEST_PLANOGRAM_BYTES),
     Rule("POST", "/api/v1/enrol/remove", _ADMIN),
     # Admins.
     Rule("GET", "/people", _ADMIN, is_page=True),

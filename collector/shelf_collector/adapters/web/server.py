@@ -15,7 +15,18 @@ from starlette.datastructures import MutableHeaders
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from shelf_collector.adapters.web import api, enrol, entrance, kiosk, models, notices, pages, staff, styleguide
+from shelf_collector.adapters.web import (
+    api,
+    calibrate,
+    enrol,
+    entrance,
+    kiosk,
+    models,
+    notices,
+    pages,
+    staff,
+    styleguide,
+)
 from shelf_collector.adapters.web.errors import install_errors
 from shelf_collector.adapters.web.gate import BodyLimit, Gate
 from shelf_collector.adapters.web.site import Site
@@ -72,6 +83,8 @@ def create_app(site: Site, start: Callable[[], None] | None = None, stop: Callab
     app.include_router(models.router)
     app.include_router(enrol.router)
     app.include_router(enrol.pages)
+    app.include_router(calibrate.router)
+    app.include_router(calibrate.pages)
     app.include_router(staff.router)
     app.include_router(notices.router)
     app.include_router(staff.pages)

@@ -1,0 +1,202 @@
+"""/calibrate: a bay set up from a photo of the full shelf. The photo is looked at and never kept."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Annotated, Any, TypeVar
+
+from fastapi import APIRouter, Header, Path, Query, Request
+from fastapi.responses import Response
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
+
+from shelf_collector.adapters.vision_worker import INSTALL, BayPhoto, PhotoProblem, VisionProblem
+from shelf_collector.adapters.web.entrance import form_page
+from shelf_collector.adapters.web.errors import not_found
+from shelf_collector.adapters.web.gate import is_own_form, visit_of
+from shelf_collector.adapters.web.pages import language_of
+from shelf_collector.adapters.web.site import site_of
+from shelf_collector.calibrating import Calibrating
+from shelf_collector.core.texts import WORDS
+from shelf_contracts.errors import ContractError
+from shelf_contracts.files import problems_of
+from shelf_contracts.ids import BayId, CameraId
+from shelf_contracts.planogram import Planogram
+
+T = TypeVar("T")
+
+router = APIRouter()
+pages = APIRouter(include_in_schema=False)
+
+_LEAST_DEPTH_MM, _USUAL_DEPTH_MM = 20.0, 400.0
+
+Share = Annotated[float, Field(ge=0.0, le=1.0)]
+Corners = Annotated[list[Share], Field(min_length=8, max_length=8)]
+SizeMm = Annotated[float, Query(ge=100, le=20_000)]
+Mark = Annotated[str, Header(alias="X-Form-Mark", max_length=100)]
+
+
+class ProposalView(BaseModel):
+    """``planogram`` as the file is written. ``people``: boxes to be covered in what is shown, in shares."""
+
+    planogram: dict[str, Any]
+    people: list[tuple[float, float, float, float]]
+    width: int
+    height: int
+
+
+class SaveRequest(BaseModel):
+    """A planogram as a person left it; ``corners``: x y of top left, top right, bottom right, bottom left: shares."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    planogram: dict[str, Any]
+    camera: CameraId
+    corners: Corners
+    width: Annotated[int, Field(ge=16, le=20_000)]
+    height: Annotated[int, Field(ge=16, le=20_000)]
+
+
+class SavedView(BaseModel):
+    """``revision`` of the planogram; ``unseen``: slots that are not in the camera's picture."""
+
+    bay: str
+    revision: int
+    slots: int
+    unseen: list[str]
+
+
+@router.post("/api/v1/calibrate/propose", tags=["calibration"])
+async def propose(
+    request: Request,
+    bay: BayId,
+    corners: Annotated[str, Query(max_length=200)],
+    width: SizeMm,
+    height: SizeMm,
+    depth: Annotated[float, Query(ge=_LEAST_DEPTH_MM, le=3000)],
+    camera: CameraId = "c1",
+    mark: Mark = "",
+) -> ProposalView:
+    """Slots of a full shelf: the photo is the body, the bay's size in mm, ``corners`` eight shares with commas."""
+    _must_be_own(request, mark)
+    site = site_of(request)
+    raw = await request.body()
+    if not raw:
+        raise HTTPException(422, "the photo is empty")
+    try:
+        shares = tuple(float(word) for word in corners.split(","))
+    except ValueError as error:
+        raise HTTPException(422, "corners: must be eight numbers") from error
+    if len(shares) != 8 or not all(0 <= share <= 1 for share in shares):
+        raise HTTPException(422, "corners: must be eight numbers of 0 to 1: the four corners, clockwise from top left")
+    asked = BayPhoto(site.setup.config.store, bay, camera, width, height, depth, shares)
+    enrolling = site.enrolling
+    gallery = enrolling.galleries.file if enrolling is not None else None
+    known = gallery if gallery is not None and gallery.is_file() else None
+    found = await run_in_threadpool(_in_words, lambda: _calibrating(request).propose(asked, raw, known))
+    return ProposalView(
+        planogram=found.planogram.model_dump(mode="json", by_alias=True, exclude_none=True),
+        people=found.people,
+        width=found.width_px,
+        height=found.height_px,
+    )
+
+
+@router.post("/api/v1/calibrate/save", tags=["calibration"])
+def save(request: Request, asked: SaveRequest, mark: Mark = "") -> SavedView:
+    """Check the planogram as a whole, and put it in the place of the bay's; the last good one is kept beside it."""
+    _must_be_own(request, mark)
+    visit = visit_of(request)
+    try:
+        plan = Planogram.model_validate({**asked.planogram, "views": []})
+    except ValidationError as error:
+        raise HTTPException(422, "; ".join(str(one) for one in problems_of(error, Planogram)[:5])) from error
+    calibrating = _calibrating(request)
+    if plan.bay not in calibrating.bays:
+        raise not_found("bay", plan.bay, calibrating.bays)
+    size = asked.width, asked.height
+    done = _in_words(lambda: calibrating.save(visit.who, visit.origin, plan, asked.camera, list(asked.corners), size))
+    seen = done.view_of(asked.camera).slots
+    unseen = [position.id for position in done.positions if position.id not in seen]
+    return SavedView(bay=done.bay, revision=done.revision, slots=len(done.positions), unseen=unseen)
+
+
+@pages.get("/calibrate")
+def calibrate_page(request: Request, lang: str | None = None) -> Response:
+    """Set a bay up with the phone's camera."""
+    site, calibrating = site_of(request), _calibrating(request)
+    language = language_of(request, lang)
+    plans = [site.plan.planograms[bay] for bay in calibrating.bays]
+    names = {
+        slot.gtin: site.viewer.event_name(slot_bay, slot_id, slot.gtin)
+        for (slot_bay, slot_id), slot in site.plan.slots.items()
+        if slot.gtin
+    }
+    context = {
+        "lang": language,
+        "calibrate_words": words_of(language),
+        "bays": [
+            {
+                "bay": plan.bay,
+                "name": plan.name,
+                "width": plan.width,
+                "height": plan.height,
+                "depth": _depth_of(plan),
+                "cameras": [view.camera for view in plan.views] or ["c1"],
+            }
+            for plan in plans
+        ],
+        "products": sorted(names.items()),
+        "missing": calibrating.missing,
+        "install": INSTALL,
+    }
+    return form_page(request, "calibrate.html", context)
+
+
+@pages.get("/calibrate/planograms/{bay}.json")
+def get_planogram(request: Request, bay: Annotated[str, Path(pattern=r"^[a-z0-9-]{1,32}$")]) -> Response:
+    """The bay's planogram as it was saved last: the file its node needs."""
+    calibrating = _calibrating(request)
+    if bay not in calibrating.bays:
+        raise not_found("bay", bay, calibrating.bays)
+    plan = _in_words(lambda: calibrating.planogram(bay))
+    told = plan.model_dump_json(indent=2, by_alias=True, exclude_none=True)
+    headers = {"Content-Disposition": f'attachment; filename="planogram-{bay}.json"'}
+    return Response(told + "\n", media_type="application/json", headers=headers)
+
+
+def _depth_of(plan: Planogram) -> float:
+    """Of the deepest shelf; a usual one where the planogram does not say."""
+    deepest = max(fixture.d for fixture in plan.fixtures)
+    return deepest if deepest >= _LEAST_DEPTH_MM else _USUAL_DEPTH_MM
+
+
+def words_of(language: str) -> dict[str, str]:
+    """The words of this page alone, for its script too."""
+    beginning = "calibrate_"
+    return {key.removeprefix(beginning): text for key, text in WORDS[language].items() if key.startswith(beginning)}
+
+
+def _calibrating(request: Request) -> Calibrating:
+    site = site_of(request)
+    if site.enrolling is None:
+        raise HTTPException(503, "photos cannot be looked at here")
+    return Calibrating(site.setup, site.enrolling.worker, site.doorkeeper.accounts, site.clock)
+
+
+def _must_be_own(request: Request, mark: str) -> None:
+    if not is_own_form(visit_of(request), mark):
+        raise HTTPException(403, "this page was open for too long, or cookies are off: load it again and repeat")
+
+
+def _in_words(action: Callable[[], T]) -> T:
+    """What goes wrong, as an answer. Raises: HTTPException."""
+    try:
+        return action()
+    except PhotoProblem as problem:
+        raise HTTPException(422, str(problem)) from problem
+    except VisionProblem as problem:
+        raise HTTPException(503, str(problem)) from problem
+    except ContractError as refused:
+        raise HTTPException(422, str(refused)) from refused

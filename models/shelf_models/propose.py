@@ -1,0 +1,81 @@
+"""The collector's page /calibrate: a photo of a full shelf to a proposed planogram, and corners to a camera's view."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import ValidationError
+
+from shelf_contracts.errors import FileProblems, Problem
+from shelf_contracts.files import problems_of
+from shelf_contracts.planogram import Planogram
+from shelf_edge.adapters.pictures import LARGEST_FILE_BYTES, check_header, decode_picture
+from shelf_edge.adapters.recogniser_onnx import OnnxRecogniser
+from shelf_edge.core.calibration import Rectangle, calibrate, camera_from_corners, with_view
+from shelf_edge.core.detections import Kind
+from shelf_edge.core.frame import check_picture
+from shelf_edge.core.proposing import BaySpec
+from shelf_edge.proposals import propose_planogram
+from shelf_models.enrol import Enroller
+
+Corners = npt.NDArray[np.float64]
+_AROUND_PEOPLE = 0.1
+
+
+@dataclass(frozen=True)
+class Proposed:
+    """``people``: boxes to be covered, x1 y1 x2 y2 in shares of the picture; sizes in pixels."""
+
+    planogram: Planogram
+    people: tuple[tuple[float, float, float, float], ...]
+    width_px: int
+    height_px: int
+
+
+def propose_from_photo(
+    enroller: Enroller, photo: bytes, corners: Corners, spec: BaySpec, camera: str, gallery: Path | None
+) -> Proposed:
+    """Corners (4, 2) are shares of the picture. Raises: FileProblems."""
+    path = Path("photo")
+    if len(photo) > LARGEST_FILE_BYTES:
+        raise FileProblems(path, [Problem("", f"{len(photo)} bytes", f"must be at most {LARGEST_FILE_BYTES} bytes")])
+    check_header(path, photo)
+    picture = decode_picture(photo)
+    try:
+        if picture is None:
+            raise ValueError("must be a picture that can be decoded")
+        check_picture(picture)
+    except ValueError as error:
+        raise FileProblems(path, [Problem("", f"{len(photo)} bytes", str(error))]) from error
+    height, width = picture.shape[:2]
+    size = np.array([width, height], float)
+    people = enroller.detector.detect(picture).of(Kind.PERSON).boxes_px.astype(float)
+    grown = _AROUND_PEOPLE * (people[:, 2:] - people[:, :2])
+    boxes = np.concatenate([people[:, :2] - grown, people[:, 2:] + grown], axis=1) / np.tile(size, 2)
+    recogniser = enroller.recogniser if isinstance(enroller.recogniser, OnnxRecogniser) else None
+    try:
+        plan = propose_planogram(
+            picture, corners * size, spec, enroller.detector, camera=camera, recogniser=recogniser, gallery=gallery
+        )
+    except ValidationError as error:
+        raise FileProblems(path, problems_of(error, Planogram)) from error
+    except ValueError as error:
+        raise FileProblems(path, [Problem("corners", "as given", str(error))]) from error
+    covered = tuple((float(a), float(b), float(c), float(d)) for a, b, c, d in np.clip(boxes, 0.0, 1.0))
+    return Proposed(plan, covered, width, height)
+
+
+def view_from_corners(plan: Planogram, corners: Corners, width_px: int, height_px: int, camera: str) -> Planogram:
+    """The planogram with the camera's view of it. Raises: FileProblems."""
+    path, at = Path("planogram"), Rectangle(0, 0, plan.width, plan.height)
+    points = corners * (width_px, height_px)
+    try:
+        seen_by = camera_from_corners(points, at, width_px, height_px)
+        return with_view(plan, calibrate(plan, camera, seen_by, points, at).view)
+    except ValidationError as error:
+        raise FileProblems(path, problems_of(error, Planogram)) from error
+    except ValueError as error:
+        raise FileProblems(path, [Problem("corners", "as given", str(error))]) from error
