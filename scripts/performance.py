@@ -64,12 +64,24 @@ def document(figures: dict[str, Any]) -> str:
         f"Measured {datetime.now(UTC):%Y-%m-%d} on {platform.machine()}, {figures['cpus']} CPUs, load "
         f"{figures['load']:g} at the time, Python {platform.python_version()}, {figures['frames']} frames a figure.",
         "",
+        *_busy(figures),
         *_targets(figures),
         *_path(figures),
         *_cameras(figures),
         *_growth(figures),
     ]
     return "\n".join(parts).rstrip() + "\n"
+
+
+def _busy(figures: dict[str, Any]) -> list[str]:
+    if figures["load"] <= figures["cpus"]:
+        return []
+    return [
+        "**The machine was busy with other work.** Figures of processor time and memory stand; those of the clock "
+        "(`speedup_vs_ultralytics`, `start_vs_ultralytics`, `start_s`) do not: a peer that spreads over all cores loses "
+        "most by it. Measure them anew on a quiet machine.",
+        "",
+    ]
 
 
 def _targets(figures: dict[str, Any]) -> list[str]:
@@ -117,7 +129,7 @@ def _path(figures: dict[str, Any]) -> list[str]:
         "",
         "| figure | value | how |",
         "|---|---|---|",
-        f"| `ms_per_frame`, `bare_ms` | {figures['ms_per_frame']:g}, {figures['bare_ms']:g} | medians, one thread, the "
+        f"| `ms_per_frame`, `bare_ms` | {figures['ms_per_frame']:g}, {figures['bare_ms']:g} | median ms of CPU, one thread, the "
         "model's golden scene at 1280x720; frame by frame in turn |",
         f"| `rest_ms` | {figures['rest_ms']:g} | CPU time, gate and state of {figures['slots']} slots, sensor noise |",
         f"| `rest_with_rechecks_ms` | {figures['rest_with_rechecks_ms']:g} | the same with a look every 2 s |",

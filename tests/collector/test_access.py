@@ -57,7 +57,16 @@ def served(shop: Shop) -> set[tuple[str, str]]:
     from fastapi.routing import APIRoute
 
     from shelf_collector.adapters.web import (
-        api, calibrate, enrol, entrance, kiosk, models, notices, pages, staff, styleguide,
+        api,
+        calibrate,
+        enrol,
+        entrance,
+        kiosk,
+        models,
+        notices,
+        pages,
+        staff,
+        styleguide,
     )  # fmt: skip
 
     app = create_app(shop.site)
