@@ -27,7 +27,18 @@ pytestmark = pytest.mark.browser
 
 PASSWORD = "a long walk in the dunes"
 PUBLIC = ("/login", "/welcome/nothing", "/display/zz", "/my/a01")
-OF_STAFF = ("/", "/staff", "/staff?view=rounds", "/enrol", "/styleguide", "/account", "/people", "/tokens", "/log")
+OF_STAFF = (
+    "/",
+    "/staff",
+    "/staff?view=rounds",
+    "/staff/notices",
+    "/enrol",
+    "/styleguide",
+    "/account",
+    "/people",
+    "/tokens",
+    "/log",
+)
 
 
 @pytest.fixture

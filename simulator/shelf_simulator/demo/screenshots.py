@@ -89,8 +89,14 @@ def take_screenshots(shop: Shop, folder: Path, stop: threading.Event, say: Calla
             "phone-filter.png", f"/my/{bay}?lang=it", 390, 844, 1.0, lambda web: True, (".chip[data-filter=vegan]",)
         ),
         Picture(
-            "staff.png", "/staff?lang=en", 390, 844, 1.0, lambda web: _asked_for_help(web, bay) and _alerts(web) >= 1
+            "staff.png",
+            "/staff?lang=en",
+            390,
+            844,
+            1.0,
+            lambda web: _asked_for_help(web, bay) and _known_losses(web) >= 1,
         ),
+        Picture("staff-rounds.png", "/staff?lang=en&view=rounds", 390, 844, 1.0, lambda web: _known_losses(web) >= 1),
     )
     written = []
     with open_shop(shop, stop, say) as running, sync_playwright() as playwright:
@@ -142,5 +148,7 @@ def _asked_for_help(web: str, display: str) -> bool:
     return httpx.post(f"{web}/display/{display}/ask", json={}, timeout=2.0).is_success
 
 
-def _alerts(web: str) -> int:
-    return len(httpx.get(f"{web}/api/v1/alerts", timeout=2.0).json())
+def _known_losses(web: str) -> int:
+    """How many tasks there are of which one knows what they cost."""
+    found = httpx.get(f"{web}/api/v1/tasks", timeout=2.0).json()
+    return sum(bool(one["expected_loss_cents"]) and one["state"] == "open" for one in found)
