@@ -70,6 +70,9 @@ class SeenProduct(Message):
     gallery: GalleryRevision
     since: UtcTime
     looks: Annotated[int, Field(ge=0)] = 0
+    embedding: Annotated[str, Field(max_length=6000, pattern=r"^[A-Za-z0-9+/]*={0,2}$")] = ""
+    """Of what is unknown: where it lies (float16, little-endian, in base64), so that staff can say what it is without a
+    photo. It is a few hundred numbers; no picture can be had from it here."""
 
     @model_validator(mode="after")
     def _names_what_it_says(self) -> SeenProduct:

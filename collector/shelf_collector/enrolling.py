@@ -6,6 +6,8 @@ how often, and staff photograph what they find there.
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import secrets
 import threading
 import uuid
@@ -20,7 +22,9 @@ from shelf_collector.core.access import Principal
 from shelf_collector.core.logbook import Deed
 from shelf_collector.galleries import Galleries
 from shelf_collector.ports import Clock
-from shelf_contracts.gallery import Gallery, GalleryEntry, Reference
+from shelf_contracts.errors import Problem
+from shelf_contracts.gallery import Gallery, GalleryEntry, GalleryRefused, Reference
+from shelf_contracts.messages import SeenProduct
 
 Box = tuple[float, float, float, float]
 
@@ -137,6 +141,32 @@ class Enrolling:
         detail = {"photos": len(references), "enrolment": enrolment, "revision": self._revision}
         self._note(Deed("gallery.enrolled", _actor(who), origin, f"product:{gtin}", detail))
         return enrolment, gallery
+
+    def enrol_seen(self, who: Principal, origin: str, gtin: str, kind: str, seen: SeenProduct) -> tuple[str, Gallery]:
+        """Say what an unknown thing on the shelf is: what the camera saw of it becomes a reference, without a photo.
+
+        Raises: GalleryRefused when it was told by a model other than the gallery's, or not as it should be.
+        """
+        gallery = self.galleries.present
+        embedder, dimension = (gallery.embedder, gallery.dimension) if gallery else self.worker.describe()
+        offered = self.galleries.offered
+        if gallery is not None and (offered is None or seen.gallery != offered.revision[:12]):
+            remedy = "wait for a moment until the node has the present gallery, then try again"
+            raise GalleryRefused([Problem("gallery", seen.gallery, "is not the one that is offered", remedy)])
+        try:
+            vector = base64.b64decode(seen.embedding, validate=True)
+        except ValueError as error:
+            raise GalleryRefused([Problem("embedding", "cannot be read", str(error))]) from error
+        if not vector:
+            raise GalleryRefused([Problem("embedding", "none", "this node tells none", "photograph it")])
+        enrolment, now = f"e-{uuid.uuid4().hex[:12]}", self._clock.now()
+        mark = hashlib.sha256(vector).hexdigest()
+        entry = GalleryEntry(gtin=gtin, photo_sha256=mark, enrolment=enrolment, at=now, by=who.name[:64], kind=kind)
+        changed = self.galleries.add(embedder, dimension, [Reference(entry, vector)])
+        detail: dict[str, str | int | float | bool | None]
+        detail = {"photos": 0, "enrolment": enrolment, "revision": self._revision}
+        self._note(Deed("gallery.enrolled", _actor(who), origin, f"product:{gtin}", detail))
+        return enrolment, changed
 
     def undo(self, who: Principal, origin: str, enrolment: str) -> Gallery:
         """Take an enrolment back. Raises: GalleryRefused, FileProblems."""

@@ -386,11 +386,22 @@ def test_a_product_is_enrolled_on_a_phone_and_undone(live: LiveShop, open_page: 
     from playwright.sync_api import expect
 
     expect.set_options(timeout=15_000)
-    unknown = SeenProduct(verdict="unknown", confidence=0.9, gallery="a" * 12, since=NOON, looks=12)
+    unknown = SeenProduct(
+        verdict="unknown", confidence=0.9, gallery="a" * 12, since=NOON, looks=12, embedding="ADwAAA=="
+    )
     live.say(Node().stock("s1-02", 3, seen=unknown))
     page = open_page("/enrol?lang=nl", 390, 844)
     expect(page.locator("#unknown .row")).to_contain_text("12 keer gezien")
     assert page.evaluate("() => document.documentElement.scrollWidth") <= 390
+    # What stands there is named without a photo, and that is taken back.
+    row = page.locator("#unknown .row")
+    row.locator("summary").click()
+    expect(row.locator("input")).to_have_value("Spaghetti")
+    row.get_by_role("button", name="Opslaan").click()
+    expect(page.locator("#outcome .what")).to_have_text("Spaghetti is opgeslagen.")
+    assert live.shop.bus.newest("gallery/offer")["photos"] == 1
+    page.locator("#outcome").get_by_role("button", name="Ongedaan maken").click()
+    expect(page.locator("#outcome .what")).to_have_text("Ongedaan gemaakt.")
     save = page.locator("#save")
     expect(save).to_be_disabled()
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import json
+import struct
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +23,7 @@ from tests.collector.eyes import TINY_JPEG
 from tests.collector.visitors import Visitor, logged_in
 
 BOX = [0.2, 0.1, 0.6, 0.9]
+MILK, TEA = GTINS[2], GTINS[3]
 
 
 @pytest.fixture
@@ -170,7 +173,52 @@ def test_the_queue_says_where_unknown_things_stand_and_carries_no_picture(shop: 
     found = staff.get("/api/v1/enrol").json()["unknown"]
     assert [(item["place"]["slot"], item["looks"], item["kind"]) for item in found] == [("2", 7, "tea")]
     assert found[0]["planned_name"]["en"] == "Spaghetti"
-    assert set(found[0]) == {"place", "since", "looks", "kind", "planned_gtin", "planned_name"}
+    assert set(found[0]) == {
+        "place", "since", "looks", "kind", "planned_gtin", "planned_name", "bay", "slot", "can_be_named"
+    }  # fmt: skip
+    assert not found[0]["can_be_named"], "an older node tells no embedding"
+
+
+def test_an_unknown_thing_is_named_without_a_photo_and_the_name_taken_back(shop: Shop, staff: Visitor) -> None:
+    before = enrol(staff, MILK, b"a front")
+    node, vector = Node(), struct.pack("<2e", 0.6, 0.8)
+    unknown = SeenProduct(
+        verdict="unknown", confidence=0.9, gallery=before["revision"][:12], since=NOON, looks=7,
+        embedding=base64.b64encode(vector).decode(),
+    )  # fmt: skip
+    shop.say(node.stock("s1-02", 3, seen=unknown))
+    item = staff.get("/api/v1/enrol").json()["unknown"][0]
+    assert item["can_be_named"]
+    asked = {"bay": item["bay"], "slot": item["slot"], "since": item["since"], "gtin": TEA}
+    late = send(staff, "/seen", {**asked, "since": "2020-01-01T00:00:00Z"})
+    assert (late.status_code, "something else stands there" in late.text) == (409, True)
+    assert send(staff, "/seen", {**asked, "slot": "s1-09"}).status_code == 409
+    named = send(staff, "/seen", asked)
+    assert named.status_code == 200, named.text
+    assert shop.site.enrolling is not None
+    galleries = shop.site.enrolling.galleries
+    assert galleries.present is not None
+    assert (galleries.present.gtins, galleries.present.vector(1)) == (sorted([MILK, TEA]), vector)
+    again = send(staff, "/seen", asked)
+    assert (again.status_code, "is not the one that is offered" in again.text) == (422, True), "by the gallery before"
+    assert send(staff, "/undo", {"enrolment": named.json()["enrolment"]}).status_code == 200
+    assert galleries.present.gtins == [MILK]
+
+
+def test_what_a_node_tells_of_an_unknown_thing_is_not_believed_blindly(shop: Shop, staff: Visitor) -> None:
+    before = enrol(staff, MILK, b"a front")
+    for embedding, told in (("AAAA", "3 bytes"), (base64.b64encode(b"\0\0\0\0").decode(), "all zero")):
+        seen = SeenProduct(
+            verdict="unknown", confidence=0.9, gallery=before["revision"][:12], since=NOON, looks=7, embedding=embedding
+        )
+        shop.say(Node().stock("s1-02", 3, seen=seen))
+        item = staff.get("/api/v1/enrol").json()["unknown"][0]
+        answer = send(staff, "/seen", {name: item[name] for name in ("bay", "slot", "since")} | {"gtin": TEA})
+        assert answer.status_code == 422, told
+    assert shop.site.enrolling is not None
+    galleries = shop.site.enrolling.galleries
+    assert galleries.present is not None
+    assert galleries.present.gtins == [MILK]
 
 
 def test_which_nodes_run_it_is_told(shop: Shop, staff: Visitor) -> None:

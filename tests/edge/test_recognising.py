@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import struct
 import threading
 import time
@@ -158,6 +159,9 @@ def test_another_product_is_misplaced_once_and_not_at_the_first_look(shelf: Shel
 
 def test_what_nobody_enrolled_is_unknown_until_it_is_enrolled(shelf: Shelf) -> None:
     assert verdicts(shelf.looks(30, 6)) == [("unknown", None)]
+    seen = shelf.recognising.seen(shelf.planogram, "s1")
+    assert seen is not None
+    assert np.array_equal(np.frombuffer(base64.b64decode(seen.embedding), "<f2"), direction(5)), "what it looks like"
     newer = gallery((WANTED, 0), (OTHER, 1), ("00000096385074", 5))
     shelf.recognising.use(newer)
     changes = shelf.look(30)

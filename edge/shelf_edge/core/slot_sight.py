@@ -7,6 +7,7 @@ look is enough when it says what was known before; else what was seen before say
 
 from __future__ import annotations
 
+import base64
 from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -194,6 +195,7 @@ class SlotSight:
         self._looks_alike = 0
         self._told_misplaced: frozenset[str] = frozenset()
         self._has_news = False
+        self._unknown = ""
 
     @property
     def has_news(self) -> bool:
@@ -257,13 +259,26 @@ class SlotSight:
         if before is not None and _key(before) == _key(self._answer):
             return False
         self._since, self._looks_alike = now, sum(map(len, looks))
+        self._unknown = self._middle_of_unknown() if self._answer.verdict == "unknown" else ""
         return True
+
+    def _middle_of_unknown(self) -> str:
+        """Where the facings that nobody knows lie together, as it is told: float16 in base64."""
+        vectors = [
+            glance.vector
+            for facing in self.facings
+            if facing.answer is not None and facing.answer.verdict == "unknown"
+            for glance in facing.glances
+        ]
+        middle = np.sum(vectors or [np.zeros(1, np.float32)], axis=0)
+        length = float(np.linalg.norm(middle))
+        return base64.b64encode((middle / length).astype("<f2").tobytes()).decode() if length > 0 else ""
 
     def seen(self, revision: str) -> SeenProduct | None:
         """The answer as it is told; None before there is one."""
         if self._answer is None or self._since is None:
             return None
-        return told(self._answer, revision, self._since, self._looks_alike)
+        return told(self._answer, revision, self._since, self._looks_alike, self._unknown)
 
     def misplaced(self, revision: str, now: datetime) -> list[SeenProduct]:
         """Products that the planogram does not want there and that are certain now; each once while it stays."""
@@ -294,7 +309,7 @@ def _named(answer: Recognised | None) -> frozenset[str]:
     return frozenset((answer.product, answer.other)) - {""} if answer is not None else frozenset()
 
 
-def told(answer: Recognised, revision: str, since: datetime, looks: int) -> SeenProduct | None:
+def told(answer: Recognised, revision: str, since: datetime, looks: int, embedding: str = "") -> SeenProduct | None:
     """An answer as it is told; None without a gallery."""
     if len(revision) < 12:
         return None
@@ -307,6 +322,7 @@ def told(answer: Recognised, revision: str, since: datetime, looks: int) -> Seen
         gallery=revision[:12],
         since=since,
         looks=looks,
+        embedding=embedding,
     )
 
 

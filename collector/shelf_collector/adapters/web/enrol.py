@@ -22,8 +22,8 @@ from shelf_collector.core.texts import WORDS
 from shelf_collector.core.views import PlaceView
 from shelf_collector.enrolling import MOST_PHOTOS_AT_ONCE, Chosen, Enrolling, PhotoGone
 from shelf_contracts.errors import ContractError
-from shelf_contracts.ids import Gtin
-from shelf_contracts.messages import UtcTime
+from shelf_contracts.ids import BayId, Gtin, SlotId
+from shelf_contracts.messages import UtcTime, iso_time
 from shelf_contracts.products import Text
 
 T = TypeVar("T")
@@ -62,6 +62,16 @@ class EnrolRequest(_Body):
     gtin: Gtin
     kind: Annotated[str, Field(max_length=64)] = ""
     photos: Annotated[list[ChosenPhoto], Field(min_length=1, max_length=MOST_PHOTOS_AT_ONCE)]
+
+
+class SeenRequest(_Body):
+    """What an unknown thing on the shelf is. ``since``: as the queue says, so that it is still the same thing."""
+
+    bay: BayId
+    slot: SlotId
+    since: UtcTime
+    gtin: Gtin
+    kind: Annotated[str, Field(max_length=64)] = ""
 
 
 class UndoRequest(_Body):
@@ -132,6 +142,10 @@ class UnknownItem(BaseModel):
     kind: str
     planned_gtin: str | None
     planned_name: Text
+    bay: str
+    slot: str
+    can_be_named: bool
+    """Whether staff may say what it is without a photo."""
 
 
 class EnrolView(BaseModel):
@@ -207,6 +221,21 @@ def enrol(request: Request, asked: EnrolRequest, mark: Mark = "") -> EnrolledVie
     _must_be_own(request, mark)
     site, enrolling, visit = site_of(request), _enrolling(request), visit_of(request)
     name, _ = _in_words(lambda: enrolling.enrol(visit.who, visit.origin, asked.gtin, asked.kind, _chosen(asked)))
+    names = _names(site, [asked.gtin])
+    return EnrolledView(enrolment=name, gtin=asked.gtin, name=names[asked.gtin], revision=_offered(enrolling))
+
+
+@router.post("/api/v1/enrol/seen", tags=["enrolment"])
+def enrol_seen(request: Request, asked: SeenRequest, mark: Mark = "") -> EnrolledView:
+    """Say what an unknown thing on the shelf is: what the camera saw of it becomes a reference."""
+    _must_be_own(request, mark)
+    site, enrolling, visit = site_of(request), _enrolling(request), visit_of(request)
+    with site.memory() as (memory, now):
+        reading = memory.reading(asked.bay, asked.slot, now)
+    seen = reading.seen if reading is not None else None
+    if seen is None or seen.verdict != "unknown" or iso_time(seen.since) != iso_time(asked.since):
+        raise HTTPException(409, "something else stands there by now: look again")
+    name, _ = _in_words(lambda: enrolling.enrol_seen(visit.who, visit.origin, asked.gtin, asked.kind, seen))
     names = _names(site, [asked.gtin])
     return EnrolledView(enrolment=name, gtin=asked.gtin, name=names[asked.gtin], revision=_offered(enrolling))
 
@@ -342,6 +371,9 @@ def _unknown(site: Site) -> list[UnknownItem]:
             kind=slot.seen.kind,
             planned_gtin=slot.gtin,
             planned_name=slot.name,
+            bay=slot.bay,
+            slot=slot.slot,
+            can_be_named=bool(slot.seen.embedding),
         )
         for slot in slots
         if slot.seen is not None and slot.seen.verdict == "unknown"

@@ -111,6 +111,7 @@ RULES: tuple[Rule, ...] = (
     Rule("POST", "/api/v1/enrol", _STAFF),
     Rule("POST", "/api/v1/enrol/photos", _STAFF, largest_body_bytes=LARGEST_PHOTO_BYTES),
     Rule("POST", "/api/v1/enrol/check", _STAFF),
+    Rule("POST", "/api/v1/enrol/seen", _STAFF),
     Rule("POST", "/api/v1/enrol/undo", _STAFF),
     Rule("GET", "/calibrate", _STAFF, is_page=True),
     Rule("GET", "/calibrate/planograms/{bay}.json", _STAFF),

@@ -447,6 +447,7 @@ LANGUAGE = Language(
         "enrol_live_none": "No node recognises products: put [recogniser] into a node's configuration.",
         "enrol_undo": "Undo",
         "enrol_undone": "Undone.",
+        "enrol_name_it": "I know what it is",
         "enrol_unknown": "Unknown on the shelf",
         "enrol_unknown_lead": "Nobody knows what stands here. No picture leaves a camera: go and photograph it.",
         "enrol_unknown_none": "Nothing unknown is on the shelf right now.",

@@ -448,6 +448,7 @@ LANGUAGE = Language(
         "enrol_live_none": "Nessun nodo riconosce prodotti: aggiungi [recogniser] alla configurazione di un nodo.",
         "enrol_undo": "Annulla",
         "enrol_undone": "Annullato.",
+        "enrol_name_it": "So che cos'è",
         "enrol_unknown": "Sconosciuti sullo scaffale",
         "enrol_unknown_lead": "Qui c'è qualcosa di ignoto. Nessuna immagine lascia la telecamera: vai a fotografarlo.",
         "enrol_unknown_none": "Ora sullo scaffale non c'è nulla di sconosciuto.",

@@ -448,6 +448,7 @@ LANGUAGE = Language(
         "enrol_live_none": "Geen node herkent producten: zet [recogniser] in de configuratie van een node.",
         "enrol_undo": "Ongedaan maken",
         "enrol_undone": "Ongedaan gemaakt.",
+        "enrol_name_it": "Ik weet wat het is",
         "enrol_unknown": "Onbekend op het schap",
         "enrol_unknown_lead": "Hier staat iets wat niemand kent. Er verlaat geen beeld de camera: ga het fotograferen.",
         "enrol_unknown_none": "Nu staat er niets onbekends op het schap.",

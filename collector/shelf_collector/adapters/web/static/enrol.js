@@ -66,8 +66,9 @@ function gtinOf(text) {
   return (10 - (sum % 10)) % 10 === Number(digits.at(-1)) ? digits.padStart(14, "0") : "";
 }
 
-function chosenGtin() {
-  const text = gtinField.value.trim();
+const chosenGtin = () => gtinFrom(gtinField.value.trim());
+
+function gtinFrom(text) {
   const options = [...document.querySelectorAll("#products option")];
   const option = options.find((one) => one.value === text || one.dataset.name === text);
   return option ? option.dataset.gtin : gtinOf(text);
@@ -366,28 +367,33 @@ form.addEventListener("submit", async (event) => {
   saveButton.textContent = words.saving;
   tell("");
   try {
-    const saved = await post("/api/v1/enrol", wish(gtin, ready));
-    savedAt = performance.now();
-    savedRevision = saved.revision;
-    savedEnrolment = saved.enrolment;
+    const done = await post("/api/v1/enrol", wish(gtin, ready));
     shots.length = 0;
     shotList.replaceChildren();
     alikePart.hidden = true;
     gtinField.value = "";
     showProduct();
-    outcome.querySelector(".what").textContent = say("saved", { name: named(saved.name) });
-    outcome.querySelector(".how-far").textContent = "";
-    outcome.querySelector("button").hidden = false;
-    outcome.hidden = false;
-    outcome.focus();
-    outcome.scrollIntoView({ block: "center" });
     saveButton.textContent = words.save;
-    look();
+    saved(done);
   } catch (error) {
     tell(error.message);
     changedButton();
   }
 });
+
+/** Something was enrolled: say so, offer to undo it, and follow it to the nodes. */
+function saved(done) {
+  savedAt = performance.now();
+  savedRevision = done.revision;
+  savedEnrolment = done.enrolment;
+  outcome.querySelector(".what").textContent = say("saved", { name: named(done.name) });
+  outcome.querySelector(".how-far").textContent = "";
+  outcome.querySelector("button").hidden = false;
+  outcome.hidden = false;
+  outcome.focus();
+  outcome.scrollIntoView({ block: "center" });
+  look();
+}
 
 function changedButton() {
   saveButton.disabled = false;
@@ -432,6 +438,9 @@ function unknownRow(item) {
     text("p", `${words.since} ${when(item.since)} · ${often}${kind}`, "quiet"),
     text("p", `${words.unknown_plan}: ${named(item.planned_name)}`, "quiet"),
   );
+  const actions = document.createElement("div");
+  actions.className = "row-actions";
+  if (item.can_be_named) actions.append(namer(item));
   const button = text("button", words.photograph, "button quiet-button");
   button.type = "button";
   button.setAttribute("aria-label", `${words.photograph}: ${placeText(item.place)}`);
@@ -439,8 +448,41 @@ function unknownRow(item) {
     form.scrollIntoView({ block: "start" });
     gtinField.focus();
   });
-  row.append(about, button);
+  actions.append(button);
+  row.append(about, actions);
   return row;
+}
+
+/** Say what it is without a photo: what the camera saw of it is kept as numbers. */
+function namer(item) {
+  const more = document.createElement("details");
+  const label = text("label", words.gtin);
+  const field = document.createElement("input");
+  field.setAttribute("list", "products");
+  field.autocomplete = "off";
+  field.maxLength = 80;
+  field.value = item.planned_gtin ? nameOf(item.planned_gtin) : "";
+  label.append(field);
+  const sure = text("button", words.save, "button");
+  sure.type = "button";
+  sure.addEventListener("click", async () => {
+    const gtin = gtinFrom(field.value.trim());
+    if (!gtin) {
+      field.setAttribute("aria-invalid", "true");
+      field.focus();
+      return;
+    }
+    tell("");
+    try {
+      const { bay, slot, since } = item;
+      saved(await post("/api/v1/enrol/seen", { bay, slot, since, gtin }));
+    } catch (error) {
+      tell(error.message);
+      trouble.scrollIntoView({ block: "center" });
+    }
+  });
+  more.append(text("summary", words.name_it, "button quiet-button"), label, sure);
+  return more;
 }
 
 function knownRow(product) {
