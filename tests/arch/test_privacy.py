@@ -34,11 +34,17 @@ def names_in(schema: object) -> Iterator[str]:
             yield from names_in(value)
 
 
+OF_PRODUCTS = {"stock-level-event.json", "slot-happening.json", "held-product.json"}
+"""Here ``embedding`` is ``seen.embedding``: of the box of a product on the shelf that nobody is before."""
+
+
 def test_no_message_names_a_person_a_track_or_a_face() -> None:
     for file in (ROOT / "docs" / "schemas").glob("*.json"):
         if file.name == "manifest.json":
             continue  # no message: a file beside a model, which says how it embeds products
         for name in names_in(json.loads(file.read_text())):
+            if name == "embedding" and file.name in OF_PRODUCTS:
+                continue
             assert not PERSONAL.search(name), f"{file.name}: {name}"
 
 

@@ -221,7 +221,7 @@ class Bay:
         hand_in: set[int] = set()
         products = Detections.none()
         cover, near = PeopleCover.none(), np.zeros((0, 4), np.float32)
-        steady = meant = near
+        steady = meant = hands_px = near
         if detections is not None:
             assert self._gate is not None
             assert self._hands is not None
@@ -234,6 +234,7 @@ class Bay:
             seen = detections.of(Kind.HAND).boxes_px
             foreground = arms.foreground_of(seen)
             hands = self._hands.follow(seen, now_s, bodies, foreground)
+            hands_px = _without_doubles(seen, arms.ends_px)
             hidden_by = seen[foreground >= self._hand_rules.foreground_share]
             hand_in = {self._slot_under(hand) for hand in hands if hand.is_steady and hand.is_meant} - {-1}
             steady = seen[[hand.is_steady and hand.is_meant for hand in hands]] if hands else seen
@@ -250,7 +251,7 @@ class Bay:
             for (_, slot), moving in zip(self._slots, self._change.slot_shares.tolist(), strict=True):
                 facts += slot.rest(now_s, moving)
             return self._on_the_clock(facts)
-        self._seen = _Seen(products, cover, cover.hands_px)
+        self._seen = _Seen(products, cover, hands_px)
         is_whole_check = now_s - self._checked_s >= self._rules.recheck_s
         if is_whole_check:
             self._checked_s = now_s
