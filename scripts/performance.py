@@ -78,8 +78,8 @@ def _busy(figures: dict[str, Any]) -> list[str]:
         return []
     return [
         "**The machine was busy with other work.** Figures of processor time and memory stand; those of the clock "
-        "(`speedup_vs_ultralytics`, `start_vs_ultralytics`, `start_s`) do not: a peer that spreads over all cores loses "
-        "most by it. Measure them anew on a quiet machine.",
+        "(`speedup_vs_ultralytics`, `start_vs_ultralytics`, `start_s`) do not: a peer that spreads over all cores "
+        "loses most by it. Measure them anew on a quiet machine.",
         "",
     ]
 
@@ -129,8 +129,8 @@ def _path(figures: dict[str, Any]) -> list[str]:
         "",
         "| figure | value | how |",
         "|---|---|---|",
-        f"| `ms_per_frame`, `bare_ms` | {figures['ms_per_frame']:g}, {figures['bare_ms']:g} | median ms of CPU, one thread, the "
-        "model's golden scene at 1280x720; frame by frame in turn |",
+        f"| `ms_per_frame`, `bare_ms` | {figures['ms_per_frame']:g}, {figures['bare_ms']:g} | median ms of CPU, one "
+        "thread, the model's golden scene at 1280x720; frame by frame in turn |",
         f"| `rest_ms` | {figures['rest_ms']:g} | CPU time, gate and state of {figures['slots']} slots, sensor noise |",
         f"| `rest_with_rechecks_ms` | {figures['rest_with_rechecks_ms']:g} | the same with a look every 2 s |",
         f"| `start_s`, `rss_mb` | {figures['start_s']:g}, {figures['rss_mb']:g} | a process of its own, until its "

@@ -15,7 +15,7 @@ from pathlib import Path
 import psutil
 
 from shelf_contracts.gallery import read_gallery
-from shelf_contracts.messages import CameraInfo, HeldProduct, NodeHealth, NodeInfo
+from shelf_contracts.messages import CameraInfo, CameraStatus, HeldProduct, NodeHealth, NodeInfo
 from shelf_edge.adapters.clock import SystemClock
 from shelf_edge.adapters.detector_onnx import load_detector
 from shelf_edge.adapters.memory_file import MemoryFile
@@ -124,6 +124,10 @@ def _run(checked: CheckedConfig, stop: threading.Event) -> int:
         publisher.say("node_info", info, node=config.node)
         for camera in cameras:
             say_camera(camera)
+        for refused in checked.refused:
+            text = f"its planogram cannot be used: {' '.join(refused.why.split())}"[:300]
+            left_out = CameraStatus(state="offline", bay=refused.bay, since=moment(clock.now_s()), text=text)
+            publisher.say("camera_status", left_out, node=config.node, camera=refused.id)
         pipeline.say_stock_again()
 
     def say_camera(camera: CameraWork) -> None:
@@ -224,6 +228,8 @@ def _run(checked: CheckedConfig, stop: threading.Event) -> int:
             gallery=galleries.health() if galleries is not None else None,
         )
 
+    for left_out in checked.refused:
+        log.error("camera %s is left out, its planogram cannot be used:\n%s", left_out.id, left_out.why)
     log.info("node %s: %s %s, %d cameras", config.node, detector.info.name, detector.info.version, len(cameras))
     if preview is not None:
         preview.start()

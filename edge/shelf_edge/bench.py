@@ -73,8 +73,8 @@ class EdgeFigures:
     """What ``smartshelf bench edge --json`` gives, with ``*_vs_ultralytics`` only where that is installed.
 
     Attributes:
-        ms_per_frame, bare_ms: medians of CPU time: letterbox, inference, decoding and undoing; and of ``session.run`` alone, on
-            one thread.
+        ms_per_frame, bare_ms: medians of CPU time of letterbox, inference, decoding and undoing; and of
+            ``session.run`` alone, on one thread.
         overhead_vs_bare: median of each frame's ratio of the two.
         rest_ms: CPU time after decoding of a 1280 x 720 frame with nothing going on, without a look of the detector.
         rest_with_rechecks_ms: the same with the slow full re-check in between, inference included.

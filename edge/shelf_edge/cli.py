@@ -47,7 +47,7 @@ def run(config: Annotated[Path, typer.Option(help="The node's TOML file.")]) -> 
         from shelf_edge.app import run_node
         from shelf_edge.config import check_config
 
-        code = run_node(check_config(config), stop)
+        code = run_node(check_config(config, may_leave_out=True), stop)
     raise typer.Exit(code)
 
 

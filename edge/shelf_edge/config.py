@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated
@@ -9,7 +11,7 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from shelf_contracts.errors import FileProblems, Problem, ProblemsInside
-from shelf_contracts.files import read_model
+from shelf_contracts.files import read_model, read_text
 from shelf_contracts.gallery import read_gallery
 from shelf_contracts.ids import CameraId, NodeId, StoreId
 from shelf_contracts.planogram import Planogram
@@ -18,6 +20,7 @@ from shelf_edge.adapters.model_folder import check_is_signed
 from shelf_edge.adapters.runtime import Execution, Policy, ProviderName
 from shelf_edge.adapters.signatures import Trust
 from shelf_edge.adapters.sources import source_problem
+from shelf_edge.core.view_check import view_problems
 from shelf_edge.tiled import Tiling
 from shelf_mqtt.settings import BrokerSection
 
@@ -146,6 +149,15 @@ class CheckedCamera:
 
 
 @dataclass(frozen=True)
+class RefusedCamera:
+    """A camera that cannot be used, because of its planogram; ``bay`` as far as it can be read."""
+
+    id: str
+    bay: str
+    why: str
+
+
+@dataclass(frozen=True)
 class CheckedConfig:
     """A configuration with everything it names read and checked; paths are absolute or relative to the caller."""
 
@@ -157,6 +169,8 @@ class CheckedConfig:
     recogniser: Path | None = None
     """Model folder of the recogniser; None: there is none."""
     gallery: Path | None = None
+    refused: tuple[RefusedCamera, ...] = ()
+    """Cameras that a node starts without."""
 
     @property
     def models(self) -> Path:
@@ -164,16 +178,27 @@ class CheckedConfig:
         return self.state / "models"
 
 
-def check_config(path: Path) -> CheckedConfig:
+def check_config(path: Path, *, may_leave_out: bool = False) -> CheckedConfig:
     """Read the file and every file it names; models are asked for their signatures only, when they need one.
 
+    Args:
+        may_leave_out: a camera whose planogram cannot be used is ``refused`` while another one's can.
     Raises: FileProblems of the first file that is wrong, all its errors.
     """
     config = read_model(path, EdgeConfig)
     folder = path.parent
-    problems, cameras = [], []
+    problems: list[Problem] = []
+    cameras: list[CheckedCamera] = []
+    refused: list[RefusedCamera] = []
     for index, camera in enumerate(config.cameras):
-        planogram = read_model(folder / camera.planogram, Planogram)
+        try:
+            planogram = _planogram_of(folder / camera.planogram, camera.id)
+        except FileProblems as wrong:
+            is_last_hope = index == len(config.cameras) - 1 and not cameras
+            if not may_leave_out or is_last_hope:
+                raise
+            refused.append(RefusedCamera(camera.id, _bay_in(folder / camera.planogram), str(wrong)))
+            continue
         key = f"cameras[{index}].planogram"
         if planogram.store != config.store:
             problems.append(Problem(key, f"of store {planogram.store!r}", f"must be of store {config.store!r}"))
@@ -192,7 +217,7 @@ def check_config(path: Path) -> CheckedConfig:
     if problems:
         raise FileProblems(path, problems)
     model = folder / config.model.path if config.model.path is not None else model_folder()
-    checked = CheckedConfig(config, folder, folder / config.state, model, tuple(cameras))
+    checked = CheckedConfig(config, folder, folder / config.state, model, tuple(cameras), refused=tuple(refused))
     # The configured model is the last resort after a rollback: it is refused now, not on the day it is needed.
     check_is_signed(model, config.model.trust)
     section = config.recogniser
@@ -205,3 +230,22 @@ def check_config(path: Path) -> CheckedConfig:
         remedy = "enrol a product with smartshelf models enrol, or leave the key out: the collector offers one"
         raise FileProblems(gallery, [Problem("entries", "none", "must hold a product", remedy)])
     return replace(checked, recogniser=recogniser, gallery=gallery)
+
+
+def _planogram_of(path: Path, camera: str) -> Planogram:
+    """Raises: FileProblems, also when slots lie on one another in the camera's picture."""
+    planogram = read_model(path, Planogram)
+    seen = [view for view in planogram.views if view.camera == camera] or planogram.views[:1]
+    wrong = [problem for view in seen for problem in view_problems(view)]
+    if wrong:
+        raise FileProblems(path, wrong)
+    return planogram
+
+
+def _bay_in(path: Path) -> str:
+    """The bay that a planogram which cannot be used is of, when that much can be read."""
+    try:
+        told = json.loads(read_text(path)).get("bay", "")
+    except (FileProblems, ValueError, AttributeError, RecursionError):
+        return "unknown"
+    return told if isinstance(told, str) and re.fullmatch(r"[a-z0-9][a-z0-9-]{0,31}", told) else "unknown"

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
@@ -89,3 +90,58 @@ def test_known_sources(address: str) -> None:
 @pytest.mark.parametrize("address", ["", "usb:", "gopher://x", "http://", "http://host:port/"])
 def test_unknown_sources(address: str) -> None:
     assert source_problem(address) is not None
+
+
+TWO = (
+    GOOD
+    + """
+[[cameras]]
+id = "c2"
+source = "usb:1"
+planogram = "second.json"
+purpose = "counting more bottles"
+"""
+)
+
+
+def second_planogram(folder: Path, **changes: object) -> None:
+    plan = json.loads(BOTTLES.read_text()) | {"bay": "second"} | changes
+    (folder / "second.json").write_text(json.dumps(plan))
+    (folder / "edge.toml").write_text(TWO)
+
+
+@pytest.mark.parametrize("changes", [{"width": -1}, {"positions": []}, {"views": [{"camera": "c2", "slots": {}}]}])
+def test_a_node_starts_without_the_camera_whose_planogram_cannot_be(folder: Path, changes: dict[str, object]) -> None:
+    second_planogram(folder, **changes)
+    with pytest.raises(FileProblems):
+        check_config(folder / "edge.toml")
+    checked = check_config(folder / "edge.toml", may_leave_out=True)
+    assert [camera.id for camera in checked.cameras] == ["c1"]
+    assert [(one.id, one.bay) for one in checked.refused] == [("c2", "second")]
+    assert "second.json" in checked.refused[0].why
+
+
+def test_slots_that_lie_on_one_another_or_outside_the_picture_are_refused(folder: Path) -> None:
+    plan = json.loads(BOTTLES.read_text())
+    slots = plan["views"][0]["slots"]
+    one, other = list(slots)[:2]
+    second_planogram(folder, views=[{"camera": "c2", "slots": {**slots, other: slots[one]}}])
+    why = check_config(folder / "edge.toml", may_leave_out=True).refused[0].why
+    assert f"views.c2.slots.{other}" in why
+    assert f"lies on '{one}'" in why
+    outside = {"front": [[0.5, 0.5], [1.4, 0.5], [1.4, 0.9]]}
+    second_planogram(folder, views=[{"camera": "c2", "slots": {one: outside}}])
+    assert "less than or equal to 1" in check_config(folder / "edge.toml", may_leave_out=True).refused[0].why
+
+
+def test_without_any_camera_that_can_be_used_nothing_starts(folder: Path) -> None:
+    (folder / "planogram.json").write_text("{")
+    second_planogram(folder, width=-1)
+    with pytest.raises(FileProblems):
+        check_config(folder / "edge.toml", may_leave_out=True)
+
+
+def test_a_planogram_that_tells_nothing_is_of_an_unknown_bay(folder: Path) -> None:
+    second_planogram(folder)
+    (folder / "second.json").write_text("not JSON")
+    assert check_config(folder / "edge.toml", may_leave_out=True).refused[0].bay == "unknown"
