@@ -181,10 +181,13 @@ class ProductFile(_Facts):
 
 
 def text_in(text: Text | None, language: str) -> str:
-    """The text in a language, else English, else any; empty when there is none."""
-    if not text:
-        return ""
-    return text.get(language) or text.get("en") or next((other for other in text.values() if other), "")
+    """The text in a language, else English, else any; empty when there is none but blanks.
+
+    >>> text_in({"nl": " ", "it": "acqua"}, "nl")
+    'acqua'
+    """
+    texts = text or {}
+    return next((one for one in (texts.get(language), texts.get("en"), *texts.values()) if one and one.strip()), "")
 
 
 _PER_BASE: dict[str, tuple[int, str]] = {

@@ -333,7 +333,7 @@ def test_an_open_page_leads_to_the_login_when_the_session_ends(
     page.wait_for_url("**/login?next=*", timeout=15_000)
 
 
-_WHAT_STICKS_OUT = """() => [...document.querySelectorAll("#panels .panel")].flatMap((panel) => {
+WHAT_STICKS_OUT = """() => [...document.querySelectorAll("#panels .panel")].flatMap((panel) => {
     const frame = panel.getBoundingClientRect();
     const shown = (part) => part.getClientRects().length && !part.parentElement.closest("svg");
     const parts = [...panel.querySelectorAll("*")].filter(shown);
@@ -356,7 +356,7 @@ def test_nothing_overflows(
         for slot in group:
             live.say(node.event("reach", slot, now=live.shop.clock.now()))
         wait_for_panels(page, len(group))
-        assert page.evaluate(_WHAT_STICKS_OUT) == []
+        assert page.evaluate(WHAT_STICKS_OUT) == []
         key_px = page.evaluate("parseFloat(getComputedStyle(document.querySelector('#panels .key')).fontSize)")
         text_px = page.evaluate("parseFloat(getComputedStyle(document.querySelector('#panels .panel')).fontSize)")
         assert text_px >= 11

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from shelf_collector.core import languages
 from shelf_collector.core.cards import product_card
@@ -140,3 +141,18 @@ def test_texts_are_plain() -> None:
     for words in WORDS.values():
         for text in words.values():
             assert not set(re.sub(r"\{\w+\}", "", text)) & set("<>{}" + string.whitespace.replace(" ", ""))
+
+
+def test_a_blank_name_is_a_number_and_nothing_costs_zero() -> None:
+    blank = {"name": {"nl": " ", "en": ""}, "price": {"cents": 1}}
+    heavy = product(**blank, net_content={"amount": 1_000_000, "unit": "kg"})
+    light = product(**blank, net_content={"amount": 0.001, "unit": "g"})
+    for one in (heavy, light):
+        card = product_card(one, "en", NOON)
+        assert (card.name.text, card.price, card.unit_price) == (GTINS[0], "€0.01", "")
+    assert product_card(light, "en", NOON).net_content == "", "0 g would be wrong"
+
+
+def test_a_price_of_nothing_is_refused_and_says_where() -> None:
+    with pytest.raises(ValidationError, match=r"price\.cents"):
+        product(price={"cents": 0})

@@ -160,8 +160,9 @@ def product_card(
     offer = offer_now(product, now)
     is_reduced = offer is not None and offer.prior_cents is not None
     per_unit = ""
-    if offer and product.net_content:
-        cents, unit = unit_price(offer, product.net_content)
+    content = net_content(product.net_content, language)
+    cents, unit = unit_price(offer, product.net_content) if offer and product.net_content else (0, "")
+    if offer and content and cents > 0:
         unit_word = words["piece"] if unit == "piece" else unit
         per_unit = f"{money(cents, offer.currency, language)} {words['per']} {unit_word}"
     ingredients = _words(product.ingredients, language)
@@ -178,7 +179,7 @@ def product_card(
         gtin=product.gtin,
         name=_words(product.name, language) or Words(product.gtin, language),
         brand=product.brand,
-        net_content=net_content(product.net_content, language),
+        net_content=content,
         price=money(offer.cents, offer.currency, language) if offer else "",
         unit_price=per_unit,
         price_until=iso_time(offer.until) if offer and offer.until else "",

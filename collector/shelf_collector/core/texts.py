@@ -49,8 +49,8 @@ def shown_date(day: date, language: str) -> str:
 
 
 def net_content(content: NetContent | None, language: str) -> str:
-    """What is in the pack: ``250 g``, ``20 stuks``."""
-    if content is None:
+    """What is in the pack: ``250 g``, ``20 stuks``; empty when it is so little that a zero would stand there."""
+    if content is None or round(content.amount, 2) == 0:
         return ""
     amount = number(content.amount, language, 2)
     if content.unit != "piece":

@@ -1,7 +1,7 @@
 // The display over a bay: at rest a calm page; a hand at the shelf brings up what it reaches for.
 // Every product's card is in the page already: a reach only chooses, and its letters were fitted beforehand.
 
-import { showAnswers, verdictOf } from "./filter.js";
+import { isSecondTap, showAnswers, verdictOf } from "./filter.js";
 import { makeFitter } from "./fit.js";
 import { clockText, listen } from "./live.js";
 
@@ -199,6 +199,7 @@ addEventListener("keydown", (event) => {
 // Everything about a product, for who touches its panel: nothing is left out there.
 const full = document.getElementById("whole");
 panels.addEventListener("click", (event) => {
+  if (isSecondTap(event)) return;
   const panel = event.target.closest(".panel[data-gtin]");
   const card = panel && products.get(panel.dataset.gtin);
   if (!card) return;
@@ -208,7 +209,7 @@ panels.addEventListener("click", (event) => {
   full.showModal();
 });
 full.addEventListener("click", (event) => {
-  if (event.target === full) full.close(); // beside it
+  if (event.target === full && !isSecondTap(event)) full.close(); // beside it
 });
 
 // -- my filter: kept in this page only, for one visit -------------------------------------------------------------------
@@ -254,7 +255,8 @@ function listFits(lines) {
 }
 
 for (const chip of chips) {
-  chip.addEventListener("click", () => {
+  chip.addEventListener("click", (event) => {
+    if (isSecondTap(event)) return;
     chip.setAttribute("aria-pressed", String(chip.getAttribute("aria-pressed") !== "true"));
     applyFilter();
   });

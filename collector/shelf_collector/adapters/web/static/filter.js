@@ -1,5 +1,8 @@
 // My filter: what a product's card answers to the filters somebody chose. Nothing is stored and nothing is sent.
 
+/** Whether a click is the second of a double tap: who taps twice means it once. Keys and readers click with detail 0. */
+export const isSecondTap = (event) => event.detail > 1;
+
 /** The verdict of all chosen filters on a card (an element or a template's content), and why not. */
 export function verdictOf(card, filters) {
   const answers = [...card.querySelectorAll(".answers [data-filter]")].filter((one) => filters.includes(one.dataset.filter));

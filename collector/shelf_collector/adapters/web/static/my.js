@@ -1,6 +1,6 @@
 // The bay on a shopper's phone: their filter lives in this page and ends with it.
 
-import { showAnswers, verdictOf } from "./filter.js";
+import { isSecondTap, showAnswers, verdictOf } from "./filter.js";
 
 const chips = [...document.querySelectorAll(".chip")];
 const products = [...document.querySelectorAll(".my-product")];
@@ -29,7 +29,8 @@ function apply() {
 }
 
 for (const chip of chips) {
-  chip.addEventListener("click", () => {
+  chip.addEventListener("click", (event) => {
+    if (isSecondTap(event)) return;
     chip.setAttribute("aria-pressed", String(chip.getAttribute("aria-pressed") !== "true"));
     apply();
   });
