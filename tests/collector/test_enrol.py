@@ -17,7 +17,7 @@ from shelf_collector.core.access import Role
 from shelf_collector.core.texts import WORDS
 from shelf_contracts.gallery import decode_gallery, read_gallery, undone, write_gallery
 from shelf_contracts.messages import GalleryHealth, GalleryOffer, NodeHealth, SeenProduct
-from tests.collector.builders import GTINS, NOON, Node
+from tests.collector.builders import GTINS, NOON, Node, at
 from tests.collector.conftest import Shop
 from tests.collector.eyes import TINY_JPEG
 from tests.collector.visitors import Visitor, logged_in
@@ -174,9 +174,21 @@ def test_the_queue_says_where_unknown_things_stand_and_carries_no_picture(shop: 
     assert [(item["place"]["slot"], item["looks"], item["kind"]) for item in found] == [("2", 7, "tea")]
     assert found[0]["planned_name"]["en"] == "Spaghetti"
     assert set(found[0]) == {
-        "place", "since", "looks", "kind", "planned_gtin", "planned_name", "bay", "slot", "can_be_named"
+        "place", "since", "looks", "kind", "planned_gtin", "planned_name", "bay", "slot", "candidates",
+        "can_be_named",
     }  # fmt: skip
     assert not found[0]["can_be_named"], "an older node tells no embedding"
+
+
+def test_one_of_two_products_that_do_not_belong_there_is_in_the_queue_with_both(shop: Shop, staff: Visitor) -> None:
+    node = Node()
+    for second, (gtin, other) in enumerate([(GTINS[2], GTINS[3]), (GTINS[1], GTINS[3])]):
+        either = SeenProduct(
+            verdict="ambiguous", gtin=gtin, other=other, confidence=0.9, gallery="a" * 12, since=NOON, looks=7
+        )
+        shop.say(node.stock("s1-02", 3, seen=either, now=at(second)))
+        found = staff.get("/api/v1/enrol").json()["unknown"]
+        assert [len(item["candidates"]) for item in found] == ([2] if second == 0 else []), "the planned one may be it"
 
 
 def test_an_unknown_thing_is_named_without_a_photo_and_the_name_taken_back(shop: Shop, staff: Visitor) -> None:

@@ -23,7 +23,7 @@ from shelf_collector.core.views import PlaceView
 from shelf_collector.enrolling import MOST_PHOTOS_AT_ONCE, Chosen, Enrolling, PhotoGone
 from shelf_contracts.errors import ContractError
 from shelf_contracts.ids import BayId, Gtin, SlotId
-from shelf_contracts.messages import UtcTime, iso_time
+from shelf_contracts.messages import SeenProduct, UtcTime, iso_time
 from shelf_contracts.products import Text
 
 T = TypeVar("T")
@@ -134,7 +134,10 @@ class NodeGallery(BaseModel):
 
 
 class UnknownItem(BaseModel):
-    """Something on a shelf that nobody enrolled: where, since when, how often seen, what the plan wants there."""
+    """Something on a shelf that nobody enrolled: where, since when, how often seen, what the plan wants there.
+
+    ``candidates``: it may be one of these two, of which the plan wants neither there.
+    """
 
     place: PlaceView
     since: UtcTime
@@ -144,6 +147,7 @@ class UnknownItem(BaseModel):
     planned_name: Text
     bay: str
     slot: str
+    candidates: list[Text] = []
     can_be_named: bool
     """Whether staff may say what it is without a photo."""
 
@@ -363,6 +367,7 @@ def _unknown(site: Site) -> list[UnknownItem]:
     """The most often seen first."""
     with site.memory() as (memory, now):
         slots = [slot for bay in site.plan.planograms for slot in site.viewer.slots_of_bay(bay, memory, now)]
+    names = _names(site, [gtin for slot in slots if slot.seen for gtin in (slot.seen.gtin, slot.seen.other) if gtin])
     found = [
         UnknownItem(
             place=slot.place,
@@ -373,12 +378,18 @@ def _unknown(site: Site) -> list[UnknownItem]:
             planned_name=slot.name,
             bay=slot.bay,
             slot=slot.slot,
+            candidates=[names[gtin] for gtin in (slot.seen.gtin, slot.seen.other) if gtin],
             can_be_named=bool(slot.seen.embedding),
         )
         for slot in slots
-        if slot.seen is not None and slot.seen.verdict == "unknown"
+        if slot.seen is not None and _is_strange(slot.seen, slot.gtin)
     ]
     return sorted(found, key=lambda item: -item.looks)
+
+
+def _is_strange(seen: SeenProduct, planned: str | None) -> bool:
+    """Nobody knows it, or it is one of two products that do not belong there."""
+    return seen.verdict == "unknown" or (seen.verdict == "ambiguous" and planned not in (None, seen.gtin, seen.other))
 
 
 def _nodes(site: Site, offered: str) -> list[NodeGallery]:

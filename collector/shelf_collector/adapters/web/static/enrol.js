@@ -432,7 +432,8 @@ function unknownRow(item) {
   row.className = "row";
   const about = document.createElement("div");
   const often = say("unknown_looks", { n: item.looks });
-  const kind = item.kind ? ` · ${say("unknown_kind", { kind: item.kind })}` : "";
+  const guess = item.candidates.length ? item.candidates.map(named).join(" / ") : item.kind;
+  const kind = guess ? ` · ${say("unknown_kind", { kind: guess })}` : "";
   about.append(
     text("h3", placeText(item.place)),
     text("p", `${words.since} ${when(item.since)} · ${often}${kind}`, "quiet"),
