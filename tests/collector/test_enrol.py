@@ -15,7 +15,7 @@ from shelf_collector.adapters.vision_worker import PhotoProblem, VisionProblem, 
 from shelf_collector.adapters.web.enrol import words_of
 from shelf_collector.core.access import Role
 from shelf_collector.core.texts import WORDS
-from shelf_contracts.gallery import decode_gallery, read_gallery, undone, write_gallery
+from shelf_contracts.gallery import GalleryEntry, Reference, decode_gallery, read_gallery, undone, write_gallery
 from shelf_contracts.messages import GalleryHealth, GalleryOffer, NodeHealth, SeenProduct
 from tests.collector.builders import GTINS, NOON, Node, at
 from tests.collector.conftest import Shop
@@ -231,6 +231,24 @@ def test_what_a_node_tells_of_an_unknown_thing_is_not_believed_blindly(shop: Sho
     galleries = shop.site.enrolling.galleries
     assert galleries.present is not None
     assert galleries.present.gtins == [MILK]
+
+
+def test_a_large_gallery_is_listed_in_part_and_counted_whole(shop: Shop, staff: Visitor) -> None:
+    enrol(staff, MILK, b"a front")
+    assert shop.site.enrolling is not None
+    galleries = shop.site.enrolling.galleries
+    present = galleries.present
+    assert present is not None
+    digits = [f"{number:012d}" for number in range(1, 402)]
+    numbers = [one + str(-sum(int(d) * (3 if i % 2 else 1) for i, d in enumerate(one)) % 10) for one in digits]
+    entries = [
+        GalleryEntry(gtin=f"0{number}", photo_sha256=f"{i:064x}", enrolment=f"e-{i}", at=NOON)
+        for i, number in enumerate(numbers)
+    ]
+    many = [Reference(entry, struct.pack("<2e", 0.6, 0.8)) for entry in entries]
+    galleries.add(present.embedder, present.dimension, many)
+    found = staff.get("/api/v1/enrol").json()
+    assert (found["known"], len(found["products"])) == (402, 300)
 
 
 def test_which_nodes_run_it_is_told(shop: Shop, staff: Visitor) -> None:

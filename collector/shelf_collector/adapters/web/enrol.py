@@ -32,6 +32,8 @@ router = APIRouter()
 pages = APIRouter(include_in_schema=False)
 
 _MOST_PRODUCTS = 500
+_MOST_LISTED = 300
+"""A phone shows no more, and asks for it every few seconds."""
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 Revision = Annotated[str, Path(pattern=r"^[0-9a-f]{64}$")]
 Mark = Annotated[str, Header(alias="X-Form-Mark", max_length=100)]
@@ -153,10 +155,11 @@ class UnknownItem(BaseModel):
 
 
 class EnrolView(BaseModel):
-    """``problem``: why nothing can be enrolled here; empty when it can."""
+    """``problem``: why nothing can be enrolled here; empty when it can. ``products``: the newest 300 of ``known``."""
 
     problem: str
     revision: str | None
+    known: int
     products: list[KnownProduct]
     unknown: list[UnknownItem]
     nodes: list[NodeGallery]
@@ -180,7 +183,8 @@ def get_enrol(request: Request) -> EnrolView:
     return EnrolView(
         problem=enrolling.worker.missing or enrolling.galleries.problem,
         revision=offered.revision if offered is not None else None,
-        products=_known(site, enrolling),
+        known=len(enrolling.galleries.present.gtins) if enrolling.galleries.present is not None else 0,
+        products=_known(site, enrolling)[:_MOST_LISTED],
         unknown=_unknown(site),
         nodes=_nodes(site, offered.revision if offered is not None else ""),
     )
@@ -267,7 +271,8 @@ def enrol_page(request: Request, lang: str | None = None) -> Response:
     """Enrol a product with the phone's camera."""
     site, enrolling = site_of(request), _enrolling(request)
     language = language_of(request, lang)
-    known = {product.gtin for product in _known(site, enrolling)}
+    gallery = enrolling.galleries.present
+    known = set(gallery.gtins) if gallery is not None else set()
     planned = sorted({slot.gtin for slot in site.plan.slots.values() if slot.gtin})
     names = _names(site, [*planned, *site.database.product_gtins(after="", limit=_MOST_PRODUCTS)])
     order = sorted(names, key=lambda gtin: (gtin in known, gtin not in planned, gtin))

@@ -549,7 +549,7 @@ function show(found) {
   badge("unknown-count", found.unknown.length);
   document.getElementById("known").replaceChildren(...found.products.map(knownRow));
   document.getElementById("known-none").hidden = found.products.length > 0;
-  badge("known-count", found.products.length);
+  badge("known-count", found.known);
   document.getElementById("nodes").replaceChildren(...found.nodes.map(nodeRow));
   document.getElementById("node-part").hidden = !found.nodes.length;
 }
