@@ -256,6 +256,13 @@ def test_a_disk_that_takes_nothing_is_said_once_and_kills_nothing(
     assert caplog.text.count("a restart would count the slots anew") == 1
 
 
+def test_books_that_could_not_be_read_again_are_not_written(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    file = MemoryFile(tmp_path / "memory.json")
+    assert not file.keep({"b1": {"s1": replace(BOOKS, seen_s=float("inf"))}})
+    assert list(tmp_path.iterdir()) == []
+    assert "a restart would count the slots anew" in caplog.text
+
+
 def test_books_of_another_product_or_another_slot_are_forgotten() -> None:
     bay = Bay(one_slot_planogram(), "c1")
     assert bay.recall({"s1": BOOKS}, 1100.0) == 1

@@ -81,13 +81,13 @@ class MemoryFile:
         return {bay: {slot: _from_file(one) for slot, one in held.slots.items()} for bay, held in found.bays.items()}
 
     def keep(self, books: Books) -> bool:
-        """Write them, whole or not at all; False when the disk takes nothing, which is said once."""
-        bays = {bay: _Bay(slots={slot: _to_file(one) for slot, one in held.items()}) for bay, held in books.items()}
+        """Write them, whole or not at all; False when the disk takes nothing, or they are none: said once."""
         try:
+            bays = {bay: _Bay(slots={slot: _to_file(one) for slot, one in held.items()}) for bay, held in books.items()}
             write_json(self._path, _File(bays=bays))
             self._path.chmod(0o600)
             _sync_folder(self._path.parent)
-        except OSError as error:
+        except (OSError, ValueError) as error:  # ValueError: books that could not be read again
             if str(error) != self._failed:
                 log.error("%s: %s; a restart would count the slots anew", self._path, error)
             self._failed = str(error)
