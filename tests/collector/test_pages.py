@@ -33,6 +33,7 @@ OF_STAFF = (
     "/staff?view=rounds",
     "/staff/notices",
     "/enrol",
+    "/calibrate",
     "/styleguide",
     "/account",
     "/people",
