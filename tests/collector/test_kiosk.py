@@ -201,6 +201,24 @@ def test_a_code_leads_to_the_products_page(linked: None, open_shop: Callable[[],
     assert web.get("/01/09521009999996").status_code == web.get("/01/nonsense").status_code == 404
 
 
+def test_the_style_guide_shows_every_part_of_a_display(shop: Shop, web: Web) -> None:
+    for language in ("nl", "it", "en"):
+        page = web.get(f"/styleguide?lang={language}").text
+        for part in (
+            "chip",
+            "ask-button",
+            "tag",
+            "verdict",
+            "night-sample",
+            "map",
+            "nutri",
+            "qr",
+            "choices-either",
+            "was",
+        ):
+            assert f'class="{part}"' in page, (language, part)
+
+
 def test_without_a_public_domain_there_is_no_code(web: Web) -> None:
     assert 'class="qr"' not in web.get("/display/a01").text
 

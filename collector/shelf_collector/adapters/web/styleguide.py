@@ -1,4 +1,4 @@
-"""/styleguide: every component of the pages on one, made of the shop's own bay and product."""
+"""/styleguide: every component of the pages on one: tasks made of the shop's own bays, products made for it."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from typing import Any
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
+from shelf_collector.adapters.web.display_samples import display_samples
 from shelf_collector.adapters.web.entrance import form_page
 from shelf_collector.adapters.web.pages import STATIC, language_of
 from shelf_collector.adapters.web.site import Site, site_of
 from shelf_collector.adapters.web.staff import list_context
-from shelf_collector.core.cards import product_card
 from shelf_collector.core.demand import Loss
-from shelf_collector.core.origin_map import LAND_PATH, WATER_PATH
+from shelf_collector.core.letters import key_font_mm
 from shelf_collector.core.tasks import Task, TaskKind
 from shelf_collector.core.worklist import Round, Work, WorkList
 
@@ -28,16 +28,11 @@ _TOKENS = re.compile(r"--([a-z0-9-]+): (#[0-9a-f]{6});")
 def styleguide(request: Request, lang: str | None = None) -> Response:
     """All components, in the language of the page; nothing on it does anything."""
     site, language = site_of(request), language_of(request, lang)
-    planned = next(iter(site.plan.slots.values()), None)
-    gtin = planned.gtin if planned else None
-    product = site.database.products([gtin]).get(gtin) if gtin else None
-    card = product_card(product, language, site.clock.now(), site.setup.config.shop.card_rules) if product else None
     context = {
         **list_context(request, _samples(site), language),
+        **display_samples(language, site.clock.now()),
         "tokens": _TOKENS.findall((STATIC / "style.css").read_text(encoding="utf-8")),
-        "card": card,
-        "land": LAND_PATH,
-        "water": WATER_PATH,
+        "letter_sizes": [(distance_m, key_font_mm(distance_m)) for distance_m in (0.5, 1.0, 2.0, 4.0)],
     }
     return form_page(request, "styleguide.html", context)
 
