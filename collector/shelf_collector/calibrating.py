@@ -51,7 +51,7 @@ class Calibrating:
         """Raises: VisionProblem, FileProblems."""
         return self._worker.propose(asked, photo, gallery)
 
-    def save(
+    def replace_planogram(
         self, who: Principal, origin: str, plan: Planogram, camera: str, corners: list[float], size_px: tuple[int, int]
     ) -> Planogram:
         """Take this planogram for its bay, with the camera's view; the last good one is kept as ``NAME.before.json``.

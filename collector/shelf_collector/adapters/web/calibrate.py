@@ -116,7 +116,9 @@ def save(request: Request, asked: SaveRequest, mark: Mark = "") -> SavedView:
     if plan.bay not in calibrating.bays:
         raise not_found("bay", plan.bay, calibrating.bays)
     size = asked.width, asked.height
-    done = _in_words(lambda: calibrating.save(visit.who, visit.origin, plan, asked.camera, list(asked.corners), size))
+    done = _in_words(
+        lambda: calibrating.replace_planogram(visit.who, visit.origin, plan, asked.camera, list(asked.corners), size)
+    )
     seen = done.view_of(asked.camera).slots
     unseen = [position.id for position in done.positions if position.id not in seen]
     return SavedView(bay=done.bay, revision=done.revision, slots=len(done.positions), unseen=unseen)
