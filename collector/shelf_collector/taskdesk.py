@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
 from collections.abc import Callable, Mapping, Sequence
@@ -13,7 +14,17 @@ from shelf_collector.core.access import Principal
 from shelf_collector.core.demand import Level, Loss, Taken, demand, loss
 from shelf_collector.core.logbook import Action
 from shelf_collector.core.plan import StorePlan
-from shelf_collector.core.tasks import Condition, Step, StepName, Surroundings, Task, TaskRules, settle, take
+from shelf_collector.core.tasks import (
+    Condition,
+    Step,
+    StepName,
+    Surroundings,
+    Task,
+    TaskRefused,
+    TaskRules,
+    settle,
+    take,
+)
 from shelf_collector.core.views import EventView, HelpView, Screen, TaskView
 from shelf_collector.core.worklist import ListRules, WorkList, work_list
 from shelf_collector.ports import Clock, Screens, StorageProblem
@@ -117,9 +128,12 @@ class TaskDesk:
     def claim_round(self, aisle: str, who: Principal, origin: str) -> int:
         """Take all of an aisle that is free. Returns how many; what somebody else took meanwhile is left to them."""
         found = next((one for one in self.work_list(who.name).rounds if one.aisle == aisle), None)
+        taken = 0
         for work in found.free if found else ():
-            self.claim(work.task.id, who, origin)
-        return len(found.free) if found else 0
+            with contextlib.suppress(TaskRefused):
+                self.claim(work.task.id, who, origin)
+                taken += 1
+        return taken
 
     def work_list(self, me: str) -> WorkList:
         """What one colleague sees."""

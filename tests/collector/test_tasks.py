@@ -420,3 +420,22 @@ def test_machines_hear_of_tasks_and_never_of_people(shop: Shop) -> None:
     shop.bus.posted.clear()
     said.say_all(shop.site.desk)
     assert [(one.rpartition("v1/")[2], payload) for one, payload in shop.bus.posted] == [(f"{STORE}/{topic}", b"")]
+
+
+def test_plain_forms_do_without_any_script(open_shop: Callable[[], Shop], shop_folder: Path) -> None:
+    config = shop_folder / "collector.toml"
+    config.write_text(config.read_text().replace("demo.open_to_this_computer = true\n", ""))
+    shop = open_shop()
+    number = an_empty_slot(shop)
+    anna, ben = logged_in(shop, "Anna", Role.STAFF), logged_in(shop, "Ben", Role.STAFF)
+    step = f"/staff/tasks/{number}"
+    assert anna.send(f"{step}/claim", page="/account", lang="nl").headers["location"] == "/staff?lang=nl"
+    late = ben.send(f"{step}/claim", page="/account", lang="nl")
+    assert late.headers["location"] == "/staff?lang=nl&problem=task_is_taken"
+    assert "Iemand anders was net sneller." in ben.get(late.headers["location"]).text
+    assert ben.send("/staff/rounds/A/claim", page="/account", lang="nl").headers["location"].endswith("task_is_taken")
+    snoozed = anna.send(f"{step}/snooze", page="/account", lang="en", reason="delivery", minutes="240", view="rounds")
+    assert snoozed.headers["location"] == "/staff?lang=en&view=rounds"
+    assert "After the delivery, again at" in anna.get("/staff?lang=en").text
+    assert anna.send(f"{step}/dance", page="/account").status_code == 404
+    assert anna.ask("POST", f"{step}/claim", data={"mark": "0" * 64}).status_code == 403, "only our own forms"

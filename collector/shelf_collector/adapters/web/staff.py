@@ -147,12 +147,9 @@ async def form_step(request: Request, task: Id, step: str) -> Response:
 async def claim_round(request: Request, aisle: Aisle) -> Response:
     """Take all that is free in an aisle."""
     form = await read_form(request)
-    visit, problem = visit_of(request), ""
-    try:
-        await run_in_threadpool(site_of(request).desk.claim_round, aisle, visit.who, visit.origin)
-    except TaskRefused as refused:
-        problem = refused.reason
-    return _back(request, form, problem)
+    visit = visit_of(request)
+    taken = await run_in_threadpool(site_of(request).desk.claim_round, aisle, visit.who, visit.origin)
+    return _back(request, form, "" if taken else "task_is_taken")
 
 
 def _back(request: Request, form: Form, problem: str) -> Response:
