@@ -79,10 +79,6 @@ DRAWS_WORDS = "collector/shelf_collector/adapters/label_picture.py"
 """Electronic labels: the collector has no camera picture that it could draw on one."""
 
 
-SAVES_A_PLANOGRAM = "collector/shelf_collector/adapters/web/calibrate.py"
-"""Its photos wait in memory; what is saved is where the slots are."""
-
-
 def test_pictures_are_encoded_only_where_people_are_covered_first() -> None:
     found = {
         path
@@ -90,7 +86,7 @@ def test_pictures_are_encoded_only_where_people_are_covered_first() -> None:
         for _, call in calls(tree)
         if call.rpartition(".")[2] in {"imencode", "imwrite", "VideoWriter", "imencodemulti", "tofile", "savez", "save"}
     }
-    assert found == {*MAY_WRITE_PICTURES, DRAWS_WORDS, SAVES_A_PLANOGRAM}
+    assert found == {*MAY_WRITE_PICTURES, DRAWS_WORDS}
     assert not re.search(r"Image\.open|frombuffer|fromarray", (ROOT / DRAWS_WORDS).read_text())
     for path in MAY_WRITE_PICTURES:
         assert "PeopleMask" in (ROOT / path).read_text(), path
