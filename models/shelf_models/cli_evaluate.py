@@ -118,6 +118,9 @@ def recogniser(
     layout: Annotated[str, typer.Option(help="grocery-store, or folders: one folder a product.")] = "folders",
     model: Annotated[Path | None, typer.Option(help="A recogniser's folder; default: the shipped one.")] = None,
     provider: _Provider = "cpu",
+    record: Annotated[
+        bool, typer.Option("--record", help="Write the figures into the model's manifest and card.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object on the last line.")] = False,
 ) -> None:
     """Recognise products by reference photos: first answer right, one catalogue picture a product, honest unknowns.
@@ -138,12 +141,17 @@ def recogniser(
         from shelf_models.product_photos import QUERY_SPLITS, read_product_photos
 
         execution = Execution(provider, "require")  # type: ignore[arg-type]
-        loaded = load_recogniser(model or model_folder(DEFAULT_RECOGNISER), execution=execution)
+        folder = model or model_folder(DEFAULT_RECOGNISER)
+        loaded = load_recogniser(folder, execution=execution)
         references = read_product_photos(gallery, layout)
         queries = read_product_photos(query, layout, QUERY_SPLITS)
         catalogue = references.catalogue or queries.catalogue
         with progress("photos", len(references.photos) + len(queries.photos) + len(catalogue)) as step:
             found = evaluate_recogniser(loaded, references, queries, step)
+        if record:
+            from shelf_models.describe import record_figures
+
+            record_figures(folder, found.shares(), found.protocol())
     report = found.as_json()
     if as_json:
         output.print(json.dumps(report), markup=False, soft_wrap=True)

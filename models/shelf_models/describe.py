@@ -8,13 +8,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 from shelf_contracts.errors import FileProblems, Problem
-from shelf_contracts.files import write_json
+from shelf_contracts.files import read_model, write_json
 from shelf_contracts.manifest import Golden, GoldenBox, Manifest
 from shelf_contracts.manifest import Kind as KindName
 from shelf_edge.adapters.detector_onnx import OnnxDetector
 from shelf_edge.adapters.model_folder import MANIFEST_NAME, ModelFiles, locate_model, sha256_of
 from shelf_edge.adapters.pictures import read_picture
 from shelf_edge.core.detections import KIND_BY_NAME, Detections, Kind
+from shelf_models.card import CARD_NAME, card_text
 from shelf_models.metrics import DetectionScore, PictureResult, score_detections
 from shelf_models.sources import read_pair
 
@@ -89,6 +90,19 @@ def with_figures(bare: Manifest, folder: Path, kept_apart: list[Path]) -> Manife
     return bare.model_copy(
         update={"metrics": metrics, "metrics_protocol": protocol, "golden": golden, "score_threshold": threshold}
     )
+
+
+def record_figures(folder: Path, metrics: dict[str, float], protocol: str) -> Manifest:
+    """Write what was measured into a model folder's manifest and card; a signature falls, for it no longer holds.
+
+    Raises: FileProblems when the folder holds no manifest.
+    """
+    file = folder / MANIFEST_NAME
+    measured = {"metrics": metrics, "metrics_protocol": protocol, "signature": None}
+    manifest = read_model(file, Manifest).model_copy(update=measured)
+    write_json(file, manifest)
+    (folder / CARD_NAME).write_text(card_text(manifest), encoding="utf-8")
+    return manifest
 
 
 def evaluate(manifest: Manifest, onnx: Path, pictures: list[Path]) -> dict[str, DetectionScore]:

@@ -84,6 +84,22 @@ class RecogniserScore:
     def as_json(self) -> dict[str, float | int | None]:
         return {name: round(value, 4) if isinstance(value, float) else value for name, value in self.__dict__.items()}
 
+    def shares(self) -> dict[str, float]:
+        """What was measured and depends on no machine, for a manifest."""
+        return {
+            name: value
+            for name, value in self.as_json().items()
+            if isinstance(value, float) and not name.startswith("ms_")
+        }
+
+    def protocol(self) -> str:
+        """How it was measured, for a manifest."""
+        return (
+            f"{self.references} reference photos of {self.products} products enrolled, {self.queries} other photos "
+            f"asked; open set: half of the products enrolled, mean of {OPEN_SET_SPLITS} splits; the edge's own "
+            "pre-processing, matching and decisions (smartshelf models evaluate recogniser)"
+        )
+
 
 def evaluate_recogniser(
     recogniser: OnnxRecogniser,

@@ -96,6 +96,17 @@ def test_a_store_is_measured(store: Path, grid: Path) -> None:
     assert "top1_fine: 1.0" in evaluate(*arguments).output
 
 
+def test_what_was_measured_is_recorded_with_the_model(store: Path, tmp_path: Path) -> None:
+    folder = write_grid_recogniser(tmp_path / "recorded")
+    arguments = ("--gallery", store / "train", "--query", store / "val", "--layout", "grocery-store", "--model", folder)
+    found = report(evaluate(*arguments, "--record", "--json"))
+    manifest = json.loads((folder / "manifest.json").read_text())
+    assert manifest["metrics"]["top1_fine"] == found["top1_fine"]
+    assert not [name for name in manifest["metrics"] if name.startswith("ms_")], "a machine's times are no model's"
+    assert "6 reference photos of 3 products" in manifest["metrics_protocol"]
+    assert "top1_fine" in (folder / "CARD.md").read_text()
+
+
 def test_a_split_without_its_list_is_told_by_its_folders(store: Path, grid: Path) -> None:
     (store / "val").rename(store / "test")
     (store / "val.txt").unlink()
