@@ -6,7 +6,9 @@ import contextlib
 import csv
 import io
 import json
+import math
 import tempfile
+from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -138,6 +140,7 @@ def _camera_stream(data: bytes) -> None:
     camera = MjpegCamera("http://127.0.0.1:1/x")
     camera._response = _Response(data)  # type: ignore[assignment]
     camera._boundary = b"--frame"
+    camera._deadline_s = math.inf
     for _ in range(20):
         try:
             camera._next_part()
@@ -191,12 +194,7 @@ def _messages() -> list[bytes]:
     return found
 
 
-_TOPICS = [
-    row.address.format(
-        **dict.fromkeys(("bay", "slot", "node", "camera", "display", "alert", "name"), "a01"), store="demo", kind="pick"
-    )
-    for row in CATALOG
-]
+_TOPICS = [row.address.format_map(defaultdict(lambda: "a01", store="demo", kind="pick")) for row in CATALOG]
 _EVENT = {
     "specversion": "1.0", "id": "x", "source": "/smartshelf/demo/node/n01", "subject": "shelf/a01/slot/a01",
     "time": "2026-11-22T09:15:02Z", "sequence": "0" * 20, "type": "org.smartshelf.slot.event.v1",
