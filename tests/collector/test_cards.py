@@ -81,6 +81,28 @@ def test_allergens_in_words_with_source_and_date(language: str, contains: str, m
     assert (line.contains, line.may_contain, line.source) == ((contains,), (may_contain,), source)
 
 
+@pytest.mark.parametrize(
+    ("facts", "ingredients", "is_shown"),
+    [
+        ({"contains": []}, "water, salt", True),
+        ({"contains": []}, "_milk_, salt", False),
+        ({"contains": [], "may_contain": ["en:milk"]}, "salt, traces of _milk_", True),
+        ({"contains": ["en:milk"]}, "_milk_, salt", True),
+        ({"contains": [], "verified_on": (NOON + timedelta(days=1)).date().isoformat()}, "", True),
+        ({"contains": [], "verified_on": (NOON + timedelta(days=2)).date().isoformat()}, "", False),
+        ({"contains": [], "verified_on": "2020-01-01"}, "", False),
+    ],
+)
+def test_allergens_that_nobody_vouches_for_are_not_known(
+    facts: dict[str, Any], ingredients: str, is_shown: bool
+) -> None:
+    allergens = {"source": "supplier", "verified_on": NOON.date().isoformat(), **facts}
+    card = product_card(product(allergens=allergens, ingredients={"nl": ingredients or "water"}), "en", NOON)
+    assert (card.allergens.contains is not None) == is_shown
+    verdicts = {line.filter: line.verdict for line in card.filters}
+    assert (verdicts["no_nuts"] == "unknown") == (not is_shown)
+
+
 def test_allergens_with_a_tag_to_review_are_not_known() -> None:
     facts = {**ALLERGEN_FACTS, "needs_review": ["nl:tarwe"]}
     assert product_card(product(allergens=facts), "nl", NOON).allergens.contains is None

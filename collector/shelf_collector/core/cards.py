@@ -150,7 +150,7 @@ class ProductCard:
 def product_card(
     product: Product, language: str, now: datetime, rules: CardRules | None = None, others: Iterable[Product] = ()
 ) -> ProductCard:
-    """The product in a language; a price past its validity and allergens verified too long ago are left out.
+    """The product in a language; a price past its validity and allergens that nobody vouches for are left out.
 
     Args:
         others: products to offer when this one is out of stock.
@@ -166,9 +166,7 @@ def product_card(
         unit_word = words["piece"] if unit == "piece" else unit
         per_unit = f"{money(cents, offer.currency, language)} {words['per']} {unit_word}"
     ingredients = _words(product.ingredients, language)
-    allergens = product.allergens
-    if allergens and now.date() - allergens.verified_on > timedelta(days=rules.allergens_days):
-        allergens = None
+    allergens = _trusted_allergens(product, now, rules)
     known = product if allergens is product.allergens else product.model_copy(update={"allergens": None})
     prior_price, saving = "", ""
     if offer and offer.prior_cents is not None:
@@ -209,6 +207,7 @@ def product_card(
 
 
 _MOST_OTHERS = 3
+_ACROSS_THE_DATE_LINE = timedelta(days=1)
 
 
 def others_of(product: Product, products: Iterable[Product]) -> list[Product]:
@@ -260,6 +259,22 @@ def _words(text: Text | None, language: str) -> Words | None:
         return None
     found = next((code for code, words in text.items() if words == chosen), language)
     return Words(chosen, language if text.get(language) == chosen else found)
+
+
+def _trusted_allergens(product: Product, now: datetime, rules: CardRules) -> Allergens | None:
+    """What may be shown of them; None when nobody vouches for it.
+
+    Not when they were verified too long ago, or on a day that is still to come (a mistyped year would never age); nor
+    when none are listed although the ingredients stress some: one of the two is wrong, and nobody guesses which.
+    """
+    facts = product.allergens
+    if facts is None:
+        return None
+    age = now.date() - facts.verified_on
+    if not -_ACROSS_THE_DATE_LINE <= age <= timedelta(days=rules.allergens_days):
+        return None
+    stressed = any(part.is_strong for text in (product.ingredients or {}).values() for part in emphasised(text))
+    return None if stressed and not facts.contains and not facts.may_contain else facts
 
 
 def _allergens(allergens: Allergens | None, language: str) -> AllergenLine:
