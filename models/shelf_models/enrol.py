@@ -82,6 +82,23 @@ class Photo:
         return self.proposals == (WHOLE,)
 
 
+def opened_picture(name: str, raw: bytes) -> Picture:
+    """A photo that somebody sent, decoded. Raises: FileProblems naming it: no picture, torn, huge."""
+    path = Path(name)
+    if len(raw) > LARGEST_FILE_BYTES:
+        allowed = f"must be at most {LARGEST_FILE_BYTES} bytes"
+        raise FileProblems(path, [Problem("", f"{len(raw)} bytes", allowed, "make the photo smaller")])
+    check_header(path, raw)
+    picture = decode_picture(raw)
+    try:
+        if picture is None:
+            raise ValueError("must be a picture that can be decoded")
+        check_picture(picture)
+    except ValueError as error:
+        raise FileProblems(path, [Problem("", f"{len(raw)} bytes", str(error))]) from error
+    return picture
+
+
 class Enroller:
     """Looks at photos; used by one thread.
 
@@ -117,18 +134,7 @@ class Enroller:
 
         Raises: FileProblems naming it: no picture, torn, huge; or people in it and no product.
         """
-        path = Path(name)
-        if len(raw) > LARGEST_FILE_BYTES:
-            allowed = f"must be at most {LARGEST_FILE_BYTES} bytes"
-            raise FileProblems(path, [Problem("", f"{len(raw)} bytes", allowed, "make the photo smaller")])
-        check_header(path, raw)
-        picture = decode_picture(raw)
-        try:
-            if picture is None:
-                raise ValueError("must be a picture that can be decoded")
-            check_picture(picture)
-        except ValueError as error:
-            raise FileProblems(path, [Problem("", f"{len(raw)} bytes", str(error))]) from error
+        picture = opened_picture(name, raw)
         height, width = picture.shape[:2]
         is_cut_out = max(width, height) <= _CUT_OUT_PX
         found = Detections.none() if is_cut_out else self._detector.detect(picture)
@@ -143,7 +149,7 @@ class Enroller:
             warnings.append(Warned("people", "somebody is in the photo: only the product's box is used"))
         if not proposals and people:
             remedy = "photograph the product alone"
-            raise FileProblems(path, [Problem("", "somebody, and no product", "must show the product", remedy)])
+            raise FileProblems(Path(name), [Problem("", "somebody, and no product", "must show the product", remedy)])
         if not proposals and not is_cut_out:
             warnings.append(Warned("no-product", "no product was found: the whole picture is used"))
         boxes = (*proposals, *(() if people else (WHOLE,)))

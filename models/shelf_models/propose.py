@@ -12,14 +12,12 @@ from pydantic import ValidationError
 from shelf_contracts.errors import FileProblems, Problem
 from shelf_contracts.files import problems_of
 from shelf_contracts.planogram import Planogram
-from shelf_edge.adapters.pictures import LARGEST_FILE_BYTES, check_header, decode_picture
 from shelf_edge.adapters.recogniser_onnx import OnnxRecogniser
 from shelf_edge.core.calibration import Rectangle, calibrate, camera_from_corners, with_view
 from shelf_edge.core.detections import Kind
-from shelf_edge.core.frame import check_picture
 from shelf_edge.core.proposing import BaySpec
 from shelf_edge.proposals import propose_planogram
-from shelf_models.enrol import Enroller
+from shelf_models.enrol import Enroller, opened_picture
 
 Corners = npt.NDArray[np.float64]
 _AROUND_PEOPLE = 0.1
@@ -40,16 +38,7 @@ def propose_from_photo(
 ) -> Proposed:
     """Corners (4, 2) are shares of the picture. Raises: FileProblems."""
     path = Path("photo")
-    if len(photo) > LARGEST_FILE_BYTES:
-        raise FileProblems(path, [Problem("", f"{len(photo)} bytes", f"must be at most {LARGEST_FILE_BYTES} bytes")])
-    check_header(path, photo)
-    picture = decode_picture(photo)
-    try:
-        if picture is None:
-            raise ValueError("must be a picture that can be decoded")
-        check_picture(picture)
-    except ValueError as error:
-        raise FileProblems(path, [Problem("", f"{len(photo)} bytes", str(error))]) from error
+    picture = opened_picture(path.name, photo)
     height, width = picture.shape[:2]
     size = np.array([width, height], float)
     people = enroller.detector.detect(picture).of(Kind.PERSON).boxes_px.astype(float)

@@ -256,3 +256,11 @@ def no_thread_is_left() -> Iterator[None]:
     yield
     left = [thread.name for thread in set(threading.enumerate()) - before if thread.name == "keeper"]
     assert not left
+
+
+@pytest.fixture
+def locked_folder(shop_folder: Path) -> Path:
+    """A shop's folder where logins are asked for."""
+    config = shop_folder / "collector.toml"
+    config.write_text(config.read_text().replace("demo.open_to_this_computer = true\n", ""))
+    return shop_folder

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from shelf_collector.adapters.vision_worker import BayPhoto, VisionWorker
-from shelf_collector.adapters.web.calibrate import words_of
+from shelf_collector.adapters.web.photo_answers import words_of
 from shelf_collector.core.access import Role
 from shelf_collector.core.texts import WORDS
 from shelf_contracts.files import read_model
@@ -41,15 +41,7 @@ def red_photo() -> bytes:
 
 
 @pytest.fixture
-def locked(shop_folder: Path) -> Path:
-    """Logins are asked for."""
-    config = shop_folder / "collector.toml"
-    config.write_text(config.read_text().replace("demo.open_to_this_computer = true\n", ""))
-    return shop_folder
-
-
-@pytest.fixture
-def shop(locked: Path, open_shop: Any) -> Shop:
+def shop(locked_folder: Path, open_shop: Any) -> Shop:
     opened: Shop = open_shop()
     return opened
 
@@ -88,9 +80,9 @@ def test_only_staff_may_and_only_from_the_page(shop: Shop, staff: Visitor) -> No
 
 
 def test_a_proposal_is_saved_the_last_good_one_kept_and_the_log_says_who(
-    shop: Shop, staff: Visitor, locked: Path
+    shop: Shop, staff: Visitor, locked_folder: Path
 ) -> None:
-    file = locked / shop.setup.config.planograms[0]
+    file = locked_folder / shop.setup.config.planograms[0]
     before = read_model(file, Planogram)
     plan = proposed(staff)["planogram"]
     assert [len(plan[key]) for key in ("fixtures", "positions", "products")] == [2, 6, 6]
@@ -103,7 +95,7 @@ def test_a_proposal_is_saved_the_last_good_one_kept_and_the_log_says_who(
     assert (after.id, after.bay, len(after.positions)) == (before.id, "a01", 6)
     assert set(after.view_of("c1").slots) == {position.id for position in after.positions}
     assert staff.get("/calibrate/planograms/a01.json").json()["revision"] == after.revision
-    assert not [path for path in locked.rglob("*") if path.suffix in (".jpg", ".png")], "no photo is kept"
+    assert not [path for path in locked_folder.rglob("*") if path.suffix in (".jpg", ".png")], "no photo is kept"
 
 
 @pytest.mark.parametrize(
@@ -115,9 +107,9 @@ def test_a_proposal_is_saved_the_last_good_one_kept_and_the_log_says_who(
     ],
 )
 def test_a_planogram_that_cannot_be_is_refused_and_the_old_one_stays(
-    shop: Shop, staff: Visitor, locked: Path, change: dict[str, object], said: str
+    shop: Shop, staff: Visitor, locked_folder: Path, change: dict[str, object], said: str
 ) -> None:
-    file = locked / shop.setup.config.planograms[0]
+    file = locked_folder / shop.setup.config.planograms[0]
     before = file.read_bytes()
     plan = proposed(staff)["planogram"]
     plan["positions"][1] |= change
@@ -141,7 +133,9 @@ def test_corners_that_cannot_be_and_photos_that_are_none_are_told(staff: Visitor
 
 
 def test_the_words_are_there_in_every_language() -> None:
-    assert {frozenset(words_of(language)) for language in WORDS} == {frozenset(words_of("en"))}
+    assert {frozenset(words_of("calibrate", language)) for language in WORDS} == {
+        frozenset(words_of("calibrate", "en"))
+    }
 
 
 @pytest.mark.slow

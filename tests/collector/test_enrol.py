@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from shelf_collector.adapters.vision_worker import PhotoProblem, VisionProblem, VisionWorker
-from shelf_collector.adapters.web.enrol import words_of
+from shelf_collector.adapters.web.photo_answers import words_of
 from shelf_collector.core.access import Role
 from shelf_collector.core.texts import WORDS
 from shelf_contracts.gallery import GalleryEntry, Reference, decode_gallery, read_gallery, undone, write_gallery
@@ -27,15 +27,7 @@ MILK, TEA = GTINS[2], GTINS[3]
 
 
 @pytest.fixture
-def locked(shop_folder: Path) -> Path:
-    """Logins are asked for."""
-    config = shop_folder / "collector.toml"
-    config.write_text(config.read_text().replace("demo.open_to_this_computer = true\n", ""))
-    return shop_folder
-
-
-@pytest.fixture
-def shop(locked: Path, open_shop: Any) -> Shop:
+def shop(locked_folder: Path, open_shop: Any) -> Shop:
     opened: Shop = open_shop()
     return opened
 
@@ -147,14 +139,14 @@ def test_other_sites_and_viewers_change_nothing(shop: Shop, staff: Visitor) -> N
 
 
 @pytest.mark.parametrize("keeps", [False, True])
-def test_no_photo_is_kept_and_a_thumbnail_only_where_allowed(locked: Path, open_shop: Any, keeps: bool) -> None:
-    with (locked / "collector.toml").open("a") as config:
+def test_no_photo_is_kept_and_a_thumbnail_only_where_allowed(locked_folder: Path, open_shop: Any, keeps: bool) -> None:
+    with (locked_folder / "collector.toml").open("a") as config:
         config.write(f"enrolment.keep_thumbnails = {str(keeps).lower()}\n")
     shop = open_shop()
     staff = logged_in(shop, "Anna", Role.STAFF)
     saved = enrol(staff, GTINS[0], b"a SECRET-PHOTO")
     shop.site.doorkeeper.accounts.close()
-    kept = [path for path in locked.rglob("*") if path.is_file() and b"SECRET-PHOTO" in path.read_bytes()]
+    kept = [path for path in locked_folder.rglob("*") if path.is_file() and b"SECRET-PHOTO" in path.read_bytes()]
     assert kept == []
     thumbnails = list((shop.setup.gallery_folder / "thumbnails").glob("*"))
     assert len(thumbnails) == keeps
@@ -279,7 +271,7 @@ def test_the_command_lines_changes_are_noticed_and_a_bad_file_changes_nothing(sh
     assert saved["revision"] != galleries.offered.revision if galleries.offered else False
 
 
-def test_a_restarted_collector_offers_what_was_enrolled(locked: Path, open_shop: Any) -> None:
+def test_a_restarted_collector_offers_what_was_enrolled(locked_folder: Path, open_shop: Any) -> None:
     saved = enrol(logged_in(open_shop(), "Anna", Role.STAFF), GTINS[0], b"a one")
     again = open_shop()
     again.site.enrolling.galleries.look()
@@ -290,7 +282,7 @@ def test_the_page_speaks_three_languages_and_says_what_is_missing(shop: Shop, st
     for language in WORDS:
         text = staff.get(f"/enrol?lang={language}").text
         assert WORDS[language]["enrol_lead"].replace("'", "&#39;") in text
-        assert set(words_of(language)) == set(words_of("en"))
+        assert set(words_of("enrol", language)) == set(words_of("enrol", "en"))
     shop.site.enrolling.worker.missing = "onnxruntime missing: pip install"  # type: ignore[union-attr,misc]
     assert "onnxruntime" in staff.get("/api/v1/enrol").json()["problem"]
     answer = staff.ask("POST", "/api/v1/enrol/photos", content=b"a", headers=marked(staff))

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Path, Query, Request
 from fastapi.responses import Response
@@ -11,20 +10,17 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 
-from shelf_collector.adapters.vision_worker import INSTALL, BayPhoto, PhotoProblem, VisionProblem
+from shelf_collector.adapters.vision_worker import INSTALL, BayPhoto
 from shelf_collector.adapters.web.entrance import form_page
 from shelf_collector.adapters.web.errors import not_found
-from shelf_collector.adapters.web.gate import is_own_form, visit_of
+from shelf_collector.adapters.web.gate import visit_of
 from shelf_collector.adapters.web.pages import language_of
+from shelf_collector.adapters.web.photo_answers import in_words, must_be_own, words_of
 from shelf_collector.adapters.web.site import site_of
 from shelf_collector.calibrating import Calibrating
-from shelf_collector.core.texts import WORDS
-from shelf_contracts.errors import ContractError
 from shelf_contracts.files import problems_of
 from shelf_contracts.ids import BayId, CameraId
 from shelf_contracts.planogram import Planogram
-
-T = TypeVar("T")
 
 router = APIRouter()
 pages = APIRouter(include_in_schema=False)
@@ -79,7 +75,7 @@ async def propose(
     mark: Mark = "",
 ) -> ProposalView:
     """Slots of a full shelf: the photo is the body, the bay's size in mm, ``corners`` eight shares with commas."""
-    _must_be_own(request, mark)
+    must_be_own(request, mark)
     site = site_of(request)
     raw = await request.body()
     if not raw:
@@ -94,7 +90,7 @@ async def propose(
     enrolling = site.enrolling
     gallery = enrolling.galleries.file if enrolling is not None else None
     known = gallery if gallery is not None and gallery.is_file() else None
-    found = await run_in_threadpool(_in_words, lambda: _calibrating(request).propose(asked, raw, known))
+    found = await run_in_threadpool(in_words, lambda: _calibrating(request).propose(asked, raw, known))
     return ProposalView(
         planogram=found.planogram.model_dump(mode="json", by_alias=True, exclude_none=True),
         people=found.people,
@@ -106,7 +102,7 @@ async def propose(
 @router.post("/api/v1/calibrate/save", tags=["calibration"])
 def save(request: Request, asked: SaveRequest, mark: Mark = "") -> SavedView:
     """Check the planogram as a whole, and put it in the place of the bay's; the last good one is kept beside it."""
-    _must_be_own(request, mark)
+    must_be_own(request, mark)
     visit = visit_of(request)
     try:
         plan = Planogram.model_validate({**asked.planogram, "views": []})
@@ -116,7 +112,7 @@ def save(request: Request, asked: SaveRequest, mark: Mark = "") -> SavedView:
     if plan.bay not in calibrating.bays:
         raise not_found("bay", plan.bay, calibrating.bays)
     size = asked.width, asked.height
-    done = _in_words(
+    done = in_words(
         lambda: calibrating.replace_planogram(visit.who, visit.origin, plan, asked.camera, list(asked.corners), size)
     )
     seen = done.view_of(asked.camera).slots
@@ -137,7 +133,7 @@ def calibrate_page(request: Request, lang: str | None = None) -> Response:
     }
     context = {
         "lang": language,
-        "calibrate_words": words_of(language),
+        "calibrate_words": words_of("calibrate", language),
         "bays": [
             {
                 "bay": plan.bay,
@@ -162,7 +158,7 @@ def get_planogram(request: Request, bay: Annotated[str, Path(pattern=r"^[a-z0-9-
     calibrating = _calibrating(request)
     if bay not in calibrating.bays:
         raise not_found("bay", bay, calibrating.bays)
-    plan = _in_words(lambda: calibrating.planogram(bay))
+    plan = in_words(lambda: calibrating.planogram(bay))
     told = plan.model_dump_json(indent=2, by_alias=True, exclude_none=True)
     headers = {"Content-Disposition": f'attachment; filename="planogram-{bay}.json"'}
     return Response(told + "\n", media_type="application/json", headers=headers)
@@ -174,31 +170,8 @@ def _depth_of(plan: Planogram) -> float:
     return deepest if deepest >= _LEAST_DEPTH_MM else _USUAL_DEPTH_MM
 
 
-def words_of(language: str) -> dict[str, str]:
-    """The words of this page alone, for its script too."""
-    beginning = "calibrate_"
-    return {key.removeprefix(beginning): text for key, text in WORDS[language].items() if key.startswith(beginning)}
-
-
 def _calibrating(request: Request) -> Calibrating:
     site = site_of(request)
     if site.enrolling is None:
         raise HTTPException(503, "photos cannot be looked at here")
     return Calibrating(site.setup, site.enrolling.worker, site.doorkeeper.accounts, site.clock)
-
-
-def _must_be_own(request: Request, mark: str) -> None:
-    if not is_own_form(visit_of(request), mark):
-        raise HTTPException(403, "this page was open for too long, or cookies are off: load it again and repeat")
-
-
-def _in_words(action: Callable[[], T]) -> T:
-    """What goes wrong, as an answer. Raises: HTTPException."""
-    try:
-        return action()
-    except PhotoProblem as problem:
-        raise HTTPException(422, str(problem)) from problem
-    except VisionProblem as problem:
-        raise HTTPException(503, str(problem)) from problem
-    except ContractError as refused:
-        raise HTTPException(422, str(refused)) from refused

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from typing import Annotated, TypeVar
+from collections.abc import Iterable
+from typing import Annotated
 
 from fastapi import APIRouter, Header, Path, Request
 from fastapi.responses import Response
@@ -11,22 +11,19 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 
-from shelf_collector.adapters.vision_worker import INSTALL, PhotoProblem, VisionProblem, Warned
+from shelf_collector.adapters.vision_worker import INSTALL, Warned
 from shelf_collector.adapters.web.entrance import form_page
 from shelf_collector.adapters.web.errors import not_found
-from shelf_collector.adapters.web.gate import is_own_form, visit_of
+from shelf_collector.adapters.web.gate import visit_of
 from shelf_collector.adapters.web.pages import language_of
+from shelf_collector.adapters.web.photo_answers import in_words, must_be_own, words_of
 from shelf_collector.adapters.web.site import Site, site_of
 from shelf_collector.core.access import Role
-from shelf_collector.core.texts import WORDS
 from shelf_collector.core.views import PlaceView
-from shelf_collector.enrolling import MOST_PHOTOS_AT_ONCE, Chosen, Enrolling, PhotoGone
-from shelf_contracts.errors import ContractError
+from shelf_collector.enrolling import MOST_PHOTOS_AT_ONCE, Chosen, Enrolling
 from shelf_contracts.ids import BayId, Gtin, SlotId
 from shelf_contracts.messages import SeenProduct, UtcTime, iso_time
 from shelf_contracts.products import Text
-
-T = TypeVar("T")
 
 router = APIRouter()
 pages = APIRouter(include_in_schema=False)
@@ -193,21 +190,21 @@ def get_enrol(request: Request) -> EnrolView:
 @router.post("/api/v1/enrol/photos", tags=["enrolment"])
 async def add_photo(request: Request, mark: Mark = "") -> PhotoView:
     """A photo as the body. It is looked at, kept in memory for a quarter of an hour, and never written to disk."""
-    _must_be_own(request, mark)
+    must_be_own(request, mark)
     enrolling, who = _enrolling(request), visit_of(request).who
     raw = await request.body()
     if not raw:
         raise HTTPException(422, "the photo is empty")
-    photo, look = await run_in_threadpool(_in_words, lambda: enrolling.take(who, raw))
+    photo, look = await run_in_threadpool(in_words, lambda: enrolling.take(who, raw))
     return PhotoView(photo=photo, **look.model_dump(exclude={"sha256"}))
 
 
 @router.post("/api/v1/enrol/check", tags=["enrolment"])
 def check(request: Request, asked: EnrolRequest, mark: Mark = "") -> CheckView:
     """What to know before saving: what is wrong with the crops, and which products look alike."""
-    _must_be_own(request, mark)
+    must_be_own(request, mark)
     site, enrolling, who = site_of(request), _enrolling(request), visit_of(request).who
-    found = _in_words(lambda: enrolling.check(who, asked.gtin, _chosen(asked)))
+    found = in_words(lambda: enrolling.check(who, asked.gtin, _chosen(asked)))
     pictures = {product.gtin: product.thumbnail for product in _known(site, enrolling)}
     names = _names(site, [asked.gtin, *(one.gtin for one in found.look_alikes)])
     alike = [
@@ -226,9 +223,9 @@ def check(request: Request, asked: EnrolRequest, mark: Mark = "") -> CheckView:
 @router.post("/api/v1/enrol", tags=["enrolment"])
 def enrol(request: Request, asked: EnrolRequest, mark: Mark = "") -> EnrolledView:
     """Enrol: all of these photos or none. Nodes take the new gallery by themselves."""
-    _must_be_own(request, mark)
+    must_be_own(request, mark)
     site, enrolling, visit = site_of(request), _enrolling(request), visit_of(request)
-    name, _ = _in_words(lambda: enrolling.enrol(visit.who, visit.origin, asked.gtin, asked.kind, _chosen(asked)))
+    name, _ = in_words(lambda: enrolling.enrol(visit.who, visit.origin, asked.gtin, asked.kind, _chosen(asked)))
     names = _names(site, [asked.gtin])
     return EnrolledView(enrolment=name, gtin=asked.gtin, name=names[asked.gtin], revision=_offered(enrolling))
 
@@ -236,14 +233,14 @@ def enrol(request: Request, asked: EnrolRequest, mark: Mark = "") -> EnrolledVie
 @router.post("/api/v1/enrol/seen", tags=["enrolment"])
 def enrol_seen(request: Request, asked: SeenRequest, mark: Mark = "") -> EnrolledView:
     """Say what an unknown thing on the shelf is: what the camera saw of it becomes a reference."""
-    _must_be_own(request, mark)
+    must_be_own(request, mark)
     site, enrolling, visit = site_of(request), _enrolling(request), visit_of(request)
     with site.memory() as (memory, now):
         reading = memory.reading(asked.bay, asked.slot, now)
     seen = reading.seen if reading is not None else None
     if seen is None or seen.verdict != "unknown" or iso_time(seen.since) != iso_time(asked.since):
         raise HTTPException(409, "something else stands there by now: look again")
-    name, _ = _in_words(lambda: enrolling.enrol_seen(visit.who, visit.origin, asked.gtin, asked.kind, seen))
+    name, _ = in_words(lambda: enrolling.enrol_seen(visit.who, visit.origin, asked.gtin, asked.kind, seen))
     names = _names(site, [asked.gtin])
     return EnrolledView(enrolment=name, gtin=asked.gtin, name=names[asked.gtin], revision=_offered(enrolling))
 
@@ -251,18 +248,18 @@ def enrol_seen(request: Request, asked: SeenRequest, mark: Mark = "") -> Enrolle
 @router.post("/api/v1/enrol/undo", tags=["enrolment"])
 def undo(request: Request, asked: UndoRequest, mark: Mark = "") -> EnrolView:
     """Take an enrolment back."""
-    _must_be_own(request, mark)
+    must_be_own(request, mark)
     enrolling, visit = _enrolling(request), visit_of(request)
-    _in_words(lambda: enrolling.undo(visit.who, visit.origin, asked.enrolment))
+    in_words(lambda: enrolling.undo(visit.who, visit.origin, asked.enrolment))
     return get_enrol(request)
 
 
 @router.post("/api/v1/enrol/remove", tags=["enrolment"])
 def remove(request: Request, asked: RemoveRequest, mark: Mark = "") -> EnrolView:
     """Forget a product altogether."""
-    _must_be_own(request, mark)
+    must_be_own(request, mark)
     enrolling, visit = _enrolling(request), visit_of(request)
-    _in_words(lambda: enrolling.remove(visit.who, visit.origin, asked.gtin))
+    in_words(lambda: enrolling.remove(visit.who, visit.origin, asked.gtin))
     return get_enrol(request)
 
 
@@ -278,7 +275,7 @@ def enrol_page(request: Request, lang: str | None = None) -> Response:
     order = sorted(names, key=lambda gtin: (gtin in known, gtin not in planned, gtin))
     context = {
         "lang": language,
-        "enrol_words": words_of(language),
+        "enrol_words": words_of("enrol", language),
         "products": [(gtin, names[gtin], gtin in known) for gtin in order],
         "keeps_thumbnails": enrolling.galleries.keeps_thumbnails,
         "is_admin": visit_of(request).who.role >= Role.ADMIN,
@@ -297,36 +294,11 @@ def get_thumbnail(request: Request, photo: Revision) -> Response:
     return Response(found, media_type="image/jpeg")
 
 
-def words_of(language: str) -> dict[str, str]:
-    """The words of this page alone, for its script too."""
-    beginning = "enrol_"
-    return {key.removeprefix(beginning): text for key, text in WORDS[language].items() if key.startswith(beginning)}
-
-
 def _enrolling(request: Request) -> Enrolling:
     enrolling = site_of(request).enrolling
     if enrolling is None:
         raise HTTPException(503, "enrolment is not set up here")
     return enrolling
-
-
-def _must_be_own(request: Request, mark: str) -> None:
-    if not is_own_form(visit_of(request), mark):
-        raise HTTPException(403, "this page was open for too long, or cookies are off: load it again and repeat")
-
-
-def _in_words(action: Callable[[], T]) -> T:
-    """What goes wrong, as an answer. Raises: HTTPException."""
-    try:
-        return action()
-    except PhotoProblem as problem:
-        raise HTTPException(422, str(problem)) from problem
-    except VisionProblem as problem:
-        raise HTTPException(503, str(problem)) from problem
-    except PhotoGone as gone:
-        raise HTTPException(409, "a photo waited for too long: take it again") from gone
-    except ContractError as refused:
-        raise HTTPException(422, str(refused)) from refused
 
 
 def _chosen(asked: EnrolRequest) -> list[Chosen]:
