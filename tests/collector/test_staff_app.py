@@ -31,7 +31,9 @@ def log_in(page: Page, name: str, is_live: bool = True) -> None:
 
 def tap(page: Page, task: int, name: str) -> None:
     """Once the list has come to rest: what is tapped while it moves does not count."""
-    page.locator("#cards:not([data-settled=no])").locator(f"#task-{task}").get_by_role("button", name=name).click()
+    page.locator("#cards:not([data-settled=no])").locator(f"#task-{task}:not([data-settled=no])").get_by_role(
+        "button", name=name
+    ).click()
 
 
 @pytest.fixture
@@ -110,6 +112,102 @@ def test_what_is_done_in_a_dead_spot_is_sent_afterwards_and_a_conflict_is_told(
     assert page.evaluate("localStorage.getItem('smartshelf-steps')") == "[]"
 
 
+def go_offline(page: Page) -> None:
+    page.context.set_offline(True)
+    page.wait_for_function("() => !navigator.onLine")
+
+
+def test_several_steps_of_a_task_wait_in_turn_and_arrive_in_that_order(
+    empty_slots: list[int], live: LiveShop, open_page: Callable[..., Page]
+) -> None:
+    page = open_page("/staff?lang=en", *PHONE)
+    log_in(page, "Anna")
+    go_offline(page)
+    first, second = empty_slots
+    tap(page, first, BRING)
+    page.locator(f"#task-{first} .pending", has_text="Waits for the network: I'll bring it").wait_for()
+    tap(page, first, "Filled up")
+    page.locator(f"#task-{first} .pending", has_text="I'll bring it → Filled up").wait_for()
+    assert page.locator(f"#task-{first} button:visible").count() == 0, "after done there is nothing more to do"
+    tap(page, second, BRING)
+    page.locator(f"#task-{second} .more-steps summary").click()
+    tap(page, second, "Give it back")
+    tap(page, second, BRING)
+    page.locator(f"#task-{second} .pending", has_text="I'll bring it → Give it back → I'll bring it").wait_for()
+    assert set(states(live).values()) == {"open"}
+    page.context.set_offline(False)
+    page.locator(f"#task-{second}").get_by_role("button", name="Filled up").wait_for()
+    page.wait_for_function("() => localStorage.getItem('smartshelf-steps') === '[]'")
+    assert states(live) == {"s1-01": "done", "s1-02": "claimed"}
+    rows = live.shop.site.doorkeeper.accounts.log_page(None, 100)
+    steps = [
+        (row.action, row.subject) for row in rows if row.subject.startswith("task:") and row.actor == "person:Anna"
+    ]
+    of_each = {
+        number: [action for action, about in reversed(steps) if about == f"task:{number}"] for number in empty_slots
+    }
+    assert of_each == {
+        first: ["task.claimed", "task.done"],
+        second: ["task.claimed", "task.released", "task.claimed"],
+    }
+
+
+def test_when_a_step_is_refused_those_built_on_it_are_not_sent_and_that_is_told(
+    empty_slots: list[int], live: LiveShop, open_page: Callable[..., Page]
+) -> None:
+    page = open_page("/staff?lang=en", *PHONE)
+    log_in(page, "Anna")
+    go_offline(page)
+    for number in empty_slots:
+        tap(page, number, BRING)
+        tap(page, number, "Filled up")
+    live.shop.site.desk.claim(empty_slots[0], BEN, "")
+    page.context.set_offline(False)
+    page.get_by_text("Fusilli: Ben was faster. Not sent: Filled up.").wait_for()
+    page.wait_for_function("() => localStorage.getItem('smartshelf-steps') === '[]'")
+    assert states(live) == {"s1-01": "claimed", "s1-02": "done"}
+    assert live.shop.site.desk.work_list("Ben").mine[0].task.id == empty_slots[0]
+
+
+def test_a_double_tap_without_network_is_one_step(
+    empty_slots: list[int], live: LiveShop, open_page: Callable[..., Page]
+) -> None:
+    page = open_page("/staff?lang=en", *PHONE)
+    log_in(page, "Anna")
+    go_offline(page)
+    tap(page, empty_slots[1], BRING)  # from now on the list knows that nobody answers
+    page.locator(f"#task-{empty_slots[1]} .pending", has_text="Waits for the network").wait_for()
+    box = (
+        page.locator("#cards:not([data-settled=no])")
+        .locator(f"#task-{empty_slots[0]} .act:visible")
+        .first.bounding_box()
+    )
+    assert box is not None
+    page.mouse.dblclick(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    page.locator(f"#task-{empty_slots[0]} .pending", has_text="Waits for the network").wait_for()
+    kept = page.evaluate("JSON.parse(localStorage.getItem('smartshelf-steps'))")
+    assert [(one["task"], one["step"]) for one in kept] == [(empty_slots[1], "claim"), (empty_slots[0], "claim")]
+
+
+def test_steps_outlive_a_reload_in_a_dead_spot(
+    empty_slots: list[int], live: LiveShop, open_page: Callable[..., Page]
+) -> None:
+    page = open_page("/staff?lang=en", *PHONE)
+    log_in(page, "Anna")
+    page.wait_for_function("() => navigator.serviceWorker.controller !== null")
+    page.reload()
+    page.wait_for_selector('#connection[data-state="connected"]')
+    page.wait_for_function("async () => !!(await caches.match('/staff', { cacheName: 'staff-v1' }))")
+    go_offline(page)
+    tap(page, empty_slots[0], BRING)
+    tap(page, empty_slots[0], "Filled up")
+    page.reload()
+    page.locator(f"#task-{empty_slots[0]} .pending", has_text="I'll bring it → Filled up").wait_for()
+    page.context.set_offline(False)
+    page.wait_for_function("() => localStorage.getItem('smartshelf-steps') === '[]'")
+    assert states(live)["s1-01"] == "done"
+
+
 def test_an_answer_that_got_lost_makes_no_second_step(
     empty_slots: list[int], live: LiveShop, open_page: Callable[..., Page]
 ) -> None:
@@ -144,10 +242,16 @@ def act_after_the_session_ended(page: Page, live: LiveShop, task: int) -> None:
     live.shop.clock.advance(13 * 3600)
     page.locator(f"#task-{task}").get_by_role("button", name=BRING).click()
     page.get_by_text("You were logged out. What you did is kept (1).").wait_for()
+    page.locator(f"#task-{task} .pending", has_text=f"Waits until you log in: {BRING}").wait_for()
+    header = page.locator("#connection")
+    assert header.inner_text().split("·")[0].strip() == "Logged out"
+    assert header.get_attribute("data-waiting") == "1 wait until you log in"
+    assert "Waits for the network" not in page.locator("#cards").inner_text()
     page.unroute("**/stream*")
     page.unroute("**/staff/cards*")
     page.locator("#told").get_by_role("link", name="Log in").click()
     page.wait_for_url("**/login?next=*")
+    page.get_by_text("You were logged out after a while.").wait_for()
 
 
 def test_a_session_that_ended_loses_no_step(

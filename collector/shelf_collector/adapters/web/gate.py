@@ -215,7 +215,7 @@ class Gate:
                 visit = _visit(scope, NOBODY, "")
         scope.setdefault("state", {})["visit"] = visit
         if not visit.who.may(rule.role, rule.scope):
-            return self._no_entry(scope, rule, visit)
+            return self._no_entry(scope, headers, rule, visit)
         if method != "GET" and visit.who.kind != "token" and _comes_from_elsewhere(headers):
             return _error(403, "forbidden", "this form was sent by another site")
         return None
@@ -258,7 +258,7 @@ class Gate:
                 return _visit(scope, who, session)
         return _visit(scope, NOBODY, _cookie(headers, FORM_COOKIE))
 
-    def _no_entry(self, scope: Scope, rule: Rule, visit: Visit) -> Response:
+    def _no_entry(self, scope: Scope, headers: Headers, rule: Rule, visit: Visit) -> Response:
         if visit.who.kind != "nobody":
             need = f"the role {rule.role.word}" if visit.who.kind != "token" else f"the scope {rule.scope or '-'}"
             if rule.is_page:
@@ -268,7 +268,9 @@ class Gate:
             query = "&" + scope.get("query_string", b"").decode("latin-1") if scope.get("query_string") else ""
             there = scope["path"] + (f"?{query[1:]}" if query else "")
             language = _LANGUAGE.search(query)
-            return RedirectResponse(f"/login?next={quote(there, safe='')}{language[0] if language else ''}", 303)
+            had_session = _cookie(headers, SECURE_SESSION_COOKIE if visit.is_https else SESSION_COOKIE)
+            more = (language[0] if language else "") + ("&ended=1" if had_session else "")
+            return RedirectResponse(f"/login?next={quote(there, safe='')}{more}", 303)
         text = "log in, or send a token: Authorization: Bearer ..."
         if not visit.is_private:
             text += " (over HTTPS: this connection can be read by others)"

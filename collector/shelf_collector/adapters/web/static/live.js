@@ -72,10 +72,10 @@ export function localTimes(root) {
 
 /** Show the connection's state in words, shape and colour. */
 export function showConnection(element, state) {
-  const name = state === "up" ? "connected" : "disconnected";
+  const name = { up: "connected", down: "disconnected" }[state] ?? state;
   if (element.dataset.state === name) return;
   element.dataset.state = name;
-  element.querySelector(".text").textContent = element.dataset[name];
+  element.querySelector(".text").textContent = element.getAttribute(`data-${name}`);
 }
 
 /** Fetch a fragment at most once at a time, and once more when asked meanwhile. */

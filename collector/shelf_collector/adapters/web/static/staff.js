@@ -15,7 +15,11 @@ const say = (key, values) => Object.entries(values).reduce((text, [name, value])
 
 const ids = () => new Set([...cards.querySelectorAll("[data-task].card")].map((card) => card.dataset.task));
 let known = ids();
+let stream = "connecting"; // how the event stream does
 const heard = new Map(); // task id -> state we heard last, so that only what is new makes a sound
+
+const SETTLES_MS = 350;
+const settling = new WeakMap(); // the list, or a card of it -> until when it is not tapped on
 
 // -- steps ------------------------------------------------------------------------------------------------------------
 
@@ -23,13 +27,17 @@ const queue = new StepQueue({
   who: cards.dataset.me,
   mark: () => cards.dataset.mark,
   onChange: showPending,
-  onRefused: (step, reply) => tell(reply.refused === "task_is_taken" && reply.holder
-    ? say("step_taken_by", { what: step.name, who: reply.holder })
-    : say(reply.refused === "task_is_done" || reply.refused === "task_is_taken" ? "step_is_done" : "step_failed", { what: step.name })),
+  onRefused: (step, reply, unsent) => tell([
+    reply.refused === "task_is_taken" && reply.holder
+      ? say("step_taken_by", { what: step.name, who: reply.holder })
+      : say(reply.refused === "task_is_done" || reply.refused === "task_is_taken" ? "step_is_done" : "step_failed", { what: step.name }),
+    ...(unsent.length ? [say("steps_unsent", { steps: unsent.map((one) => one.label ?? one.step).join(", ") })] : []),
+  ].join(" ")),
   onFailed: (step) => tell(say("step_failed", { what: step.name })),
   onSent: () => refresh(),
-  onSessionOver: (count) => tell(say("session_over", { n: count }), { href: `/login?next=${encodeURIComponent(location.pathname + location.search)}&lang=${lang}`, text: words.log_in }),
+  onSessionOver: (count) => tell(say("session_over", { n: count }), { href: loginLink(), text: words.log_in }),
 });
+const loginLink = () => `/login?next=${encodeURIComponent(location.pathname + location.search)}&ended=1&lang=${lang}`;
 
 cards.addEventListener("submit", (event) => {
   const form = event.target;
@@ -38,27 +46,44 @@ cards.addEventListener("submit", (event) => {
   if (isSlip) return;
   unlockSound();
   const fields = Object.fromEntries(new FormData(form));
-  const forms = form.dataset.task ? [form] : [...form.closest(".round").querySelectorAll('form[data-step="claim"]')];
+  const forms = form.dataset.task ? [form] : [...form.closest(".round").querySelectorAll('form[data-step="claim"]:not([hidden])')];
   for (const one of forms) {
     const card = one.closest(".card");
-    const step = { task: Number(one.dataset.task), step: one.dataset.step, name: card.querySelector("h2").textContent.trim() };
+    const label = one.querySelector("button").textContent.trim();
+    const step = { task: Number(one.dataset.task), step: one.dataset.step, label, name: card.querySelector("h2").textContent.trim() };
     if (fields.reason && one === form) Object.assign(step, { reason: fields.reason, minutes: Number(fields.minutes) });
     if (!queue.add(step)) tell(words.queue_full);
   }
 });
 
-/** Cards whose step is on its way say so, and offer nothing else: a second tap is no second step. */
+// How a task stands after somebody's step, as the server will see it.
+const STANDS_AFTER = { claim: "mine", release: "open", snooze: "open", no_stock: "open", done: "done" };
+
+/**
+ * Cards whose steps are on their way say so and offer nothing else: a second tap is no second step. Where nobody answers,
+ * they say why they wait, and offer what comes next: somebody who carries a box through a dead spot goes on working.
+ */
 function showPending() {
   for (const card of cards.querySelectorAll(".card[data-task]")) {
-    const waits = queue.of(Number(card.dataset.task));
+    const steps = queue.of(Number(card.dataset.task));
+    const waits = steps.length > 0;
     card.classList.toggle("is-pending", waits);
     const line = card.querySelector(".pending");
     line.hidden = !waits;
-    line.textContent = waits ? (queue.isStuck ? words.waits_for_net : words.sending) : "";
-    for (const button of card.querySelectorAll(".acts button")) button.disabled = waits;
+    const why = queue.isLoggedOut ? words.waits_for_login : queue.isStuck ? words.waits_for_net : words.sending;
+    const text = waits ? [why, ...(queue.isStuck ? [steps.map((one) => one.label ?? one.step).join(" → ")] : [])].join(": ") : "";
+    if (line.textContent !== text) line.textContent = text;
+    const stands = (queue.isStuck && STANDS_AFTER[steps.at(-1)?.step]) || card.dataset.stands;
+    for (const form of card.querySelectorAll(".acts form")) {
+      const fits = form.dataset.when === "any" ? stands !== "done" : form.dataset.when === stands;
+      if (form.hidden === fits) hasMoved(card);
+      form.hidden = !fits;
+      form.querySelector("button").disabled = waits && !queue.isStuck;
+    }
+    for (const more of card.querySelectorAll(".more-steps")) more.hidden = stands === "done";
   }
+  showHeader();
   const others = queue.ofOthers();
-  connection.dataset.waiting = queue.isStuck && queue.mine.length ? say("steps_wait", { n: queue.mine.length }) : "";
   if (others.length && !showPending.toldOthers) {
     showPending.toldOthers = true;
     tell(say("not_yours", { n: others.length, who: others[0].who }));
@@ -76,21 +101,20 @@ function tell(text, link) {
     box.append(close);
   }
   if ([...told.children].some((one) => one.firstChild.textContent === text)) return;
+  if (link) for (const former of told.querySelectorAll("a")) former.parentElement.remove(); // one way to the login is enough
   told.append(box);
   while (told.children.length > 4) told.firstChild.remove();
 }
 
 // -- the list -----------------------------------------------------------------------------------------------------------
 
-const SETTLES_MS = 350;
 let shown = "";
 let later = null; // what came while a finger was on the list
 let isPressed = false;
 let isSlip = false; // whether the finger came down just after the list had moved
-let settling = 0;
 
 // The list must not move away under a finger, nor another button under the second tap of two.
-cards.addEventListener("pointerdown", () => { isPressed = true; isSlip = cards.dataset.settled === "no"; });
+cards.addEventListener("pointerdown", (event) => { isPressed = true; isSlip = event.target.closest("[data-settled=no]") !== null; });
 cards.addEventListener("keydown", () => { isSlip = false; });
 for (const end of ["pointerup", "pointercancel"]) {
   addEventListener(end, () => setTimeout(() => {
@@ -111,10 +135,15 @@ function apply(html) {
   cards.innerHTML = html; // our own server's, escaped there
   for (const one of cards.querySelectorAll("details")) one.open = one.open || open.has(nameOf(one));
   if (focus) cards.querySelector(`form[action="${focus}"] button`)?.focus({ preventScroll: true });
-  if (!isFirst) cards.dataset.settled = "no";
-  clearTimeout(settling);
-  settling = setTimeout(() => { cards.dataset.settled = "yes"; }, SETTLES_MS);
+  if (!isFirst) hasMoved(cards);
   draw();
+}
+
+/** Something else is under a finger now: the second tap of two does not count. */
+function hasMoved(part) {
+  part.dataset.settled = "no";
+  clearTimeout(settling.get(part));
+  settling.set(part, setTimeout(() => { part.dataset.settled = "yes"; }, SETTLES_MS));
 }
 
 const nameOf = (details) => `${details.closest(".card")?.id ?? ""} ${details.querySelector("summary").textContent.replace(/\d+/g, "").trim()}`;
@@ -195,12 +224,21 @@ function ring() {
 
 let wasDown = false;
 let isLive = false; // what the stream tells first is what was so before
+
+/** Green only while what is tapped arrives: a stream can outlive the session it was opened in. */
+function showHeader() {
+  showConnection(connection, queue.isLoggedOut ? "logged-out" : stream);
+  const waits = queue.isStuck && queue.mine.length;
+  connection.dataset.waiting = waits ? say(queue.isLoggedOut ? "steps_wait_login" : "steps_wait", { n: queue.mine.length }) : "";
+}
+
 function happened(view) {
   if (view.action === "anomaly" || view.action === "misplaced") refresh();
 }
 
 listen(["alert", "task", "event"], { alert: () => refresh(), task: changed, event: happened }, (state) => {
-  showConnection(connection, state);
+  stream = state;
+  showHeader();
   if (state === "up") {
     queue.flush();
     setTimeout(() => { isLive = true; }, 1500);

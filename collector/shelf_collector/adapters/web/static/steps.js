@@ -1,5 +1,6 @@
 // Steps with tasks, sent once each and in order. They are kept in the browser until the server has answered, so that a
-// dead spot, a reload or a session that ended loses none; each has a key by which the server knows it again.
+// dead spot, a reload or a session that ended loses none; each has a key by which the server knows it again. Several steps
+// of one task wait in turn; when one of them is refused, those that were built on it are not sent, and that is told.
 
 const KEPT = "smartshelf-steps";
 const MOST = 100;
@@ -11,8 +12,12 @@ export class StepQueue {
   #tries = 0;
   #timer = 0;
   #again = false;
+  #isLoggedOut = false;
 
-  /** `how`: who (whose steps may be sent), mark(), onChange, onRefused(step, reply), onFailed(step), onSent, onSessionOver(n). */
+  /**
+   * `how`: who (whose steps may be sent), mark(), onChange, onRefused(step, reply, unsent), onFailed(step), onSent,
+   * onSessionOver(n). `unsent`: later steps of the same task, which are given up with the refused one.
+   */
   constructor(how) {
     this.#how = how;
     addEventListener("storage", (event) => { if (event.key === KEPT) this.#how.onChange(); });
@@ -32,14 +37,21 @@ export class StepQueue {
     return this.#tries > 0;
   }
 
-  of(task) {
-    return this.mine.some((step) => step.task === task);
+  /** Whether the server has refused us: nobody is logged in here any more. */
+  get isLoggedOut() {
+    return this.#isLoggedOut;
   }
 
-  /** False when too much waits already. A step that waits for its task already is not taken twice. */
+  /** What waits for one task, in order. */
+  of(task) {
+    return this.mine.filter((step) => step.task === task);
+  }
+
+  /** False when too much waits already. The step that waits last for its task is not taken twice. */
   add(step) {
     const all = read();
-    if (all.some((one) => one.task === step.task && one.who === this.#how.who)) return true;
+    const last = all.findLast((one) => one.task === step.task && one.who === this.#how.who);
+    if (last?.step === step.step && last.reason === step.reason) return true;
     if (all.length >= MOST) return false;
     write([...all, { ...step, who: this.#how.who, key: newKey() }]);
     this.#how.onChange();
@@ -79,7 +91,8 @@ export class StepQueue {
     } catch {
       return false; // nobody answered: it may or may not have arrived, and its key makes that the same
     }
-    if (answer.status === 401) {
+    this.#isLoggedOut = answer.status === 401;
+    if (this.#isLoggedOut) {
       this.#how.onSessionOver(this.mine.length);
       return false;
     }
@@ -90,8 +103,9 @@ export class StepQueue {
     }
     if (answer.status >= 500 || answer.status === 429) return false;
     sessionStorage.removeItem("smartshelf-reloaded");
-    forget(key);
-    if (answer.status === 409) this.#how.onRefused(step, await answer.json().catch(() => ({})));
+    const unsent = answer.status === 409 ? this.of(task).filter((one) => one.key !== key) : [];
+    forget([key, ...unsent.map((one) => one.key)]);
+    if (answer.status === 409) this.#how.onRefused(step, await answer.json().catch(() => ({})), unsent);
     else if (!answer.ok) this.#how.onFailed(step);
     this.#how.onSent();
     return true;
@@ -111,8 +125,8 @@ function write(steps) {
   localStorage.setItem(KEPT, JSON.stringify(steps));
 }
 
-function forget(key) {
-  write(read().filter((one) => one.key !== key));
+function forget(keys) {
+  write(read().filter((one) => !keys.includes(one.key)));
 }
 
 /** A random UUID; crypto.randomUUID is missing where a page came without TLS. */
