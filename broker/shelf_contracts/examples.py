@@ -174,6 +174,7 @@ EXAMPLES: tuple[Example, ...] = (
                 name="shelf-demo", version="1", sha256="0" * 64, state="trial", rollout="r-0192f7a0",
             ),
             gallery=messages.GalleryHealth(revision="2" * 64, products=120, photos=410),
+            unknown_pictures=messages.UnknownPicturesHealth(places=[f"{BAY}/{SLOT}"]),
         ),
         node=NODE,
     ),

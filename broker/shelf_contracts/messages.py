@@ -2,7 +2,7 @@
 
 Facts about slots travel as the ``data`` of a CloudEvent (``shelf_contracts.envelope``); status, birth, health, alert
 and display content are plain JSON. Readers ignore fields they do not know, so that a newer writer does no harm; writers
-give every new field a default. No field names a person, a track or a picture.
+give every new field a default. No field names a person or a track, or holds a picture.
 """
 
 from __future__ import annotations
@@ -227,6 +227,20 @@ class GalleryHealth(Message):
     text: Annotated[str, Field(max_length=300)] = ""
 
 
+class UnknownPicturesHealth(Message):
+    """Of which places this node keeps a picture of something unknown, for people who come to it. It sends none.
+
+    ``deleted_at_limit``: pictures that made room for newer ones, since the node started.
+    """
+
+    places: Annotated[
+        list[Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,31}/[a-z0-9][a-z0-9-]{0,31}$")]],
+        Field(max_length=100),
+    ] = []
+    """Each as bay/slot."""
+    deleted_at_limit: Annotated[int, Field(ge=0)] = 0
+
+
 class NodeHealth(Message):
     """A node's figures, every few seconds."""
 
@@ -243,6 +257,8 @@ class NodeHealth(Message):
     model: ModelHealth | None = None
     gallery: GalleryHealth | None = None
     """Null where nothing recognises products."""
+    unknown_pictures: UnknownPicturesHealth | None = None
+    """Null where none may be kept."""
 
 
 class CameraStatus(Message):

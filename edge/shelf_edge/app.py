@@ -7,6 +7,7 @@ import platform
 import threading
 import time
 import uuid
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
@@ -27,6 +28,7 @@ from shelf_edge.adapters.outbox_sqlite import OutboxLimits, SqliteOutbox, only_o
 from shelf_edge.adapters.preview import Preview
 from shelf_edge.adapters.recogniser_onnx import OnnxRecogniser, load_recogniser
 from shelf_edge.adapters.sources import make_source
+from shelf_edge.adapters.unknown_store import UnknownStore
 from shelf_edge.adapters.waiting_file import WaitingFile
 from shelf_edge.config import CheckedConfig
 from shelf_edge.core.bay import Bay
@@ -36,11 +38,12 @@ from shelf_edge.detector_switch import DetectorSwitch
 from shelf_edge.gallery_updates import GalleryUpdates
 from shelf_edge.journal import Journal, notice_maker
 from shelf_edge.node import CameraWork, Pipeline, camera_health, camera_status
-from shelf_edge.ports import Detector
+from shelf_edge.ports import Clock, Detector
 from shelf_edge.recognising import CropBudget, HeldChange, Recognising
 from shelf_edge.remembering import Remembering
 from shelf_edge.stages import CameraState, Capture, LatestFrame
 from shelf_edge.tiled import TilingDetector
+from shelf_edge.unknown_pictures import UnknownPictures
 from shelf_edge.updates import ModelUpdates
 
 log = logging.getLogger(__name__)
@@ -93,6 +96,7 @@ def _run(checked: CheckedConfig, stop: threading.Event) -> int:
     room = WaitingFile(checked.state / "outbox.waiting")
     journal = Journal(config.store, config.node, outbox, clock, room)
     sight = _open_sight(checked)
+    pictures = _open_unknown_pictures(checked, lambda: people.get(detector.info.sha256, frozenset()), clock)
     arrived = threading.Condition()
     cameras = [
         CameraWork(camera.id, camera.view, camera.planogram, LatestFrame(arrived), Bay(camera.planogram, camera.view))
@@ -120,6 +124,7 @@ def _run(checked: CheckedConfig, stop: threading.Event) -> int:
             models=[detector.info, *([sight.recogniser.info] if sight is not None else [])],
             cameras=[CameraInfo(id=c.id, bay=c.planogram.bay, slots=len(c.planogram.positions)) for c in cameras],
             capabilities=["count", "reach", "pickput", *(["recognise"] if sight is not None else [])],
+            store_images=pictures is not None,
         )
         publisher.say("node_info", info, node=config.node)
         for camera in cameras:
@@ -174,6 +179,7 @@ def _run(checked: CheckedConfig, stop: threading.Event) -> int:
         sight.recognising if sight is not None else None,
         remembering,
         say_held,
+        pictures,
     )
     galleries = (
         GalleryUpdates(
@@ -226,6 +232,7 @@ def _run(checked: CheckedConfig, stop: threading.Event) -> int:
             cameras=[camera_health(camera, clock.monotonic_s()) for camera in cameras],
             model=updates.health(),
             gallery=galleries.health() if galleries is not None else None,
+            unknown_pictures=pictures.health() if pictures is not None else None,
         )
 
     for left_out in checked.refused:
@@ -236,6 +243,8 @@ def _run(checked: CheckedConfig, stop: threading.Event) -> int:
     if galleries is not None and sight is not None:
         galleries.start()
         sight.recognising.start()
+    if pictures is not None:
+        pictures.start()
     publisher.start()
     remembering.start()
     pipeline.start()
@@ -257,6 +266,8 @@ def _run(checked: CheckedConfig, stop: threading.Event) -> int:
         sight.recognising.stop(1.0)
     pipeline.stop(2.0)
     remembering.stop(1.0)
+    if pictures is not None:
+        pictures.stop(1.0)
     if preview is not None:
         preview.stop()
     journal.retry()
@@ -310,6 +321,20 @@ def _open_sight(checked: CheckedConfig) -> _Sight | None:
     alone = section.crops_a_look
     budget = CropBudget(alone, max(1, alone // 6), max(1, alone // 2))
     return _Sight(recogniser, Recognising(recogniser, recogniser.calibration, budget=budget), section.updates)
+
+
+def _open_unknown_pictures(
+    checked: CheckedConfig, people: Callable[[], frozenset[int]], clock: Clock
+) -> UnknownPictures | None:
+    """None when the shop allows none; then what was kept before is deleted. Raises: OSError when that fails."""
+    section = checked.config.unknown_pictures
+    store = UnknownStore(checked.unknown_pictures, section.limits)
+    if section.keep:
+        return UnknownPictures(store, people, clock)
+    deleted = store.purge()
+    if deleted:
+        log.warning("unknown_pictures.keep is false: %d pictures of unknown things were deleted", deleted)
+    return None
 
 
 def software_version() -> str:

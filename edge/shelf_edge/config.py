@@ -20,6 +20,12 @@ from shelf_edge.adapters.model_folder import check_is_signed
 from shelf_edge.adapters.runtime import Execution, Policy, ProviderName
 from shelf_edge.adapters.signatures import Trust
 from shelf_edge.adapters.sources import source_problem
+from shelf_edge.adapters.unknown_store import (
+    LONGEST_RETENTION_H,
+    MOST_PICTURES,
+    UNKNOWN_FOLDER,
+    KeepingLimits,
+)
 from shelf_edge.core.view_check import view_problems
 from shelf_edge.tiled import Tiling
 from shelf_mqtt.settings import BrokerSection
@@ -104,6 +110,22 @@ class PreviewSection(_Section):
     port: Annotated[int, Field(ge=0, le=65535)]
 
 
+class UnknownPicturesSection(_Section):
+    """Whether a small picture of what nobody knows is kept here, for people who come to this node; never sent."""
+
+    keep: bool = False
+    """False: none is kept, and those of before are deleted at the start."""
+    retention_h: Annotated[float, Field(gt=0.0, le=LONGEST_RETENTION_H)] = 24.0
+    """A picture is deleted when it is this old, or earlier: as soon as the thing is known or gone."""
+    most: Annotated[int, Field(ge=1, le=MOST_PICTURES)] = 50
+    largest_mb: Annotated[float, Field(gt=0.0, le=100.0)] = 5.0
+    """At either limit the oldest picture is deleted."""
+
+    @property
+    def limits(self) -> KeepingLimits:
+        return KeepingLimits(self.retention_h * 3600, self.most, int(self.largest_mb * 2**20))
+
+
 class OutboxSection(_Section):
     """How much may wait for the collector. At a bound: health, then replaced stock levels, then the oldest events."""
 
@@ -123,6 +145,14 @@ class EdgeConfig(_Section):
     recogniser: RecogniserSection | None = None
     cameras: Annotated[list[CameraSection], Field(min_length=1, max_length=64)]
     preview: PreviewSection | None = None
+    unknown_pictures: UnknownPicturesSection = UnknownPicturesSection()
+
+    @model_validator(mode="after")
+    def _only_a_recogniser_finds_unknowns(self) -> EdgeConfig:
+        if self.unknown_pictures.keep and self.recogniser is None:
+            allowed, remedy = "needs [recogniser], which says what is unknown", "add that section, or leave keep out"
+            raise ProblemsInside([Problem("unknown_pictures.keep", "true", allowed, remedy)])
+        return self
 
     @model_validator(mode="after")
     def _each_camera_once(self) -> EdgeConfig:
@@ -171,6 +201,11 @@ class CheckedConfig:
     gallery: Path | None = None
     refused: tuple[RefusedCamera, ...] = ()
     """Cameras that a node starts without."""
+
+    @property
+    def unknown_pictures(self) -> Path:
+        """Folder of the pictures of unknown things, where the shop allows them."""
+        return self.state / UNKNOWN_FOLDER
 
     @property
     def models(self) -> Path:

@@ -22,6 +22,7 @@ from shelf_edge.ports import Clock, Detector
 from shelf_edge.recognising import HeldChange, Recognising
 from shelf_edge.remembering import Remembering
 from shelf_edge.stages import CameraState, LatestFrame
+from shelf_edge.unknown_pictures import UnknownPictures
 
 log = logging.getLogger(__name__)
 
@@ -90,6 +91,7 @@ class Pipeline:
         recognising: says which products stand there; None: what the planogram says is taken for granted.
         remembering: keeps the books over a restart.
         on_held: told what a hand holds, in which bay, and when the frame was captured.
+        unknown_pictures: keeps a picture of what nobody knows, where the shop allows it.
     """
 
     def __init__(
@@ -105,6 +107,7 @@ class Pipeline:
         recognising: Recognising | None = None,
         remembering: Remembering | None = None,
         on_held: OnHeld = lambda bay, held, captured_s: None,
+        unknown_pictures: UnknownPictures | None = None,
     ) -> None:
         self._cameras = cameras
         self._arrived = arrived
@@ -118,6 +121,7 @@ class Pipeline:
         self._recognising = recognising
         self._remembering = remembering
         self._on_held = on_held
+        self._unknown_pictures = unknown_pictures
         self._stop = threading.Event()
         self._say_again = threading.Event()
         self._own_failures: list[float] = []
@@ -222,6 +226,9 @@ class Pipeline:
             self._on_look(camera, frame, detections, facts)
         if self._recognising is not None:
             self._recognise(self._recognising, camera, frame, facts)
+            if self._unknown_pictures is not None and detections is not None:
+                things = self._recognising.unknown(camera.bay, camera.planogram)
+                self._unknown_pictures.follow(camera.planogram.bay, camera.bay, frame, detections, things)
         if facts or camera.last_served_s - camera.noted_s >= _NOTE_EVERY_S:
             self._remember(camera)
         return True

@@ -12,6 +12,7 @@ import threading
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import datetime
 
 import numpy as np
 
@@ -71,6 +72,24 @@ class HeldChange:
     slot: str | None
     seen: SeenProduct
     side: float
+
+
+@dataclass(frozen=True)
+class UnknownThing:
+    """What stands in a slot and nobody enrolled; ``box_px``: where it can be seen now, x1 y1 x2 y2, whole."""
+
+    slot: str
+    since: datetime
+    looks: int
+    box_px: tuple[float, float, float, float] | None
+
+
+@dataclass(frozen=True)
+class UnknownThings:
+    """Those of a bay; ``over``: the slots of which it is sure that they hold none."""
+
+    things: tuple[UnknownThing, ...]
+    over: frozenset[str]
 
 
 @dataclass
@@ -185,6 +204,29 @@ class Recognising:
         bay, references = self._bays.get(planogram.bay), self._newest
         sight = bay.sights.get(slot) if bay is not None else None
         return sight.seen(references.revision) if sight is not None and references is not None else None
+
+    def unknown(self, bay: Bay, planogram: Planogram) -> UnknownThings:
+        """What nobody knows in a bay, after ``follow``."""
+        held = self._bays.get(planogram.bay)
+        if held is None:
+            return UnknownThings((), frozenset())
+        things, over = [], set()
+        for geometry in bay.geometry:
+            sight = held.sights.get(geometry.slot)
+            if sight is None or sight.is_unsaid:
+                continue
+            since = sight.unknown
+            if since is None:
+                over.add(geometry.slot)
+                continue
+            boxes = [
+                item.box_px
+                for item in bay.shown(geometry)
+                if not item.is_cut and sight.facings[item.column].is_surely_unknown
+            ]
+            largest = max(boxes, key=lambda box: (box[2] - box[0]) * (box[3] - box[1]), default=None)
+            things.append(UnknownThing(geometry.slot, since.since, since.looks, largest))
+        return UnknownThings(tuple(things), frozenset(over))
 
     def told_misplaced(self, bay: str) -> dict[str, str]:
         """By slot: the product that was told to be misplaced there."""

@@ -74,6 +74,7 @@ MAY_WRITE_PICTURES = {
     "edge/shelf_edge/adapters/preview.py": "masked, loopback, demo",
     "edge/shelf_edge/counting.py": "masked, --draw",
     "edge/shelf_edge/replay.py": "masked, --draw",
+    "edge/shelf_edge/unknown_pictures.py": "masked, opt-in, stays on the node, deleted in time",
 }
 DRAWS_WORDS = "collector/shelf_collector/adapters/label_picture.py"
 """Electronic labels: the collector has no camera picture that it could draw on one."""
@@ -90,6 +91,27 @@ def test_pictures_are_encoded_only_where_people_are_covered_first() -> None:
     assert not re.search(r"Image\.open|frombuffer|fromarray", (ROOT / DRAWS_WORDS).read_text())
     for path in MAY_WRITE_PICTURES:
         assert "PeopleMask" in (ROOT / path).read_text(), path
+
+
+KNOW_THE_PICTURES = {
+    "edge/shelf_edge/unknown_pictures.py", "edge/shelf_edge/adapters/unknown_store.py",
+    "edge/shelf_edge/cli_unknown.py", "edge/shelf_edge/app.py", "edge/shelf_edge/node.py", "edge/shelf_edge/config.py",
+}  # fmt: skip
+
+
+def test_pictures_of_unknown_things_are_out_of_reach_of_the_network() -> None:
+    """Who knows where they are says nothing on the network but the composition root, which asks for places only."""
+    network = re.compile(r"mqtt|publisher|journal|http|socket|urllib|outbox")
+    for file in (file for component in RUNNING for file in (ROOT / component).rglob("*.py")):
+        path, text = str(file.relative_to(ROOT)), file.read_text()
+        if re.search(r"unknown_store|unknown_pictures import|UnknownStore", text):
+            assert path in KNOW_THE_PICTURES, path
+    for path in ("unknown_pictures.py", "adapters/unknown_store.py", "cli_unknown.py"):
+        tree = ast.parse((ROOT / "edge" / "shelf_edge" / path).read_text())
+        whole = [node.module or "" for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
+        assert not [name for name in [*whole, *imported(tree)] if network.search(name)], path
+    app = (ROOT / "edge" / "shelf_edge" / "app.py").read_text()
+    assert set(re.findall(r"\bpictures\.(\w+)", app)) == {"health", "start", "stop"}
 
 
 def test_nothing_asks_for_sound() -> None:

@@ -167,8 +167,9 @@ def test_the_queue_says_where_unknown_things_stand_and_carries_no_picture(shop: 
     assert found[0]["planned_name"]["en"] == "Spaghetti"
     assert set(found[0]) == {
         "place", "since", "looks", "kind", "planned_gtin", "planned_name", "bay", "slot", "candidates",
-        "can_be_named",
+        "can_be_named", "picture_on",
     }  # fmt: skip
+    assert found[0]["picture_on"] is None
     assert not found[0]["can_be_named"], "an older node tells no embedding"
 
 

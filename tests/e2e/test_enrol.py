@@ -20,6 +20,7 @@ from typing import Any
 
 import cv2
 import httpx
+import numpy as np
 import pytest
 
 from shelf_broker.config import BrokerConfig
@@ -27,6 +28,7 @@ from shelf_broker.launcher import start_broker
 from shelf_testing.demo import free_port
 from shelf_testing.gradient_model import draw_products, write_model_folder
 from shelf_testing.planograms import one_slot_planogram
+from shelf_testing.tap import Tap, picture_signs
 from shelf_testing.tiny_recogniser import write_recogniser_folder
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
@@ -75,6 +77,10 @@ class Shop:
             started = [sys.executable, "-m", *command]
             self.processes[name] = subprocess.Popen(started, env=environment, stdout=log, stderr=log)
 
+    def stop(self, name: str) -> None:
+        self.processes[name].terminate()
+        assert self.processes[name].wait(40) == 0
+
     def start_node(self) -> None:
         self.start("node", "shelf_edge", "run", "--config", str(self.folder / "edge.toml"))
 
@@ -122,7 +128,7 @@ def shop(request: pytest.FixtureRequest, tmp_path: Path, camera: str) -> Iterato
     if request.param == "mosquitto" and shutil.which("mosquitto") is None:
         pytest.skip("needs mosquitto")
     mqtt, http = free_port(), free_port()
-    write_model_folder(tmp_path / "detector")
+    write_model_folder(tmp_path / "detector", labels=["product", "person"])
     write_recogniser_folder(tmp_path / "recogniser")
     (tmp_path / "b1.json").write_text(one_slot_planogram().model_dump_json(by_alias=True))
     (tmp_path / "edge.toml").write_text(
@@ -151,7 +157,7 @@ def shop(request: pytest.FixtureRequest, tmp_path: Path, camera: str) -> Iterato
             for process in shop.processes.values():
                 process.terminate()
             codes = {name: process.wait(40) for name, process in shop.processes.items()}
-    assert codes == {"collector": 0, "node": 0}
+    assert codes == {"collector": 0, "node": 0}, (tmp_path / "log.txt").read_text()[-6000:]
 
 
 def test_from_the_photo_to_the_shelf_within_a_minute(shop: Shop) -> None:
@@ -202,3 +208,40 @@ def test_from_the_photo_to_the_shelf_within_a_minute(shop: Shop) -> None:
     audit = shop.web.get("/api/v1/audit").json()["sources"]
     assert [one["lost"] for one in audit] == [0]
     assert json.dumps(shop.web.get("/api/v1/nodes").json()).count("recogniser") == 1
+
+
+def test_a_picture_of_something_unknown_stays_on_its_node_until_it_is_known(shop: Shop) -> None:
+    eventually(lambda: shop.seen()["verdict"] == "unknown")
+    assert shop.view()["unknown"][0]["picture_on"] is None
+    shop.stop("node")
+    config = shop.folder / "edge.toml"
+    port = int(re.findall(r"port = (\d+)", config.read_text())[0])
+    tap = Tap("127.0.0.1", port)
+    try:
+        listened_to = config.read_text().replace(f"port = {port}", f"port = {tap.port}")
+        config.write_text(listened_to + "[unknown_pictures]\nkeep = true\n")
+        shop.start_node()
+        picture = shop.folder / "state" / "unknown" / "b1.s1.jpg"
+        eventually(picture.is_file)
+        eventually(lambda: shop.view()["unknown"][0]["picture_on"] == "n01")
+        kept = picture.read_bytes()
+        assert cv2.imdecode(np.frombuffer(kept, np.uint8), cv2.IMREAD_COLOR) is not None
+        assert picture.stat().st_mode & 0o777 == 0o600
+
+        # It is told what it is: the picture is of no use any more.
+        saved = shop.enrol(WANTED, (120, 40, 180, 145))
+        eventually(lambda: shop.is_live(saved["revision"]) and shop.seen()["gtin"] == WANTED)
+        eventually(lambda: not picture.exists())
+        assert shop.view()["unknown"] == []
+        shop.stop("node")
+
+        said = tap.published()
+        assert any(b"unknown_pictures" in one.payload for one in said), "the node says where, and no more"
+        for one in said:
+            embedding = re.compile(rb'"embedding":"[A-Za-z0-9+/=]*"')
+            assert picture_signs(embedding.sub(b"", one.payload)) == [], one.topic
+        sent = b"".join(bytes(kept_bytes) for kept_bytes in tap.sent)
+        assert b"\xff\xd8\xff" not in sent
+        assert kept[200:264] not in sent
+    finally:
+        tap.close()

@@ -31,6 +31,7 @@ from shelf_edge.core.slot_view import (
     view_slot,
 )
 
+_SAMPLES_A_SIDE = 12
 _UNKNOWN_BECAUSE: dict[State, Reason] = {
     "dark": "dark", "frozen": "stale", "obstructed": "occluded", "moved": "moved-camera",
 }  # fmt: skip
@@ -356,6 +357,14 @@ class Bay:
         if self._seen is None:
             return np.zeros((0, 4), np.float32), np.zeros((0, 4), np.float32)
         return self._seen.products.boxes_px, self._seen.hands_px
+
+    def hidden_share(self, box_px: tuple[float, float, float, float]) -> float:
+        """Share of a box that hands, their arms and bodies hid in the last look; 1 when there is none."""
+        if self._seen is None:
+            return 1.0
+        across, down = (np.linspace(box_px[at], box_px[at + 2], _SAMPLES_A_SIDE) for at in (0, 1))
+        points = np.stack(np.meshgrid(across, down), axis=-1).reshape(-1, 2)
+        return self._seen.cover.share_of(points)
 
     @property
     def looked_s(self) -> float:

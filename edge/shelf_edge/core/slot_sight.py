@@ -67,6 +67,14 @@ class SightRules:
     same_place: float = 0.5
 
 
+@dataclass(frozen=True)
+class UnknownSince:
+    """``since`` when something is unknown, and how many ``looks`` said so."""
+
+    since: datetime
+    looks: int
+
+
 @dataclass(frozen=True, eq=False)
 class _Glance:
     vector: Vector
@@ -151,6 +159,12 @@ class FacingSight:
         self._fresh_looks += 1
         self.looked_s = now_s
 
+    @property
+    def is_surely_unknown(self) -> bool:
+        """Whether what nobody knows stands there now, with nobody in front."""
+        is_unknown = self.answer is not None and self.answer.verdict == "unknown"
+        return is_unknown and not self._is_in_doubt and not self._is_covered
+
     def clear(self) -> None:
         """Nothing stands there."""
         self.scene += 1
@@ -196,6 +210,19 @@ class SlotSight:
         self._told_misplaced: frozenset[str] = frozenset()
         self._has_news = False
         self._unknown = ""
+        self._is_empty = False
+
+    @property
+    def unknown(self) -> UnknownSince | None:
+        """Since when, and by how many looks, nobody knows what stands here; None when that is not so."""
+        if self._answer is None or self._since is None or self._answer.verdict != "unknown":
+            return None
+        return UnknownSince(self._since, self._looks_alike)
+
+    @property
+    def is_unsaid(self) -> bool:
+        """Whether nothing was said of it yet: it was not looked at since the start, nor found to be empty."""
+        return self._answer is None and not self._is_empty
 
     @property
     def has_news(self) -> bool:
@@ -217,6 +244,7 @@ class SlotSight:
         self.facings[item.column].see(item, vector, look, now_s, calibration)
         self._looks_alike += 1
         self._has_news = True
+        self._is_empty = False
 
     def doubt(self) -> None:
         """Something was taken or put: look again, before others."""
@@ -234,6 +262,7 @@ class SlotSight:
         for facing in self.facings:
             facing.clear()
         self._answer, self._since, self._looks_alike, self._told_misplaced = None, None, 0, frozenset()
+        self._is_empty = True
 
     def match_again(self, references: References, calibration: Calibration) -> None:
         """Another gallery: what was seen is compared with it."""

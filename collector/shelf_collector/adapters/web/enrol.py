@@ -149,6 +149,8 @@ class UnknownItem(BaseModel):
     candidates: list[Text] = []
     can_be_named: bool
     """Whether staff may say what it is without a photo."""
+    picture_on: str | None = None
+    """The node that keeps a picture of it, where the shop allows that; it is looked at there and sent nowhere."""
 
 
 class EnrolView(BaseModel):
@@ -344,6 +346,12 @@ def _unknown(site: Site) -> list[UnknownItem]:
     """The most often seen first."""
     with site.memory() as (memory, now):
         slots = [slot for bay in site.plan.planograms for slot in site.viewer.slots_of_bay(bay, memory, now)]
+        pictures = {
+            place: node.node
+            for node in memory.state.nodes.values()
+            if node.is_present(now) and node.health is not None and node.health.unknown_pictures is not None
+            for place in node.health.unknown_pictures.places
+        }
     names = _names(site, [gtin for slot in slots if slot.seen for gtin in (slot.seen.gtin, slot.seen.other) if gtin])
     found = [
         UnknownItem(
@@ -357,6 +365,7 @@ def _unknown(site: Site) -> list[UnknownItem]:
             slot=slot.slot,
             candidates=[names[gtin] for gtin in (slot.seen.gtin, slot.seen.other) if gtin],
             can_be_named=bool(slot.seen.embedding),
+            picture_on=pictures.get(f"{slot.bay}/{slot.slot}") if slot.seen.verdict == "unknown" else None,
         )
         for slot in slots
         if slot.seen is not None and _is_strange(slot.seen, slot.gtin)

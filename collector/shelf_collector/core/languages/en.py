@@ -460,6 +460,7 @@ LANGUAGE = Language(
         "enrol_unknown_plan": "planned",
         "enrol_unknown_looks": "seen {n} times",
         "enrol_unknown_kind": "perhaps {kind}",
+        "enrol_unknown_picture": "A picture of it stays on node {node}. There:",
         "enrol_photograph": "Photograph",
         "enrol_known": "Known products",
         "enrol_known_none": "None yet. Begin with the product that changes most often.",

@@ -461,6 +461,7 @@ LANGUAGE = Language(
         "enrol_unknown_plan": "secondo il piano",
         "enrol_unknown_looks": "visto {n} volte",
         "enrol_unknown_kind": "forse {kind}",
+        "enrol_unknown_picture": "Una sua immagine resta sul nodo {node}. Lì:",
         "enrol_photograph": "Fotografa",
         "enrol_known": "Prodotti noti",
         "enrol_known_none": "Ancora nessuno. Comincia dal prodotto che cambia più spesso.",

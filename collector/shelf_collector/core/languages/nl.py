@@ -461,6 +461,7 @@ LANGUAGE = Language(
         "enrol_unknown_plan": "volgens plan",
         "enrol_unknown_looks": "{n} keer gezien",
         "enrol_unknown_kind": "misschien {kind}",
+        "enrol_unknown_picture": "Een foto ervan blijft op node {node}. Daar:",
         "enrol_photograph": "Fotograferen",
         "enrol_known": "Bekende producten",
         "enrol_known_none": "Nog geen. Begin met het product dat het vaakst verandert.",

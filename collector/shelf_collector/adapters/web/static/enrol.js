@@ -439,6 +439,11 @@ function unknownRow(item) {
     text("p", `${words.since} ${when(item.since)} · ${often}${kind}`, "quiet"),
     text("p", `${words.unknown_plan}: ${named(item.planned_name)}`, "quiet"),
   );
+  if (item.picture_on) {
+    const where = text("p", `${say("unknown_picture", { node: item.picture_on })} `, "quiet");
+    where.append(text("code", `smartshelf edge unknown show ${item.bay}/${item.slot} --config edge.toml`));
+    about.append(where);
+  }
   const actions = document.createElement("div");
   actions.className = "row-actions";
   if (item.can_be_named) actions.append(namer(item));
