@@ -40,8 +40,31 @@ class NetContent(_Facts):
     unit: Literal["g", "kg", "ml", "cl", "l", "piece"]
 
 
+_MINOR_DIGITS = {
+    **dict.fromkeys(
+        ("BIF", "CLP", "DJF", "GNF", "ISK", "JPY", "KMF", "KRW", "PYG", "RWF", "UGX", "UYI", "VND", "VUV", "XAF", "XOF",
+         "XPF"), 0,
+    ),
+    **dict.fromkeys(("BHD", "IQD", "JOD", "KWD", "LYD", "OMR", "TND"), 3),
+    **dict.fromkeys(("CLF", "UYW"), 4),
+}  # fmt: skip
+
+
+def minor_digits(currency: str) -> int:
+    """How many decimals an amount of this currency has (ISO 4217); two where the standard says nothing else.
+
+    >>> minor_digits("EUR"), minor_digits("JPY"), minor_digits("KWD")
+    (2, 0, 3)
+    """
+    return _MINOR_DIGITS.get(currency, 2)
+
+
 class Price(_Facts):
-    """Selling price with VAT in the currency's smallest unit, and until when it is true."""
+    """Selling price with VAT, and until when it is true.
+
+    Every ``cents`` of this schema counts the currency's smallest unit (ISO 4217): 249 is 2.49 euro, 249 yen, or 0.249
+    Kuwaiti dinar.
+    """
 
     cents: Annotated[int, Field(gt=0, le=10_000_000)]
     currency: Annotated[str, Field(pattern=r"^[A-Z]{3}$")] = "EUR"

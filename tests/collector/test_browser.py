@@ -53,9 +53,9 @@ def test_a_reach_changes_the_display_and_two_hands_show_two(live: LiveShop, open
     assert page.get_by_role("heading", name="Reach for a product").is_visible()
 
 
-def test_a_product_nobody_described_says_so(live: LiveShop, open_page: Callable[..., Page]) -> None:
+def test_a_product_nobody_ever_named_says_so(live: LiveShop, open_page: Callable[..., Page]) -> None:
     page = open_page("/display/a01?lang=nl")
-    live.say(Node().event("reach", "s1-04"))
+    live.say(Node().event("reach", "s1-09", gtin="09521009999993"))
     wait_for_panels(page, 1)
     assert page.locator("#panels").get_by_text("Van dit product hebben we hier geen gegevens.").is_visible()
 

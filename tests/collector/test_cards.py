@@ -178,3 +178,21 @@ def test_a_blank_name_is_a_number_and_nothing_costs_zero() -> None:
 def test_a_price_of_nothing_is_refused_and_says_where() -> None:
     with pytest.raises(ValidationError, match=r"price\.cents"):
         product(price={"cents": 0})
+
+
+@pytest.mark.parametrize(
+    ("currency", "language", "price", "per_kilo"),
+    [
+        ("EUR", "nl", "€ 1,50", "€ 3,00 per kg"),
+        ("JPY", "en", "JPY 150", "JPY 300 per kg"),
+        ("KWD", "en", "KWD 0.150", "KWD 0.300 per kg"),
+        ("KRW", "it", "150 KRW", "300 KRW al kg"),
+        ("CLF", "en", "CLF 0.0150", "CLF 0.0300 per kg"),
+    ],
+)
+def test_an_amount_has_as_many_decimals_as_its_currency(
+    currency: str, language: str, price: str, per_kilo: str
+) -> None:
+    facts = {"price": {"cents": 150, "currency": currency}, "net_content": {"amount": 500, "unit": "g"}}
+    card = product_card(product(**facts), language, NOON)
+    assert (card.price, card.unit_price) == (price, per_kilo)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from datetime import date
 
 from shelf_collector.core.languages import LANGUAGES
-from shelf_contracts.products import NetContent
+from shelf_contracts.products import NetContent, minor_digits
 
 LANGUAGE_NAMES = {code: language.name for code, language in LANGUAGES.items()}
 WORDS = {code: language.words for code, language in LANGUAGES.items()}
@@ -27,14 +27,19 @@ def number(value: float, language: str, digits: int = 1) -> str:
 
 
 def money(cents: int, currency: str, language: str) -> str:
-    """An amount of money.
+    """An amount of money; ``cents`` counts the currency's smallest unit.
 
     >>> money(249, "EUR", "nl"), money(249, "EUR", "it"), money(123456, "EUR", "en")
     ('€ 2,49', '2,49 €', '€1,234.56')
+    >>> money(150, "JPY", "en"), money(12500, "KWD", "nl")
+    ('JPY 150', 'KWD 12,500')
     """
     style = LANGUAGES[language]
-    whole, _, part = f"{cents / 100:,.2f}".rpartition(".")
-    amount = whole.replace(",", style.thousands_mark) + style.decimal_mark + part
+    digits = minor_digits(currency)
+    whole, part = divmod(cents, 10**digits)
+    amount = f"{whole:,}".replace(",", style.thousands_mark)
+    if digits:
+        amount += f"{style.decimal_mark}{part:0{digits}}"
     text = style.money.format(sign="€" if currency == "EUR" else f"{currency} ", amount=amount)
     return " ".join(text.split())
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from datetime import datetime
 from typing import Annotated
 
 import segno
@@ -16,13 +18,15 @@ from shelf_collector.adapters.web.gate import visit_of
 from shelf_collector.adapters.web.pages import language_of, page, templates
 from shelf_collector.adapters.web.site import Site, site_of
 from shelf_collector.config import DisplaySection
-from shelf_collector.core.cards import ProductCard, others_of, product_card
+from shelf_collector.core.cards import ProductCard, Words, others_of, product_card
 from shelf_collector.core.drawing import bay_drawing
 from shelf_collector.core.filters import FILTERS
 from shelf_collector.core.letters import key_font_mm, mm_in_css
 from shelf_collector.core.origin_map import LAND_PATH, WATER_PATH
+from shelf_collector.core.plan import PlannedSlot
 from shelf_collector.core.views import HelpView
 from shelf_contracts.ids import SlotId, parse_gtin
+from shelf_contracts.products import Product
 
 router = APIRouter(include_in_schema=False)
 _QUIET_ZONE = 4
@@ -131,8 +135,10 @@ def _bay_context(site: Site, section: DisplaySection, language: str) -> dict[str
         slot.gtin: product_card(
             everywhere[slot.gtin], language, now, shop.card_rules, others_of(everywhere[slot.gtin], everywhere.values())
         )
-        for slot in here
         if slot.gtin in everywhere
+        else _only_a_name(slot, language, now)
+        for slot in here
+        if slot.gtin and (slot.gtin in everywhere or slot.name)
     }
     public = site.setup.config.http.public_address
     return {
@@ -152,6 +158,13 @@ def _bay_context(site: Site, section: DisplaySection, language: str) -> dict[str
         "my_link": f"{public}/my/{section.id}" if public else "",
         **_map_paths(),
     }
+
+
+def _only_a_name(slot: PlannedSlot, language: str, now: datetime) -> ProductCard:
+    """The card of a product of which only the planogram knows something: its name, in a language nobody said."""
+    assert slot.gtin is not None
+    card = product_card(Product(gtin=slot.gtin, name={language: slot.name}), language, now)
+    return replace(card, name=Words(slot.name, ""))
 
 
 def _most_telling(cards: list[ProductCard]) -> list[ProductCard]:

@@ -1,13 +1,15 @@
 // The display over a bay: at rest a calm page; a hand at the shelf brings up what it reaches for.
 // Every product's card is in the page already: a reach only chooses, and its letters were fitted beforehand.
 
-import { isSecondTap, showAnswers, verdictOf } from "./filter.js";
-import { makeFitter } from "./fit.js";
+import { carryOver, chosenFilters, isSecondTap, pressChips, showAnswers, verdictOf } from "./filter.js";
+import { fitFilterList, fitOffers, makeFitter } from "./fit.js";
 import { clockText, listen } from "./live.js";
 
 const DOWN_SHOWN_AFTER_MS = 10_000;
 const ORPHAN_PANEL_MS = 30_000; // a panel whose stream is gone does not stay for ever
 const TOUCHED_PANEL_MS = 25_000;
+const READING_MS = 60_000; // everything about a product stays so long after the last touch, whoever else reaches
+const MOST_PANELS = 3;
 const VISIT_MS = 90_000; // a filter is forgotten when nobody touched the display for so long
 const RENEW_MS = 10 * 60_000; // prices begin and end: the cards are fetched anew
 const ASK_SHOWN_MS = 120_000;
@@ -23,7 +25,9 @@ let products = readProducts();
 
 let shown = []; // [{slot, gtin, element}], left to right
 let told = null; // the newest content the collector sent
-let touched = null; // {panel, until}: what somebody opened by touch
+let touched = null; // {panel, until, over}: what somebody opened by touch, and the panel it stands for
+let reading = null; // {gtin, until, from}: what somebody reads everything about, and where the keyboard was before
+let opener = null; // the slot of the drawing that a key or a tap opened
 let heardAt = new Date(root.dataset.madeAt); // a page kept by the service worker is as old as it was made
 let downSince = null;
 let visitUntil = 0;
@@ -32,12 +36,11 @@ function readProducts() {
   return new Map([...document.querySelectorAll("template[data-product]")].map((one) => [one.dataset.product, one]));
 }
 
-function wantedFilters() {
-  return chips.filter((chip) => chip.getAttribute("aria-pressed") === "true").map((chip) => chip.dataset.filter);
-}
+const wantedFilters = () => chosenFilters(chips);
 
-function makePanel({ gtin, candidates = [], is_out: isOut = false, in_stock: inStock = [] }) {
-  if (candidates.length > 1) return makeChoice(candidates);
+function makePanel(one) {
+  const { gtin, candidates = [], is_out: isOut = false, in_stock: inStock = [] } = one;
+  if (candidates.length > 1) return makeChoice(one);
   const template = products.get(gtin) ?? products.get("unknown");
   const panel = template.content.firstElementChild.cloneNode(true);
   hidePriceWhenOver(panel);
@@ -51,10 +54,10 @@ function makePanel({ gtin, candidates = [], is_out: isOut = false, in_stock: inS
 }
 
 /** Nobody can say which product it is: both names, and no fact of either. */
-function makeChoice(candidates) {
+function makeChoice(one) {
   const panel = products.get("either").content.firstElementChild.cloneNode(true);
   const place = panel.querySelector(".choices-either");
-  for (const gtin of candidates) {
+  for (const gtin of one.candidates) {
     const card = products.get(gtin)?.content;
     if (!card) continue;
     const button = document.createElement("button");
@@ -65,7 +68,7 @@ function makeChoice(candidates) {
     const small = document.createElement("small");
     small.textContent = card.querySelector(".brand").textContent;
     button.append(small);
-    button.addEventListener("click", () => open({ slot: `choice-${gtin}`, gtin, side: 0.5 }));
+    button.addEventListener("click", () => open({ ...one, gtin, candidates: [] }, nameOf(one)));
     place.append(button);
   }
   return panel;
@@ -82,15 +85,27 @@ const nameOf = (one) => `${one.slot} ${one.gtin} ${one.is_out ?? false} ${one.ca
 const fitName = (one) => (one.candidates?.length > 1 ? "either" : `${one.gtin}${one.is_out ? " out" : ""}`);
 
 function show(content) {
-  if (content.panels.length && full.open) full.close();
-  if (content.panels.length) touched = null; // a hand at the shelf is newer than a tap
   told = content;
+  const same = touched && content.panels.find((one) => one.slot === touched.panel.slot);
+  if (same && nameOf(same) !== touched.over) touched = null; // the shelf knows more of it than the tap
   render();
 }
 
+/** What a hand reaches for and what somebody opened by touch, side by side; nobody's panel is taken by another's. */
+function wantedPanels() {
+  let panels = told?.panels ?? [];
+  if (touched && touched.until > Date.now()) {
+    const { panel } = touched;
+    const others = panels.filter((one) => one.slot !== panel.slot && one.gtin !== panel.gtin).slice(-MOST_PANELS + 1);
+    panels = [...others, panel].sort((one, other) => one.side - other.side);
+  }
+  // Who reads everything about a product does not need its panel beside it, when there is another to show.
+  const others = reading ? panels.filter((one) => one.gtin !== reading.gtin) : panels;
+  return (others.length ? others : panels).map((one) => ({ ...one }));
+}
+
 function render() {
-  const over = touched && touched.until > Date.now() ? [touched.panel] : [];
-  const wanted = (over.length ? over : told?.panels ?? []).map((one) => ({ ...one }));
+  const wanted = wantedPanels();
   const kept = new Map(shown.map((one) => [nameOf(one), one.element]));
   const leaves = wanted.length === 0 && shown.length > 0 && !calm.matches;
   for (const one of wanted) {
@@ -111,9 +126,18 @@ function render() {
   root.style.setProperty("--side", wanted.length === 1 ? String(wanted[0].side) : "0.5");
   panels.dataset.panels = String(wanted.length);
   panels.replaceChildren(...wanted.map((one) => one.element));
-  fitter.fit(wanted, fitName);
-  rest.toggleAttribute("inert", wanted.length > 0);
+  fitter.fit(wanted, fitName, room());
+  restOrPanels();
   if (wanted.length && told?.captured_at) markPaint(told);
+}
+
+/** What can be touched and read out: the panels, or the page at rest beneath them. */
+function restOrPanels() {
+  rest.toggleAttribute("inert", shown.length > 0 || reading !== null);
+  if (!rest.inert && opener) {
+    if (document.activeElement === document.body) opener.focus({ preventScroll: true });
+    opener = null;
+  }
 }
 
 // -- leaving: put back, the panel fades ---------------------------------------------------------------------------
@@ -128,7 +152,7 @@ function leave() {
     root.dataset.panels = "0";
     panels.dataset.panels = "0";
     panels.replaceChildren();
-    rest.removeAttribute("inert");
+    restOrPanels();
   }, 350);
 }
 
@@ -160,9 +184,14 @@ function markPaint(content) {
 
 const fitter = makeFitter(document.getElementById("measure"), makePanel);
 
+/** Panels have less room beside somebody who reads; what fits is remembered for each. */
+const room = () => (reading ? "beside" : "");
+
 function fitAgain() {
   fitter.forget();
-  fitter.fit(shown, fitName);
+  fitter.fit(shown, fitName, room());
+  fitOffers(document.getElementById("offers"));
+  fitFilterList(document.getElementById("fit-list"));
   fitter.prepare([...products.keys()].filter((gtin) => gtin !== "either" && gtin !== "unknown").map((gtin) => ({ gtin })), fitName);
 }
 
@@ -171,8 +200,8 @@ document.fonts.ready.then(fitAgain);
 
 // -- touch and keys ---------------------------------------------------------------------------------------------------
 
-function open(panel) {
-  touched = { panel, until: Date.now() + TOUCHED_PANEL_MS };
+function open(panel, over = "") {
+  touched = { panel, until: Date.now() + TOUCHED_PANEL_MS, over };
   render();
 }
 
@@ -183,7 +212,10 @@ function close() {
 }
 
 for (const slot of document.querySelectorAll(".slot")) {
-  const choose = () => open({ slot: slot.dataset.slot, gtin: slot.dataset.gtin, side: Number(slot.dataset.side) });
+  const choose = () => {
+    opener = slot;
+    open({ slot: slot.dataset.slot, gtin: slot.dataset.gtin, side: Number(slot.dataset.side) });
+  };
   slot.addEventListener("click", choose);
   slot.addEventListener("keydown", (event) => {
     if (event.key === "Enter" || event.key === " ") {
@@ -193,23 +225,47 @@ for (const slot of document.querySelectorAll(".slot")) {
   });
 }
 addEventListener("keydown", (event) => {
-  if (event.key === "Escape" && !full.open) close();
+  if (event.key !== "Escape") return;
+  if (reading) stopReading();
+  else close();
 });
 
-// Everything about a product, for who touches its panel: nothing is left out there.
+// Everything about a product, for who touches its panel: nothing is left out there. It stands beside the panels, not over
+// them: others go on reaching, and what they reach for is shown without taking this away.
 const full = document.getElementById("whole");
-panels.addEventListener("click", (event) => {
-  if (isSecondTap(event)) return;
-  const panel = event.target.closest(".panel[data-gtin]");
-  const card = panel && products.get(panel.dataset.gtin);
-  if (!card) return;
-  const whole = makePanel({ gtin: panel.dataset.gtin });
+
+function read(gtin, side) {
+  const from = reading?.from ?? document.activeElement;
+  reading = { gtin, until: Date.now() + READING_MS, from };
+  const whole = makePanel({ gtin });
   whole.querySelector(".more").remove();
   full.querySelector("div").replaceChildren(whole);
-  full.showModal();
+  full.scrollTop = 0;
+  if (!full.open) root.dataset.reading = side < 0.5 ? "left" : "right";
+  full.show();
+  full.querySelector(".close").focus();
+  render();
+}
+
+function stopReading() {
+  if (!reading) return;
+  const { from, gtin } = reading;
+  reading = null;
+  full.close();
+  delete root.dataset.reading;
+  render();
+  const back = from?.isConnected && from !== document.body ? from : panels.querySelector(`[data-gtin="${gtin}"] .more`);
+  back?.focus({ preventScroll: true });
+}
+
+panels.addEventListener("click", (event) => {
+  if (isSecondTap(event)) return;
+  const one = shown.find(({ element }) => element.contains(event.target) && element.dataset.gtin);
+  if (one) read(one.element.dataset.gtin, one.side);
 });
-full.addEventListener("click", (event) => {
-  if (event.target === full && !isSecondTap(event)) full.close(); // beside it
+full.addEventListener("close", stopReading);
+full.addEventListener("scroll", () => {
+  if (reading) reading.until = Date.now() + READING_MS;
 });
 
 // -- my filter: kept in this page only, for one visit -------------------------------------------------------------------
@@ -233,6 +289,7 @@ function applyFilter() {
   count.hidden = !filters.length;
   count.textContent = filters.length ? `${fitting} ${count.dataset.words}` : "";
   for (const one of shown) showAnswers(one.element, filters);
+  for (const whole of full.querySelectorAll(".panel")) showAnswers(whole, filters);
   fitAgain();
 }
 
@@ -265,12 +322,36 @@ for (const kind of ["pointerdown", "keydown"]) {
   addEventListener(kind, () => {
     visitUntil = Date.now() + VISIT_MS;
     if (touched) touched.until = Date.now() + TOUCHED_PANEL_MS;
+    if (reading) reading.until = Date.now() + READING_MS;
   });
 }
 
 function endVisit() {
-  for (const chip of chips) chip.setAttribute("aria-pressed", "false");
+  pressChips(chips, "");
   applyFilter();
+}
+
+// Another language is another page: the filter and what is open come along, and after the visit the display speaks again
+// as it did before.
+let homeLanguage = document.body.dataset.lang;
+
+function carriedToAnotherLanguage() {
+  const carried = { home: homeLanguage, filter: wantedFilters().join(), open: touched?.panel.slot ?? "" };
+  return Object.fromEntries(Object.entries(carried).filter(([, value]) => value));
+}
+
+function takeOver({ home, filter, open: slot }) {
+  if (!home) return;
+  homeLanguage = home;
+  visitUntil = Date.now() + VISIT_MS;
+  pressChips(chips, filter);
+  if (filter) applyFilter();
+  [...document.querySelectorAll(".slot")].find((one) => one.dataset.slot === slot)?.dispatchEvent(new Event("click"));
+}
+
+function goHome() {
+  const isStill = !shown.length && !reading && !visitUntil && root.dataset.stream === "up";
+  if (homeLanguage !== document.body.dataset.lang && isStill) location.replace(`?lang=${encodeURIComponent(homeLanguage)}`);
 }
 
 // -- ask a colleague ------------------------------------------------------------------------------------------------------
@@ -354,7 +435,7 @@ function everySecond() {
     document.getElementById("data-time").textContent = day + clockText(heardAt);
     linkState.hidden = !isDown;
   }
-  if (full.open && visitUntil <= Date.now() + VISIT_MS - TOUCHED_PANEL_MS) full.close();
+  if (reading && reading.until <= Date.now()) stopReading();
   if (touched && touched.until <= Date.now()) {
     touched = null;
     render();
@@ -366,11 +447,14 @@ function everySecond() {
     visitUntil = 0;
     endVisit();
   }
+  goHome();
   const night = isNight(now);
   root.toggleAttribute("data-night", night);
   document.getElementById("night").hidden = !night || now.getTime() < visitUntil;
   for (const offer of document.querySelectorAll(".offer-list [data-price-until]")) {
-    if (offer.dataset.priceUntil && new Date(offer.dataset.priceUntil) <= now) offer.remove();
+    if (!offer.dataset.priceUntil || new Date(offer.dataset.priceUntil) > now) continue;
+    offer.remove();
+    fitOffers(document.getElementById("offers"));
   }
   if (Date.now() - renewedAt > RENEW_MS && !shown.length) renewCards();
   if (now.getSeconds() === 0) {
@@ -380,5 +464,6 @@ function everySecond() {
     for (const panel of panels.children) hidePriceWhenOver(panel);
   }
 }
+takeOver(carryOver(document.querySelectorAll(".languages a"), carriedToAnotherLanguage));
 setInterval(everySecond, 1000);
 everySecond();

@@ -1,6 +1,6 @@
 // The bay on a shopper's phone: their filter lives in this page and ends with it.
 
-import { isSecondTap, showAnswers, verdictOf } from "./filter.js";
+import { carryOver, chosenFilters, isSecondTap, pressChips, showAnswers, verdictOf } from "./filter.js";
 
 const chips = [...document.querySelectorAll(".chip")];
 const products = [...document.querySelectorAll(".my-product")];
@@ -9,7 +9,7 @@ const count = document.getElementById("fit-count");
 const ORDER = { fits: 0, unknown: 1, no: 2 };
 
 function apply() {
-  const filters = chips.filter((chip) => chip.getAttribute("aria-pressed") === "true").map((chip) => chip.dataset.filter);
+  const filters = chosenFilters(chips);
   let fitting = 0;
   for (const product of products) {
     const panel = product.querySelector(".panel");
@@ -34,4 +34,10 @@ for (const chip of chips) {
     chip.setAttribute("aria-pressed", String(chip.getAttribute("aria-pressed") !== "true"));
     apply();
   });
+}
+
+const came = carryOver(document.querySelectorAll(".languages a"), () => ({ filter: chosenFilters(chips).join() }));
+if (came.filter) {
+  pressChips(chips, came.filter);
+  apply();
 }

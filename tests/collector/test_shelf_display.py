@@ -1,0 +1,224 @@
+"""What shoppers read on a display from afar and beside one another, in a real browser."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from shelf_contracts.messages import iso_time
+from tests.collector.builders import NOON, Node
+from tests.collector.live_shop import LiveShop
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
+
+pytestmark = pytest.mark.browser
+
+SIZES = {"full-hd": (1920, 1080), "tablet": (1280, 800), "portrait": (800, 1280), "tall": (1080, 1920)}
+VERIFIED = {"source": "supplier", "verified_on": "2026-11-01"}
+
+
+def change_products(shop_folder: Path, change: Callable[[list[dict[str, Any]]], None]) -> None:
+    path = shop_folder / "products.json"
+    content = json.loads(path.read_text())
+    change(content["products"])
+    path.write_text(json.dumps(content))
+
+
+def wait_for_panels(page: Page, count: int) -> None:
+    page.wait_for_selector(f'#display[data-panels="{count}"]')
+
+
+def open_display(open_page: Callable[..., Page], size: str = "full-hd", language: str = "en") -> Page:
+    page = open_page(f"/display/a01?lang={language}", *SIZES[size])
+    page.wait_for_selector('#display[data-stream="up"]')
+    page.wait_for_function("document.fonts.status === 'loaded'")
+    return page
+
+
+# -- at rest -------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def many_offers(demo_products: list[str], shop_folder: Path) -> None:
+    """Before ``live``: more offers than there is room for, and something in season."""
+
+    def change(products: list[dict[str, Any]]) -> None:
+        for product in products[:9]:
+            product["price"] = {"cents": 499}
+            product["price_history"] = [{"cents": 499, "since": iso_time(NOON - timedelta(days=90))}]
+            product["promotion"] = {
+                "cents": 399, "starts_at": iso_time(NOON - timedelta(days=1)),
+                "ends_at": iso_time(NOON + timedelta(days=5)),
+            }  # fmt: skip
+        for product in products[:3]:
+            product["season_months"] = list(range(1, 13))
+
+    change_products(shop_folder, change)
+
+
+CUT = """() => {
+    const place = document.querySelector("#offers").getBoundingClientRect();
+    const parts = [...document.querySelectorAll("#offers :is(li, h2)")].filter((one) => one.getClientRects().length);
+    return parts.filter((part) => {
+        const box = part.getBoundingClientRect();
+        return box.bottom > place.bottom + 1 || box.right > place.right + 1;
+    }).map((part) => part.textContent.trim().slice(0, 20));
+}"""
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_at_rest_offers_are_whole_and_the_season_is_seen(
+    many_offers: None, live: LiveShop, open_page: Callable[..., Page], size: str
+) -> None:
+    page = open_display(open_page, size)
+    assert page.evaluate(CUT) == []
+    assert page.locator(".offer-list li:visible").count() >= 2
+    assert page.locator(".season-list li:visible").count() >= 1
+    page.set_viewport_size({"width": 1920, "height": 360})
+    page.wait_for_function("() => document.querySelectorAll('.offer-list li:not([hidden])').length <= 3")
+    assert page.evaluate(CUT) == []
+    assert page.locator(".season-list li:visible").count() >= 1
+
+
+def test_each_answer_of_the_filter_has_a_line(
+    demo_products: list[str], live: LiveShop, open_page: Callable[..., Page]
+) -> None:
+    page = open_display(open_page, "tablet")
+    page.get_by_role("button", name="No nuts").click()
+    cut = page.evaluate(CUT.replace("#offers", "#fit-list"))
+    assert cut == []
+    assert page.locator("#fit-list li:visible").count() == len(demo_products)
+
+
+# -- allergens -------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def traces(shop_folder: Path) -> None:
+    """Before ``live``: the first product contains and may contain, the second only may, the third is free of all."""
+
+    def change(products: list[dict[str, Any]]) -> None:
+        products[1]["allergens"] = {"may_contain": ["en:milk"], **VERIFIED}
+        products[2]["allergens"] = VERIFIED
+
+    change_products(shop_folder, change)
+
+
+@pytest.mark.parametrize("path", ["/display/a01", "/my/a01"])
+def test_a_trace_is_as_large_as_what_is_contained_and_nothing_calms_above_it(
+    traces: None, live: LiveShop, open_page: Callable[..., Page], path: str
+) -> None:
+    page = open_page(f"{path}?lang=en")
+    if path.startswith("/my"):
+        for product in page.locator(".my-product summary").all():
+            product.click()
+    else:
+        page.wait_for_selector('#display[data-stream="up"]')
+        node = Node()
+        live.say(*(node.event("reach", f"s1-0{number}") for number in (1, 2, 3)))
+        wait_for_panels(page, 3)
+    panels = page.locator("#panels .panel, .my-product .panel")
+    sizes = (
+        panels.nth(0)
+        .locator(".fact-allergens .lead")
+        .evaluate_all(
+            """all => all.map((one) =>
+            [one.textContent.trim(), getComputedStyle(one).fontSize, !!one.querySelector("strong")])"""
+        )
+    )
+    assert [text for text, _, _ in sizes] == ["Contains cereals containing gluten", "May contain soybeans"]
+    assert sizes[0][1:] == sizes[1][1:]
+    assert panels.nth(1).locator(".fact-allergens .lead").all_inner_texts() == ["May contain milk"]
+    assert panels.nth(2).locator(".fact-allergens .lead").all_inner_texts() == ["None of the 14 regulated allergens"]
+
+
+# -- two people at one display ---------------------------------------------------------------------------------------
+
+
+def test_who_reads_goes_on_reading_while_others_reach(live: LiveShop, open_page: Callable[..., Page]) -> None:
+    page = open_display(open_page)
+    page.clock.install()
+    node = Node()
+    live.say(node.event("reach", "s1-01"))
+    wait_for_panels(page, 1)
+    page.locator("#panels .more").click()
+    whole = page.locator("#whole[open]")
+    whole.get_by_role("heading", name="Ingredients").wait_for()
+    live.say(node.event("reach", "s1-03"))
+    page.locator("#panels .key", has_text="Wholegrain crackers").wait_for()
+    assert whole.is_visible()
+    assert whole.locator(".key").inner_text() == "Fusilli"
+    beside, reading = page.locator("#panels .panel").bounding_box(), whole.bounding_box()
+    assert beside is not None
+    assert reading is not None
+    assert reading["x"] + reading["width"] <= beside["x"] or beside["x"] + beside["width"] <= reading["x"]
+    page.clock.run_for(50_000)
+    assert whole.is_visible()
+    page.clock.run_for(15_000)
+    page.locator("#whole").wait_for(state="hidden")
+
+
+def test_a_tap_and_a_reach_show_side_by_side(live: LiveShop, open_page: Callable[..., Page]) -> None:
+    page = open_display(open_page)
+    page.get_by_role("button", name="Spaghetti").click()
+    wait_for_panels(page, 1)
+    live.say(Node().event("reach", "s1-01"))
+    wait_for_panels(page, 2)
+    assert page.locator("#panels .key").all_inner_texts() == ["Fusilli", "Spaghetti"]
+
+
+def test_another_language_keeps_the_filter_and_the_display_comes_home(
+    live: LiveShop, open_page: Callable[..., Page]
+) -> None:
+    page = open_display(open_page)
+    page.clock.install()
+    page.get_by_role("button", name="No gluten").click()
+    page.get_by_role("link", name="Italiano").click()
+    page.wait_for_selector('html[lang="it"] .chip[data-filter="no_gluten"][aria-pressed="true"]')
+    assert page.locator('.slot[data-verdict="no"]').count() == 1
+    assert "#" not in page.url
+    assert page.evaluate("localStorage.length + sessionStorage.length + document.cookie.length") == 0
+    page.wait_for_selector('#display[data-stream="up"]')
+    page.clock.run_for(95_000)
+    page.wait_for_selector('html[lang="en"] .chip[data-filter="no_gluten"][aria-pressed="false"]')
+    phone = open_page("/my/a01?lang=en", 390, 844)
+    phone.get_by_role("button", name="No gluten").click()
+    phone.get_by_role("link", name="Nederlands").click()
+    phone.wait_for_selector('html[lang="nl"] .my-product[data-verdict="no"]')
+
+
+# -- products --------------------------------------------------------------------------------------------------------
+
+
+def test_what_only_the_planogram_knows_has_its_name_and_nothing_invented(
+    live: LiveShop, open_page: Callable[..., Page]
+) -> None:
+    page = open_display(open_page)
+    live.say(Node().event("reach", "s1-04"))
+    wait_for_panels(page, 1)
+    panel = page.locator("#panels .panel")
+    assert panel.locator(".key").inner_text() == "P3"
+    assert panel.locator(".key").get_attribute("lang") == "", "a planogram does not say in which language"
+    assert panel.get_by_text("price: see shelf label").is_visible()
+    said = panel.locator(".fact-allergens").inner_text()
+    assert said.split("\n")[-1] == "not available – see pack"
+    assert panel.locator(".nutri, .co2e, .map").count() == 0
+
+
+def test_no_letter_of_the_nutri_score_covers_another(live: LiveShop, open_page: Callable[..., Page]) -> None:
+    page = open_page("/styleguide?lang=en")
+    overlaps = page.evaluate(
+        """() => [...document.querySelectorAll(".nutri")].flatMap((score) => {
+            const boxes = [...score.querySelectorAll("rect")].map((one) => one.getBoundingClientRect());
+            boxes.sort((a, b) => a.left - b.left);
+            return boxes.slice(1).filter((one, i) => one.left < boxes[i].right - 0.5).map(() => score.ariaLabel);
+        })"""
+    )
+    assert overlaps == []
+    assert page.locator(".nutri").count() >= 5
