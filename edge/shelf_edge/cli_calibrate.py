@@ -131,11 +131,12 @@ def _propose(
     from shelf_contracts.files import problems_of, read_model, write_json
     from shelf_contracts.planogram import Planogram
     from shelf_contracts.shipped import DEFAULT_RECOGNISER, model_folder
+    from shelf_edge.adapters.barcodes import BarcodeReader
     from shelf_edge.adapters.detector_onnx import load_detector
     from shelf_edge.adapters.pictures import read_picture
     from shelf_edge.adapters.recogniser_onnx import load_recogniser
     from shelf_edge.core.proposing import BaySpec
-    from shelf_edge.proposals import propose_planogram
+    from shelf_edge.proposals import name_by_labels, propose_planogram
     from shelf_edge.tiled import TilingDetector
 
     points = np.array(_numbers(corners, 8, "--corners", "four points: 'x,y x,y x,y x,y'")).reshape(4, 2)
@@ -160,6 +161,11 @@ def _propose(
         raise FileProblems(photo, problems_of(error, Planogram)) from error
     except ValueError as error:
         raise FileProblems(photo, [Problem("--corners", repr(corners), str(error))]) from error
+    try:
+        plan, named = name_by_labels(image, points, plan, BarcodeReader(insists=False))
+        read = f"{len(named)} named by the barcodes under them"
+    except FileProblems as missing:
+        read = f"barcodes on shelf edges were not read: {missing.problems[0].remedy}"
     if target.exists():
         write_json(target.with_suffix(".before.json"), read_model(target, Planogram))
     write_json(target, plan)
@@ -168,7 +174,7 @@ def _propose(
     known = sum(product.gtin is not None for product in plan.products)
     _output.print(
         f"{target}: proposed {len(plan.positions)} slots on {len(plan.fixtures)} shelves of bay {plan.bay}, {known} "
-        f"recognised. Look at them before you use it: names, facings and capacity are guesses.",
+        f"with a product, {read}. Look at them before you use it: names, facings and capacity are guesses.",
         markup=False,
     )
 

@@ -109,6 +109,11 @@ class _Worker:
             "people": [list(box) for box in found.people],
             "width": found.width_px,
             "height": found.height_px,
+            "labels": [
+                {"slot": one.label.slot, "gtin": one.label.gtin, "others": one.label.others, "seen": one.seen_gtin}
+                for one in found.labels
+            ],
+            "reads_labels": found.reads_labels,
         }
         return answer, found.planogram.model_dump_json(by_alias=True, exclude_none=True).encode()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 from pydantic import ValidationError
@@ -12,25 +13,33 @@ from pydantic import ValidationError
 from shelf_contracts.errors import FileProblems, Problem
 from shelf_contracts.files import problems_of
 from shelf_contracts.planogram import Planogram
+from shelf_edge.adapters.barcodes import BarcodeReader
 from shelf_edge.adapters.recogniser_onnx import OnnxRecogniser
 from shelf_edge.core.calibration import Rectangle, calibrate, camera_from_corners, with_view
 from shelf_edge.core.detections import Kind
 from shelf_edge.core.proposing import BaySpec
-from shelf_edge.proposals import propose_planogram
+from shelf_edge.proposals import Named, name_by_labels, propose_planogram
 from shelf_models.enrol import Enroller, opened_picture
 
 Corners = npt.NDArray[np.float64]
 _AROUND_PEOPLE = 0.1
+_LARGEST_SIDE_PX = 2000
+"""Products are found in a smaller picture; bars of barcodes need all there is."""
 
 
 @dataclass(frozen=True)
 class Proposed:
-    """``people``: boxes to be covered, x1 y1 x2 y2 in shares of the picture; sizes in pixels."""
+    """``people``: boxes to be covered, x1 y1 x2 y2 in shares of the picture; sizes in pixels.
+
+    ``labels``: what was read on shelf edges; ``reads_labels``: whether that could be tried here.
+    """
 
     planogram: Planogram
     people: tuple[tuple[float, float, float, float], ...]
     width_px: int
     height_px: int
+    labels: tuple[Named, ...] = ()
+    reads_labels: bool = True
 
 
 def propose_from_photo(
@@ -38,7 +47,9 @@ def propose_from_photo(
 ) -> Proposed:
     """Corners (4, 2) are shares of the picture. Raises: FileProblems."""
     path = Path("photo")
-    picture = opened_picture(path.name, photo)
+    whole = opened_picture(path.name, photo)
+    share = min(1.0, _LARGEST_SIDE_PX / max(whole.shape[:2]))
+    picture = np.asarray(cv2.resize(whole, None, fx=share, fy=share, interpolation=cv2.INTER_AREA), np.uint8)
     height, width = picture.shape[:2]
     size = np.array([width, height], float)
     people = enroller.detector.detect(picture).of(Kind.PERSON).boxes_px.astype(float)
@@ -53,8 +64,20 @@ def propose_from_photo(
         raise FileProblems(path, problems_of(error, Planogram)) from error
     except ValueError as error:
         raise FileProblems(path, [Problem("corners", "as given", str(error))]) from error
+    reader = _reader()
+    named: list[Named] = []
+    if reader is not None:
+        plan, named = name_by_labels(whole, corners * (whole.shape[1], whole.shape[0]), plan, reader)
     covered = tuple((float(a), float(b), float(c), float(d)) for a, b, c, d in np.clip(boxes, 0.0, 1.0))
-    return Proposed(plan, covered, width, height)
+    return Proposed(plan, covered, width, height, tuple(named), reader is not None)
+
+
+def _reader() -> BarcodeReader | None:
+    """None where zxing-cpp is not installed: slots are proposed all the same."""
+    try:
+        return BarcodeReader(insists=False)
+    except FileProblems:
+        return None
 
 
 def view_from_corners(plan: Planogram, corners: Corners, width_px: int, height_px: int, camera: str) -> Planogram:

@@ -11,7 +11,16 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from shelf_collector.adapters.vision_worker import BayPhoto, Crop, Look, PhotoProblem, Proposal, VisionProblem, Warned
+from shelf_collector.adapters.vision_worker import (
+    BayPhoto,
+    Crop,
+    EdgeLabel,
+    Look,
+    PhotoProblem,
+    Proposal,
+    VisionProblem,
+    Warned,
+)
 from shelf_contracts.gallery import Embedder, read_gallery
 from shelf_contracts.planogram import Planogram
 from shelf_edge.core.proposing import BaySpec, SeenItem, propose
@@ -31,6 +40,7 @@ class FakeEyes:
     missing: str = ""
     looks: list[bytes] = field(default_factory=list)
     boxes: list[tuple[float, ...]] = field(default_factory=list)
+    labels: list[EdgeLabel] = field(default_factory=list)
 
     def describe(self) -> tuple[Embedder, int]:
         if self.missing:
@@ -68,7 +78,11 @@ class FakeEyes:
         ]
         corners = [float(one) for one in asked.corners]
         plan = self.view(propose(items, spec), asked.camera, corners, 1200, 900)
-        return Proposal(plan, [(0.85, 0.4, 1.0, 1.0)], 1200, 900)
+        products = [one.model_dump() for one in plan.products]
+        for label in self.labels:
+            next(one for one in products if one["id"] == f"p-{label.slot}").update(gtin=label.gtin, name="")
+        plan = Planogram.model_validate({**plan.model_dump(by_alias=True), "products": products})
+        return Proposal(plan, [(0.85, 0.4, 1.0, 1.0)], 1200, 900, list(self.labels))
 
     def view(self, plan: Planogram, camera: str, corners: Sequence[float], width_px: int, height_px: int) -> Planogram:
         return view_from_corners(plan, np.array(corners, float).reshape(4, 2), width_px, height_px, camera)

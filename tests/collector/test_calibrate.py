@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 import pytest
 
-from shelf_collector.adapters.vision_worker import BayPhoto, VisionWorker
+from shelf_collector.adapters.vision_worker import BayPhoto, EdgeLabel, VisionWorker
 from shelf_collector.adapters.web.photo_answers import words_of
 from shelf_collector.core.access import Role
 from shelf_collector.core.texts import WORDS
@@ -166,6 +166,11 @@ def test_a_bay_is_set_up_in_the_browser(
 ) -> None:
     photo = tmp_path / "shelf.jpg"
     photo.write_bytes(red_photo())
+    assert live.shop.site.enrolling is not None
+    live.shop.site.enrolling.worker.labels = [  # type: ignore[attr-defined]
+        EdgeLabel(slot="s1-02", gtin=GTINS[1], seen=GTINS[0]),
+        EdgeLabel(slot="s1-03", gtin="08712345678906", others=[GTINS[2]]),
+    ]
     page = open_page("/calibrate?lang=en", *size)
     page.wait_for_selector("#main[data-ready]")
     assert serious_findings(page) == []
@@ -184,10 +189,17 @@ def test_a_bay_is_set_up_in_the_browser(
     assert moved["x"] - at["x"] == pytest.approx(20, abs=2)
     corner.press("ArrowLeft")
     page.get_by_role("button", name="Propose the slots").click()
-    page.get_by_text("6 slots on 2 shelves, 0 recognised").wait_for()
+    page.get_by_text("6 slots on 2 shelves, 2 recognised. Read on shelf edges: 2").wait_for()
     assert page.locator("#lines .slot").count() == 6
     covered = "document.getElementById('shown').getContext('2d').getImageData(1150, 700, 1, 1).data.slice(0, 3).join()"
     assert page.evaluate(covered) == "28,26,23", "somebody is covered"
+
+    labelled = page.locator("[data-slot='s1-02']")
+    assert labelled.get_by_label("Product").input_value() == "Spaghetti"
+    assert "On the shelf edge: Spaghetti" in labelled.inner_text()
+    labelled.get_by_role("button", name="looks like: Fusilli").click()
+    assert labelled.get_by_label("Product").input_value() == "Fusilli", "a person overrules the label"
+    page.locator("[data-slot='s1-03']").get_by_text("On the shelf edge: 08712345678906").wait_for()
 
     border = page.get_by_role("button", name="Border after slot s1-01")
     before = page.locator("#lines .slot").first.get_attribute("points")

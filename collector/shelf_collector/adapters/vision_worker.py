@@ -17,7 +17,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -96,14 +96,31 @@ class BayPhoto:
     corners: tuple[float, ...]
 
 
+class EdgeLabel(BaseModel):
+    """A barcode read on the shelf's edge under a slot.
+
+    ``others``: further numbers that hang under it. ``seen``: what its items were recognised as, by their looks.
+    """
+
+    slot: str
+    gtin: str
+    others: list[str] = []
+    seen: str | None = None
+
+
 @dataclass(frozen=True)
 class Proposal:
-    """A planogram proposed from a photo. ``people``: boxes to be covered, in shares; the photo's size in pixels."""
+    """A planogram proposed from a photo. ``people``: boxes to be covered, in shares; the photo's size in pixels.
+
+    ``labels``: what shelf edges say, which the planogram follows. ``reads_labels``: whether barcodes can be read here.
+    """
 
     planogram: Planogram
     people: list[tuple[float, float, float, float]]
     width_px: int
     height_px: int
+    labels: list[EdgeLabel] = field(default_factory=list)
+    reads_labels: bool = True
 
 
 class VisionWorker:
@@ -165,7 +182,9 @@ class VisionWorker:
         header, body = self._ask(question, photo)
         plan = parse_model(Path("proposal"), body, Planogram)
         try:
-            return Proposal(plan, header["people"], int(header["width"]), int(header["height"]))
+            labels = [EdgeLabel.model_validate(one) for one in header["labels"]]
+            size = int(header["width"]), int(header["height"])
+            return Proposal(plan, header["people"], *size, labels, bool(header["reads_labels"]))
         except (KeyError, TypeError, ValueError) as error:
             raise VisionProblem(f"the helper's answer cannot be used: {error}") from error
 

@@ -62,7 +62,12 @@ class BarcodeReader:
                 found = _without_contradictions(self._read(clearer, to_original, {}))
                 if found:
                     break
-        return sorted(found.values(), key=lambda one: (one.middle_px[1], one.middle_px[0]))
+        return _in_order(found)
+
+    def read_plainly(self, picture: Picture) -> list[Barcode]:
+        """The same, once and without insisting."""
+        grey = np.asarray(picture if picture.ndim == 2 else cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY), np.uint8)
+        return _in_order(self._read(grey, np.eye(3), {}))
 
     def _read(self, grey: Picture, to_original: Matrix, found: dict[str, Barcode]) -> dict[str, Barcode]:
         for one in self._zxing.read_barcodes(np.ascontiguousarray(grey), formats=self._formats):
@@ -75,6 +80,10 @@ class BarcodeReader:
             a, b, c, d = ((float(x), float(y)) for x, y, _ in moved)
             found[gtin] = Barcode(gtin, one.text, (a, b, c, d))
         return found
+
+
+def _in_order(found: dict[str, Barcode]) -> list[Barcode]:
+    return sorted(found.values(), key=lambda one: (one.middle_px[1], one.middle_px[0]))
 
 
 def _without_contradictions(found: dict[str, Barcode]) -> dict[str, Barcode]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -12,6 +13,10 @@ Point = tuple[float, float]
 _FARTHEST_SHARE = 0.12
 """A label hangs at most this far (share of the picture's height) under the front edge of its slot."""
 _ABOVE_SHARE = 0.02
+HANGS_ABOVE_MM, HANGS_BELOW_MM = 15.0, 80.0
+"""A label's middle lies between so far above and so far below the edge that items stand on."""
+_ONE_PLACE_MM = 20.0
+_LEAST_READS = 2
 
 
 @dataclass(frozen=True)
@@ -20,6 +25,24 @@ class ReadLabel:
 
     gtin: str
     middle_px: Point
+
+
+@dataclass(frozen=True)
+class HungLabel:
+    """A barcode's number and the middle of it on the bay's front, in mm from its top left."""
+
+    gtin: str
+    x_mm: float
+    y_mm: float
+
+
+@dataclass(frozen=True)
+class SlotLabel:
+    """What hangs under a slot. ``others``: further numbers there, which were not taken."""
+
+    slot: str
+    gtin: str
+    others: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -33,6 +56,49 @@ class LabelProposal:
     @property
     def is_as_planned(self) -> bool:
         return self.gtin == self.planned_gtin
+
+
+def agreed(reads: Iterable[HungLabel]) -> list[HungLabel]:
+    """Of several readings of the same labels: the number that was read most at a place, when it was read twice."""
+    places: list[list[HungLabel]] = []
+    for read in sorted(reads, key=lambda one: one.x_mm):
+        near = (place for place in places if read.x_mm - place[-1].x_mm <= _ONE_PLACE_MM)
+        place = next((place for place in near if abs(read.y_mm - place[-1].y_mm) <= _ONE_PLACE_MM), None)
+        if place is None:
+            places.append([read])
+        else:
+            place.append(read)
+    found = []
+    for place in places:
+        (gtin, count), *rest = Counter(one.gtin for one in place).most_common()
+        if count >= _LEAST_READS and all(other < count for _, other in rest):
+            of_it = [one for one in place if one.gtin == gtin]
+            x, y = (sum(values) / count for values in zip(*((one.x_mm, one.y_mm) for one in of_it), strict=True))
+            found.append(HungLabel(gtin, x, y))
+    return found
+
+
+def under_slots(labels: Iterable[HungLabel], planogram: Planogram) -> list[SlotLabel]:
+    """Labels to the slots above them, in the order of the slots; a label under no slot is left out.
+
+    Of several under one slot the one nearest to its middle counts.
+    """
+    hung: dict[str, list[tuple[float, str]]] = {}
+    for label in labels:
+        below = [(label.y_mm - one.y - one.h, one.id) for one in planogram.fixtures]
+        near = [(abs(gap), board) for gap, board in below if -HANGS_ABOVE_MM <= gap <= HANGS_BELOW_MM]
+        if not near:
+            continue
+        board = min(near)[1]
+        for slot in planogram.positions:
+            if slot.fixture_id == board and slot.x <= label.x_mm < slot.x + slot.w:
+                hung.setdefault(slot.id, []).append((abs(label.x_mm - slot.x - slot.w / 2), label.gtin))
+    found = []
+    for slot in planogram.positions:
+        if slot.id in hung:
+            first, *others = dict.fromkeys(gtin for _, gtin in sorted(hung[slot.id]))
+            found.append(SlotLabel(slot.id, first, tuple(others)))
+    return found
 
 
 def propose(

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 
-from shelf_collector.adapters.vision_worker import INSTALL, BayPhoto
+from shelf_collector.adapters.vision_worker import INSTALL, BayPhoto, EdgeLabel
 from shelf_collector.adapters.web.entrance import form_page
 from shelf_collector.adapters.web.errors import not_found
 from shelf_collector.adapters.web.gate import visit_of
@@ -34,12 +34,17 @@ Mark = Annotated[str, Header(alias="X-Form-Mark", max_length=100)]
 
 
 class ProposalView(BaseModel):
-    """``planogram`` as the file is written. ``people``: boxes to be covered in what is shown, in shares."""
+    """``planogram`` as the file is written. ``people``: boxes to be covered in what is shown, in shares.
+
+    ``labels``: barcodes on shelf edges, which the planogram follows; ``reads_labels``: whether they can be read here.
+    """
 
     planogram: dict[str, Any]
     people: list[tuple[float, float, float, float]]
     width: int
     height: int
+    labels: list[EdgeLabel]
+    reads_labels: bool
 
 
 class SaveRequest(BaseModel):
@@ -96,6 +101,8 @@ async def propose(
         people=found.people,
         width=found.width_px,
         height=found.height_px,
+        labels=found.labels,
+        reads_labels=found.reads_labels,
     )
 
 

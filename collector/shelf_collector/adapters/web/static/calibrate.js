@@ -1,6 +1,8 @@
 // A bay set up from a photo: four corners are dragged, slots are proposed by the server, a person corrects them.
 
 const LARGEST_SIDE_PX = 2000;
+/** What is sent may be larger than what is shown: bars of barcodes are a third of a millimetre wide. */
+const MOST_SENT_PX = 16e6;
 const SMALLEST_SLOT_MM = 10;
 
 const form = document.getElementById("calibrate");
@@ -27,6 +29,8 @@ const field = (name) => form.elements[name];
 let corners = [[0.1, 0.1], [0.9, 0.1], [0.9, 0.9], [0.1, 0.9]];
 let photo = null;
 let plan = null;
+/** What shelf edges say, by product of the proposal: slots are named anew when they are corrected. */
+let labels = new Map();
 
 function tell(text) {
   trouble.textContent = text;
@@ -68,12 +72,22 @@ async function use(file) {
   canvas.width = Math.max(1, Math.round(bitmap.width * share));
   canvas.height = Math.max(1, Math.round(bitmap.height * share));
   canvas.getContext("2d").drawImage(bitmap, 0, 0, canvas.width, canvas.height);
+  photo = await sent(bitmap);
   bitmap.close();
-  photo = await new Promise((done) => canvas.toBlob(done, "image/jpeg", 0.92));
   plan = null;
   stage.hidden = false;
   state.textContent = "";
   showPlan();
+}
+
+/** The photo as large as a phone's canvas takes it. */
+function sent(bitmap) {
+  const large = document.createElement("canvas");
+  const share = Math.min(1, Math.sqrt(MOST_SENT_PX / (bitmap.width * bitmap.height)));
+  large.width = Math.max(1, Math.floor(bitmap.width * share));
+  large.height = Math.max(1, Math.floor(bitmap.height * share));
+  large.getContext("2d").drawImage(bitmap, 0, 0, large.width, large.height);
+  return new Promise((done) => large.toBlob(done, "image/jpeg", 0.92));
 }
 
 photoField.addEventListener("change", () => photoField.files[0] && use(photoField.files[0]));
@@ -258,6 +272,7 @@ function rowOf(slot) {
     draw();
   });
   named.placeholder = words.unknown;
+  showLabel(row, labels.get(slot.productId), named);
   put("across", words.across, slot.facings.h, (input) => { slot.facings.h = whole(input); fill(slot); });
   put("deep", words.deep, slot.facings.d, (input) => { slot.facings.d = whole(input); fill(slot); });
   row.querySelector(".join").disabled = !next;
@@ -291,6 +306,28 @@ function rowOf(slot) {
   return row;
 }
 
+/** What hangs on the shelf's edge, and with a button each what else it may be. */
+function showLabel(row, label, named) {
+  const told = row.querySelector(".edge-label");
+  told.hidden = !label;
+  if (!label) return;
+  named.setAttribute("aria-describedby", (told.id = `label-${row.dataset.slot}`));
+  const others = [...label.others.map((gtin) => [gtin, "label_other"])];
+  if (label.seen && label.seen !== label.gtin) others.push([label.seen, "label_seen"]);
+  told.querySelector("span").textContent = say("label_read", { product: nameOf(label.gtin) });
+  for (const [gtin, key] of others) {
+    const button = document.createElement("button");
+    button.type = "button";
+    button.className = "button quiet-button";
+    button.textContent = say(key, { product: nameOf(gtin) });
+    button.addEventListener("click", () => {
+      named.value = nameOf(gtin);
+      named.dispatchEvent(new Event("change"));
+    });
+    told.append(" ", button);
+  }
+}
+
 const whole = (input) => {
   const value = Math.min(100, Math.max(1, Math.round(Number(input.value)) || 1));
   input.value = value;
@@ -315,10 +352,14 @@ document.getElementById("look").addEventListener("click", async (event) => {
   try {
     const found = await ask(`/api/v1/calibrate/propose?${asked}`, photo, "image/jpeg");
     plan = found.planogram;
+    const productIn = new Map(plan.positions.map((one) => [one.id, one.productId]));
+    labels = new Map(found.labels.map((one) => [productIn.get(one.slot), one]));
     cover(found.people);
     showPlan();
     const known = plan.products.filter((one) => one.gtin).length;
-    state.textContent = say("found", { slots: plan.positions.length, shelves: plan.fixtures.length, known });
+    const counts = { slots: plan.positions.length, shelves: plan.fixtures.length, known, labels: labels.size };
+    const read = found.reads_labels ? say("labels", counts) : words.no_barcodes;
+    state.textContent = `${say("found", counts)}. ${read}`;
   } catch (error) {
     state.textContent = "";
     tell(error.message);
