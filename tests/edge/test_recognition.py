@@ -57,6 +57,24 @@ def test_one_matrix_product_gives_each_products_nearest_view_and_centre(seed: in
         assert found[:, column] == pytest.approx(expected, abs=1e-4)
 
 
+@settings(max_examples=40, deadline=None)
+@given(SEEDS, st.lists(st.integers(1, 40), min_size=1, max_size=60), st.integers(1, 5))
+def test_every_layout_of_views_gives_the_naive_answer(seed: int, views: list[int], crops: int) -> None:
+    """Many products of few views (layers), few of many (the rest), and both."""
+    rng = np.random.default_rng(seed)
+    names = rng.permutation([f"p{product:02}" for product, many in enumerate(views) for _ in range(many)]).tolist()
+    matrix, asked = unit(rng, len(names)), unit(rng, crops)
+    references = build_references(matrix * rng.uniform(0.1, 3, (len(names), 1)), names)
+    assert sorted(references.products) == sorted(set(names))
+    assert len(references.vectors) == len(names), "no more memory than the views"
+    found = product_cosines(references, asked)
+    for column, product in enumerate(references.products):
+        mine = matrix[[row for row, name in enumerate(names) if name == product]].astype(np.float64)
+        centre = mine.sum(axis=0)
+        expected = ((asked @ mine.T).max(axis=1) + asked @ (centre / np.linalg.norm(centre))) / 2
+        assert found[:, column] == pytest.approx(expected, abs=1e-5)
+
+
 @settings(max_examples=30, deadline=None)
 @given(SEEDS, st.randoms(use_true_random=False))
 def test_the_order_of_the_references_makes_no_difference(seed: int, shuffler: object) -> None:
@@ -117,7 +135,7 @@ def test_a_gallery_is_read_as_it_is_written() -> None:
     references = references_of(gallery)
     assert references.products == ("04006381333931", "08712345678906")
     assert references.kinds == ("pen", "")
-    assert (references.starts.tolist(), references.centred.tolist()) == ([0, 2], [0])
+    assert (references.layers, references.rests.tolist(), len(references.lengths)) == ((2,), [0], 1)
     assert references.revision == gallery.revision
     assert np.linalg.norm(references.vectors, axis=1) == pytest.approx(1.0, abs=1e-6)
 

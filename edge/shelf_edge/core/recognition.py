@@ -24,6 +24,8 @@ Verdict = Literal["known", "ambiguous", "unknown"]
 _CANDIDATES = 10
 _SMALLEST_CHANCE = 1e-4
 _SHORTEST = 1e-6
+_SMALL_LAYER = 16
+"""Fewer products than this are folded one by one: a product of a thousand views would make a thousand layers."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,18 +33,21 @@ class References:
     """A gallery ready for matching; made once a revision.
 
     Attributes:
-        vectors: float32 (n + c, d): the views of a product one after the other; then the centres of the products of
-            several views.
-        starts: (m,) the first row of each product.
-        centred: (c,) the columns of these products.
-        products: (m,) their GTINs, in order.
+        vectors: float32 (n, d), view by view, so that what is added up or compared lies side by side: the first view of
+            each product, then the second of each that has one, and so on while these are many; then the views that are
+            left, product by product.
+        layers: how many first views, second views, ... there are; each is of the first so many products.
+        rests: (t,) where the views that are left begin, of the first t products; counted from the first such row.
+        lengths: float32 (c,) of the sum of the views of each of the c products that have several.
+        products: (m,) their GTINs: those with the most views first, then in order.
         kinds: (m,) what each of them is; empty where nobody said.
         revision: of the gallery.
     """
 
     vectors: Vectors
-    starts: npt.NDArray[np.intp]
-    centred: npt.NDArray[np.intp]
+    layers: tuple[int, ...]
+    rests: npt.NDArray[np.intp]
+    lengths: Vectors
     products: tuple[str, ...]
     kinds: tuple[str, ...]
     revision: str = ""
@@ -72,30 +77,49 @@ def build_references(
     """
     if matrix.ndim != 2 or len(products) != len(matrix) or (kinds and len(kinds) != len(matrix)):
         raise ValueError(f"{matrix.shape} views, {len(products)} products, {len(kinds)} kinds: must be as many rows")
-    order = sorted(range(len(products)), key=lambda row: products[row])
+    order = np.array(sorted(range(len(products)), key=lambda row: products[row]), np.intp)
     names = [products[row] for row in order]
-    starts = [row for row, name in enumerate(names) if row == 0 or names[row - 1] != name]
-    said: dict[str, Counter[str]] = {}
-    for row, kind in enumerate(kinds):
-        if kind:
-            said.setdefault(products[row], Counter())[kind] += 1
-    vectors = np.ascontiguousarray(matrix[order], np.float32)
+    starts = np.array([row for row, name in enumerate(names) if row == 0 or names[row - 1] != name], np.intp)
+    views = np.diff(np.append(starts, len(names)))
+    most_first = np.argsort(-views, kind="stable")
+    starts, views = starts[most_first], views[most_first]
+    layers: list[int] = []
+    rows: list[npt.NDArray[np.intp]] = []
+    while (count := int(np.count_nonzero(views > len(layers)))) >= (_SMALL_LAYER if layers else 1):
+        rows.append(starts[:count] + len(layers))
+        layers.append(count)
+    ends = starts + views
+    lefts = [np.arange(start + len(layers), end) for start, end in zip(starts[:count], ends[:count], strict=True)]
+    rests = np.cumsum([0, *(len(left) for left in lefts[:-1])], dtype=np.intp)[:count]
+    placed = order[np.concatenate([*rows, *lefts])] if layers else order
+    vectors = np.ascontiguousarray(matrix[placed], np.float32)
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
     if len(lengths) and not float(lengths.min()) > 0:
         raise ValueError("a view is all zero: it has no direction")
     vectors /= lengths
     distinct = tuple(names[row] for row in starts)
+    said: dict[str, Counter[str]] = {}
+    for row, kind in enumerate(kinds):
+        if kind:
+            said.setdefault(products[row], Counter())[kind] += 1
     of_kind = tuple(
         max(said[name].items(), key=lambda one: (one[1], one[0]))[0] if name in said else "" for name in distinct
     )
-    firsts = np.array(starts, np.intp)
-    views = np.diff(np.append(firsts, len(vectors)))
-    centred = np.flatnonzero(views > 1)
-    if len(centred):
-        centres = np.add.reduceat(vectors, firsts, axis=0)[centred]
-        centres /= np.maximum(np.linalg.norm(centres, axis=1, keepdims=True), _SHORTEST)
-        vectors = np.concatenate([vectors, centres])
-    return References(vectors, firsts, centred, distinct, of_kind, revision)
+    sums = vectors[: layers[1]].copy() if len(layers) > 1 else vectors[:count].copy()
+    _fold(np.add, sums.T, vectors.T, tuple(layers), rests)
+    several = np.maximum(np.linalg.norm(sums, axis=1), _SHORTEST).astype(np.float32)
+    return References(vectors, tuple(layers), rests, several, distinct, of_kind, revision)
+
+
+def _fold(join: np.ufunc, into: Vectors, views: Vectors, layers: tuple[int, ...], rests: npt.NDArray[np.intp]) -> None:
+    """Join what belongs to the views of a product (columns, in the order of ``References.vectors``) to its column."""
+    place = layers[0] if layers else 0
+    for count in layers[1:]:
+        join(into[:, :count], views[:, place : place + count], out=into[:, :count])
+        place += count
+    if len(rests):
+        left = join.reduceat(views[:, place:], rests, axis=1)
+        join(into[:, : len(rests)], left, out=into[:, : len(rests)])
 
 
 def product_cosines(references: References, crops: Vectors) -> Vectors:
@@ -114,16 +138,16 @@ def product_cosines(references: References, crops: Vectors) -> Vectors:
     if not references.products or not len(crops):
         return np.zeros((len(crops), len(references.products)), np.float32)
     cosines = crops.astype(np.float32, copy=False) @ references.vectors.T
-    centred = references.centred
-    if not len(centred):
+    several = len(references.lengths)
+    if not several:
         return cosines
-    views = cosines.shape[1] - len(centred)
-    nearest = np.maximum.reduceat(cosines[:, :views], references.starts, axis=1)
-    if len(centred) == len(references.starts):
-        nearest += cosines[:, views:]
-        nearest *= np.float32(0.5)
-    else:
-        nearest[:, centred] = (nearest[:, centred] + cosines[:, views:]) / 2
+    nearest = cosines[:, : len(references.products)].copy()
+    _fold(np.maximum, nearest, cosines, references.layers, references.rests)
+    sums = cosines[:, :several]  # no longer needed as they are: a sum's cosine is the sum of cosines by its length
+    _fold(np.add, sums, cosines, references.layers, references.rests)
+    sums /= references.lengths
+    nearest[:, :several] += sums
+    nearest[:, :several] *= np.float32(0.5)
     return nearest
 
 
@@ -197,7 +221,7 @@ def looks_of(references: References, crops: Vectors, calibration: Calibration) -
     if not products:
         return [UNSEEN] * len(crops)
     kept = min(_CANDIDATES, products)
-    near = np.argpartition(-cosines, kept - 1, axis=1)[:, :kept] if kept < products else None
+    near = np.argpartition(cosines, products - kept, axis=1)[:, products - kept :] if kept < products else None
     looks = []
     for row, line in enumerate(cosines):
         columns = np.arange(products) if near is None else near[row]
