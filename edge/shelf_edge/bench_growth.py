@@ -76,11 +76,12 @@ def by_products(calibration: Calibration, repeats: int = 7) -> list[Point]:
     rng = np.random.default_rng(4)
     crops = _unit(rng.standard_normal((_CROPS, _DIMENSION)).astype(np.float32))
     for count in PRODUCTS:
-        rows = count * (_VIEWS_A_PRODUCT + 1)  # each product's photos, then its centre
+        rows = count * _VIEWS_A_PRODUCT
         references = References(
             vectors=_unit(rng.standard_normal((rows, _DIMENSION)).astype(np.float32)),
-            starts=np.arange(0, count * _VIEWS_A_PRODUCT, _VIEWS_A_PRODUCT),
-            centred=np.arange(count),
+            layers=(count,) * _VIEWS_A_PRODUCT,
+            rests=np.zeros(0, np.intp),
+            lengths=np.full(count, _VIEWS_A_PRODUCT**0.5, np.float32),
             products=tuple(f"{number:014d}" for number in range(count)),
             kinds=("",) * count,
         )
