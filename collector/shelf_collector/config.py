@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
-from shelf_collector.core.cards import CardRules
+from shelf_collector.core.cards import CardRules, allergen_doubt, stressed_words
 from shelf_collector.core.languages import LANGUAGES
 from shelf_contracts.errors import FileProblems, Problem, shown
 from shelf_contracts.files import read_model
@@ -439,6 +439,7 @@ def load_setup(path: Path) -> CollectorSetup:
     planograms: list[Planogram] = []
     products: list[Product] = []
     own: list[Problem] = []
+    doubts: list[str] = []
     for index, name in enumerate(config.planograms):
         try:
             plan = read_model(folder / name, Planogram)
@@ -463,6 +464,7 @@ def load_setup(path: Path) -> CollectorSetup:
             if product.gtin in seen
         ]
         products += file.products
+        doubts += allergen_warnings(folder / name, file.products, config.shop.card_rules, datetime.now(UTC))
     bays = [plan.bay for plan in planograms]
     if not wrong:
         own += _display_problems(config, bays)
@@ -491,7 +493,7 @@ def load_setup(path: Path) -> CollectorSetup:
     if wrong:
         raise SetupProblems(wrong)
     displays = config.displays or [DisplaySection(id=bay, bay=bay) for bay in bays]
-    warnings = _warnings(planograms, products)
+    warnings = doubts + _warnings(planograms, products)
     if config.security_txt and config.security_txt.expires < datetime.now(UTC):
         warnings.append("security_txt.expires has passed: nobody believes an expired security.txt")
     return CollectorSetup(config, folder, planograms, products, displays, warnings)
@@ -528,6 +530,37 @@ def _warnings(planograms: list[Planogram], products: list[Product]) -> list[str]
             elif planned.gtin not in known:
                 found.append(f"planogram {plan.id}: no product file describes {planned.gtin} ({planned.name})")
     return found
+
+
+def allergen_warnings(path: Path, products: list[Product], rules: CardRules, now: datetime) -> list[str]:
+    """What displays will not show of a file's allergens: where it stands, what stands there, why not, what to do."""
+    found = []
+    for index, product in enumerate(products):
+        facts, doubt = product.allergens, allergen_doubt(product, now, rules)
+        if facts is None or doubt is None:
+            continue
+        day, key = facts.verified_on.isoformat(), f"products[{index}].allergens"
+        match doubt:
+            case "to_come":
+                where, value = f"{key}.verified_on", day
+                why = "is a day to come; write the day on which it was verified"
+            case "too_old":
+                where, value = f"{key}.verified_on", day
+                why = f"is more than {rules.allergens_days} days ago (shop.allergens_days); verify it again"
+            case "none_listed":
+                where, value = f"{key}.contains", "[]"
+                stressed = _stressed(index, product)
+                why = f"lists none, and may_contain neither, but {stressed}; correct the one that is wrong"
+            case "to_review":
+                where, value = f"{key}.needs_review", shown(facts.needs_review)
+                why = "holds tags that are none of the fourteen; sort them out, then empty the list"
+        found.append(f'{path}: {where} = {value}: {why}; until then displays say "not available" ({product.gtin})')
+    return found
+
+
+def _stressed(index: int, product: Product) -> str:
+    language, text = next(item for item in (product.ingredients or {}).items() if stressed_words(item[1]))
+    return f"products[{index}].ingredients.{language} stresses {', '.join(f'_{one}_' for one in stressed_words(text))}"
 
 
 SHORTEST_WEBHOOK_SECRET = 16

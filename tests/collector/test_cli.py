@@ -7,6 +7,7 @@ import re
 import sqlite3
 import subprocess
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -31,6 +32,42 @@ def test_check_says_what_is_there(shop_folder: Path) -> None:
     assert result.exit_code == 0
     assert "1 bays, 4 slots, 3 products, 1 displays: all fine" in result.output
     assert "no product file describes 09521000548008" in result.output
+
+
+def allergens_in(folder: Path, index: int, facts: dict[str, object], ingredients: str) -> str:
+    """Write one product's allergens and ask the check what it says of them."""
+    file = folder / "products.json"
+    content = json.loads(file.read_text())
+    allergens = {"contains": [], "source": "supplier", "verified_on": datetime.now(UTC).date().isoformat(), **facts}
+    content["products"][index] |= {"allergens": allergens, "ingredients": {"nl": "water", "it": ingredients}}
+    file.write_text(json.dumps(content))
+    result = runner.invoke(app, ["check", "--config", str(folder / "collector.toml")])
+    assert result.exit_code == 0, "displays say that nothing is known; that is safe, and no reason not to start"
+    return next((line for line in result.output.splitlines() if f"products[{index}].allergens" in line), "")
+
+
+@pytest.mark.parametrize(
+    ("facts", "ingredients", "said"),
+    [
+        ({}, "farina di _grano_, _latte_", ["allergens.contains = []", "ingredients.it stresses _grano_, _latte_"]),
+        ({"verified_on": "2999-01-02"}, "acqua", ["allergens.verified_on = 2999-01-02", "is a day to come; write"]),
+        ({"verified_on": "2001-01-02"}, "acqua", ["allergens.verified_on = 2001-01-02", "730 days ago", "verify it"]),
+        ({"needs_review": ["it:grano"]}, "acqua", ["allergens.needs_review = ['it:grano']", "empty the list"]),
+    ],
+)
+def test_check_tells_of_allergens_that_displays_will_not_show(
+    shop_folder: Path, facts: dict[str, object], ingredients: str, said: list[str]
+) -> None:
+    line = allergens_in(shop_folder, 1, facts, ingredients)
+    for part in (f"warning: {shop_folder / 'products.json'}: products[1].", *said, 'displays say "not available"'):
+        assert part in line, line
+    assert line.endswith("(09521000274006)")
+
+
+def test_check_is_silent_about_allergens_that_are_shown(shop_folder: Path) -> None:
+    assert allergens_in(shop_folder, 1, {"contains": ["en:milk"]}, "_latte_") == ""
+    assert allergens_in(shop_folder, 1, {"may_contain": ["en:milk"]}, "acqua, tracce di _latte_") == ""
+    assert allergens_in(shop_folder, 1, {}, "acqua") == ""
 
 
 def test_check_ends_with_2_and_every_problem(shop_folder: Path) -> None:

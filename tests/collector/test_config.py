@@ -20,8 +20,8 @@ def test_the_defaults(shop_folder: Path) -> None:
     ]
     assert setup.database_url == f"sqlite:///{shop_folder}/state/collector.sqlite3"
     assert (setup.config.broker.port, setup.config.http.host, setup.config.panel_s) == (1883, "127.0.0.1", 10)
-    assert len(setup.warnings) == 1
-    assert "09521000548008" in setup.warnings[0]
+    (undescribed,) = [one for one in setup.warnings if "verified_on" not in one]  # which grow old as the years pass
+    assert "09521000548008" in undescribed
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Literal
 
 from shelf_collector.core.filters import Answer, Verdict, answers
 from shelf_collector.core.origin_map import OriginMap, origin_map
@@ -261,20 +262,37 @@ def _words(text: Text | None, language: str) -> Words | None:
     return Words(chosen, language if text.get(language) == chosen else found)
 
 
-def _trusted_allergens(product: Product, now: datetime, rules: CardRules) -> Allergens | None:
-    """What may be shown of them; None when nobody vouches for it.
+AllergenDoubt = Literal["too_old", "to_come", "none_listed", "to_review"]
 
-    Not when they were verified too long ago, or on a day that is still to come (a mistyped year would never age); nor
-    when none are listed although the ingredients stress some: one of the two is wrong, and nobody guesses which.
+
+def stressed_words(text: str) -> list[str]:
+    """What an ingredient list stresses as allergens."""
+    return [part.text for part in emphasised(text) if part.is_strong]
+
+
+def allergen_doubt(product: Product, now: datetime, rules: CardRules) -> AllergenDoubt | None:
+    """Why a display shows "not available" although allergens were given; None when it shows them, or none were given.
+
+    Verified too long ago, or on a day that is still to come (a mistyped year would never age); none listed although the
+    ingredients stress some: one of the two is wrong, and nobody guesses which; tags that somebody has to look at.
     """
     facts = product.allergens
     if facts is None:
         return None
     age = now.date() - facts.verified_on
-    if not -_ACROSS_THE_DATE_LINE <= age <= timedelta(days=rules.allergens_days):
-        return None
-    stressed = any(part.is_strong for text in (product.ingredients or {}).values() for part in emphasised(text))
-    return None if stressed and not facts.contains and not facts.may_contain else facts
+    if age > timedelta(days=rules.allergens_days):
+        return "too_old"
+    if age < -_ACROSS_THE_DATE_LINE:
+        return "to_come"
+    if not facts.contains and not facts.may_contain and any(map(stressed_words, (product.ingredients or {}).values())):
+        return "none_listed"
+    return "to_review" if facts.needs_review else None
+
+
+def _trusted_allergens(product: Product, now: datetime, rules: CardRules) -> Allergens | None:
+    """What may be shown of them; None when nobody vouches for it."""
+    doubt = allergen_doubt(product, now, rules)
+    return product.allergens if doubt is None or doubt == "to_review" else None
 
 
 def _allergens(allergens: Allergens | None, language: str) -> AllergenLine:
