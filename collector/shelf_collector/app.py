@@ -19,6 +19,7 @@ from shelf_collector.adapters.database import Database
 from shelf_collector.adapters.hub import Hub
 from shelf_collector.adapters.model_shelf import ModelShelf
 from shelf_collector.adapters.mqtt_bus import MqttBus
+from shelf_collector.adapters.notice_list import NoticeList
 from shelf_collector.adapters.passwords import Passwords
 from shelf_collector.adapters.task_list import TaskList
 from shelf_collector.adapters.vision_worker import VisionWorker
@@ -113,7 +114,10 @@ def build(setup: CollectorSetup, clock: Clock | None = None) -> Collector:
     desk.listen(task_topics.hear)
     enrolling = open_enrolling(setup, bus, clock, doorkeeper)
     notice_words = NoticeWords(setup, viewer)
-    notifier = Notifier(routes(setup, clock), notice_rules(config.notices), notice_words.message, clock)
+    notifier = Notifier(
+        routes(setup, clock), notice_rules(config.notices), notice_words.message, clock,
+        memory=NoticeList(doorkeeper.accounts),
+    )  # fmt: skip
     desk.listen(notifier.hear)
     site = Site(
         setup, plan, keeper, viewer, database, hub, bus, clock, doorkeeper, desk, rollouts, enrolling, notifier,
@@ -128,6 +132,7 @@ def build(setup: CollectorSetup, clock: Clock | None = None) -> Collector:
             labels.start()
         bus.start()
         task_topics.say_all(desk)
+        notifier.recall(desk.everything())
         notifier.start()
         foreman.start(desk)
         enrolling.start()

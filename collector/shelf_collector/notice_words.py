@@ -65,7 +65,10 @@ class NoticeWords:
         tasks = tuple(
             task_message(one.task, is_quiet=False, worth=one.worth).model_dump(mode="json") for one in notice.told
         )
-        return NoticeMessage(delivery, notice.at, self._store, title, text, link, notice.is_urgent, tasks)
+        about = tuple(one.task.id for one in notice.told)
+        return NoticeMessage(
+            delivery, notice.at, self._store, title, text, link, notice.is_urgent, tasks, about=about
+        )  # fmt: skip
 
     def test(self, now: datetime, who: str) -> NoticeMessage:
         """A message that says that it is a test."""

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 from shelf_collector.core.inbox import Claim, Numbered
 from shelf_collector.core.labels import Label, PushState, PushTicket
 from shelf_collector.core.memory import Facts
+from shelf_collector.core.notices import Mark, MarkChanges
 from shelf_collector.core.state import StoreState
 from shelf_collector.core.views import Screen
 
@@ -119,13 +120,20 @@ class NoticeMessage:
     is_urgent: bool
     tasks: tuple[object, ...] = ()
     is_test: bool = False
+    about: tuple[int, ...] = ()
+    """Numbers of the tasks: when somebody sees to all of them, it need not be sent any more."""
+
+
+NoticeWhy = Literal["refused", "nobody", "no_name", "no_answer", "no_tls", "no_login", "failed"]
+"""Why a message did not arrive, a key of the pages' words (``notice_why_...``); ``refused``: the text is the answer."""
 
 
 class NoticeProblem(Exception):
     """A message did not arrive. ``is_final``: it will not either when it is sent again."""
 
-    def __init__(self, text: str, is_final: bool) -> None:
+    def __init__(self, text: str, is_final: bool, why: NoticeWhy = "refused") -> None:
         self.is_final = is_final
+        self.why = why
         super().__init__(text)
 
 
@@ -135,8 +143,43 @@ class NoticeChannel(Protocol):
     @property
     def name(self) -> str: ...
 
-    def send(self, message: NoticeMessage) -> None:
-        """Hand a message over, within ten seconds. Raises: NoticeProblem."""
+    def send(self, message: NoticeMessage) -> str:
+        """Hand a message over, within ten seconds. Returns what the other side answered. Raises: NoticeProblem."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class QueuedNotice:
+    """A message that its channel has not taken yet. ``next_at``: not before; None: at once."""
+
+    channel: str
+    message: NoticeMessage
+    tries: int = 0
+    next_at: datetime | None = None
+
+
+class NoticeMemory(Protocol):
+    """What outlives a restart of the collector: what was told of which task, and what waits. Any thread may call.
+
+    Every method raises StorageProblem.
+    """
+
+    def marks(self) -> list[Mark]: ...
+
+    def queued(self) -> list[QueuedNotice]:
+        """What waits, in the order in which it was queued."""
+        ...
+
+    def keep(self, changes: MarkChanges, queued: Sequence[QueuedNotice]) -> None:
+        """In one transaction: what was told is queued, or neither."""
+        ...
+
+    def tried(self, notice: QueuedNotice) -> None:
+        """It was tried once more, in vain."""
+        ...
+
+    def forget(self, channel: str, message: str) -> None:
+        """It was taken, given up or dropped."""
         ...
 
 

@@ -139,6 +139,7 @@ class HttpSink:
     url: str = ""
     answers: list[int] = field(default_factory=list)
     requests: list[tuple[dict[str, str], bytes]] = field(default_factory=list)
+    says: bytes = b""
 
 
 @pytest.fixture
@@ -151,7 +152,9 @@ def http_sink() -> Iterator[HttpSink]:
             sink.requests.append(({key.lower(): value for key, value in self.headers.items()}, body))
             self.send_response(sink.answers.pop(0) if sink.answers else 200)
             self.send_header("Location", "http://127.0.0.1:1/")
+            self.send_header("Content-Length", str(len(sink.says)))
             self.end_headers()
+            self.wfile.write(sink.says)
 
         def log_message(self, *_: object) -> None: ...
 
@@ -301,10 +304,11 @@ def test_a_queue_that_is_full_loses_the_oldest_and_counts_it(shop: Shop) -> None
     class Slow:
         name = "slow"
 
-        def send(self, message: NoticeMessage) -> None:
+        def send(self, message: NoticeMessage) -> str:
             begun.set()
             assert go_on.wait(10)
             sent.append(message.id)
+            return "thanks"
 
     words = NoticeWords(shop.setup, shop.site.viewer)
     rules = replace(RULES, group=timedelta(), cooldown=timedelta())
@@ -425,7 +429,10 @@ def test_a_test_on_each_channel_from_the_page(
     anna = logged_in(shop, "Anna", Role.STAFF)
     for name in ("till", "phones", "office", "mqtt"):
         answer = anna.send(f"/staff/notices/{name}/test", page="/staff/notices", lang="en")
-        assert answer.headers["location"] == f"/staff/notices?lang=en&test=ok&channel={name}"
+        assert (
+            answer.headers["location"]
+            == f"/staff/notices?lang=en&test={'ok' if name == 'mqtt' else 'done'}&channel={name}"
+        )
         again = anna.send(f"/staff/notices/{name}/test", page="/staff/notices", lang="en")
         assert "test=wait" in again.headers["location"], "a double click is one test"
     assert [json.loads(body).get("test", json.loads(body).get("topic")) for _, body in http_sink.requests] == [
@@ -433,12 +440,18 @@ def test_a_test_on_each_channel_from_the_page(
         "staff",
     ]
     assert "Anna" in mail_sink.mails[0]
+    page = anna.get("/staff/notices?lang=en&test=done&channel=office").text
+    assert "The test was taken." in page
+    assert "says 250 taken" in page, "what the mail server said of it"
     http_sink.answers += [404]
+    http_sink.says = b'{"code": 40401, "http": 404, "error": "topic not found"}'
     shop.clock.advance(6)
     bad = anna.send("/staff/notices/till/test", page="/staff/notices", lang="en")
-    page = anna.get(bad.headers["location"]).text
-    assert "answers 404" in page
-    assert "The test did not work" in page
+    for address in (bad.headers["location"], "/staff/notices?lang=en"):
+        page = anna.get(address).text
+        assert "The other side does not take it: " in page
+        assert "answers 404 Not Found: topic not found" in page
+        assert "It is not sent again." in page
     newest = shop.site.doorkeeper.accounts.newest_about("notice.tested", "channel:till")
     assert newest is not None
     assert newest.actor == "person:Anna"
@@ -457,8 +470,9 @@ def test_a_task_claimed_on_the_page_is_not_told(shop: Shop) -> None:
     class Channel:
         name = "list"
 
-        def send(self, message: NoticeMessage) -> None:
+        def send(self, message: NoticeMessage) -> str:
             sent.append(message)
+            return "thanks"
 
     words = NoticeWords(shop.setup, shop.site.viewer)
     notifier = Notifier([Route(Channel(), "webhook")], RULES, words.message, shop.clock)

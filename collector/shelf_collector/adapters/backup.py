@@ -201,6 +201,8 @@ def _take_rights(part: Path, former: Path | None) -> tuple[tuple[str, ...], tupl
         held.execute("BEGIN")
         held.execute("DELETE FROM sessions")
         held.execute("DELETE FROM one_time_links")
+        if "notice_queue" in tables:
+            held.execute("DELETE FROM notice_queue")  # sent since, or too late by now
         tokens: list[str] = []
         for number, name, hashed in held.execute("SELECT id, name, hash FROM api_tokens").fetchall():
             if known is None or hashed not in known.tokens:

@@ -6,6 +6,7 @@ import hashlib
 import hmac
 import json
 import smtplib
+import socket
 import ssl
 from collections.abc import Callable
 from contextlib import suppress
@@ -13,18 +14,22 @@ from dataclasses import dataclass
 from datetime import datetime
 from email.message import EmailMessage
 from email.utils import format_datetime
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import httpx
 
-from shelf_collector.ports import NoticeMessage, NoticeProblem
+from shelf_collector.ports import NoticeMessage, NoticeProblem, NoticeWhy
 from shelf_contracts.messages import iso_time
+
+if TYPE_CHECKING:
+    from typing_extensions import Buffer
 
 _TIMEOUT = httpx.Timeout(5.0, connect=3.0)
 _SMTP_TIMEOUT_S = 8.0
 _TRY_AGAIN = frozenset({408, 425, 429})
 _LONGEST_TITLE = 150
 _LONGEST_TEXT = 3500
+_LONGEST_ANSWER = 200
 
 SIGNATURE_HEADER = "Smartshelf-Signature"
 DELIVERY_HEADER = "Smartshelf-Delivery"
@@ -48,7 +53,7 @@ class Webhook:
     secret: bytes
     now: Callable[[], datetime]
 
-    def send(self, message: NoticeMessage) -> None:
+    def send(self, message: NoticeMessage) -> str:
         body = json.dumps(
             {
                 "id": message.id, "at": iso_time(message.at), "store": message.store, "title": message.title,
@@ -61,7 +66,7 @@ class Webhook:
             "Content-Type": "application/json", DELIVERY_HEADER: message.id,
             SIGNATURE_HEADER: signature(self.secret, int(self.now().timestamp()), body),
         }  # fmt: skip
-        _post(self.url, body, headers)
+        return _post(self.url, body, headers)
 
 
 @dataclass(frozen=True)
@@ -73,7 +78,7 @@ class Ntfy:
     topic: str
     token: str = ""
 
-    def send(self, message: NoticeMessage) -> None:
+    def send(self, message: NoticeMessage) -> str:
         content: dict[str, object] = {
             "topic": self.topic, "title": message.title[:_LONGEST_TITLE], "message": message.text[:_LONGEST_TEXT],
             "priority": 4 if message.is_urgent else 3,
@@ -83,7 +88,7 @@ class Ntfy:
         headers = {"Content-Type": "application/json"}
         if self.token:
             headers["Authorization"] = f"Bearer {self.token}"
-        _post(self.server, json.dumps(content, ensure_ascii=False).encode(), headers)
+        return _post(self.server, json.dumps(content, ensure_ascii=False).encode(), headers)
 
 
 @dataclass(frozen=True)
@@ -99,7 +104,7 @@ class Mail:
     username: str = ""
     password: str = ""
 
-    def send(self, message: NoticeMessage) -> None:
+    def send(self, message: NoticeMessage) -> str:
         mail = EmailMessage()
         # A line break in a name would make another header.
         mail["Subject"] = " ".join(f"{message.store}: {message.title[:_LONGEST_TITLE]}".split())
@@ -108,43 +113,107 @@ class Mail:
         mail["Auto-Submitted"] = "auto-generated"
         mail.set_content(f"{message.text[:_LONGEST_TEXT]}\n\n{message.link}\n")
         try:
-            self._hand_over(mail)
+            return self._hand_over(mail)
         except smtplib.SMTPAuthenticationError as error:
-            raise NoticeProblem(f"{self.host} refuses user name or password", is_final=True) from error
+            text = f"{self.host} says {error.smtp_code} {_one_line(error.smtp_error)}"
+            raise NoticeProblem(text, is_final=True, why="no_login") from error
         except smtplib.SMTPResponseException as error:
-            why = error.smtp_error.decode("utf-8", "replace") if isinstance(error.smtp_error, bytes) else str(error)
-            raise NoticeProblem(f"{self.host} says {error.smtp_code} {why[:200]}", error.smtp_code >= 500) from error
+            text = f"{self.host} says {error.smtp_code} {_one_line(error.smtp_error)}"
+            raise NoticeProblem(text, error.smtp_code >= 500) from error
         except smtplib.SMTPRecipientsRefused as error:
-            raise NoticeProblem(f"{self.host} takes no mail for {', '.join(self.to)}", is_final=True) from error
+            said = "; ".join(f"{to}: {code} {_one_line(why)}" for to, (code, why) in error.recipients.items())
+            is_final = all(code >= 500 for code, _ in error.recipients.values())
+            raise NoticeProblem(f"{self.host} says of {said}", is_final) from error
+        except smtplib.SMTPNotSupportedError as error:
+            raise NoticeProblem(f"{self.host}: {error}", is_final=True, why="no_tls") from error
         except ssl.SSLError as error:
-            raise NoticeProblem(f"{self.host}: its certificate or TLS does not do: {error.reason}", True) from error
+            text = f"{self.host}: its certificate or TLS does not do: {error.reason}"
+            raise NoticeProblem(text, is_final=True, why="no_tls") from error
         except (OSError, smtplib.SMTPException) as error:
-            raise NoticeProblem(f"{self.host}:{self.port}: {error or type(error).__name__}", is_final=False) from error
+            text = f"{self.host}:{self.port}: {error or type(error).__name__}"
+            raise NoticeProblem(text, is_final=False, why=_why(error)) from error
 
-    def _hand_over(self, mail: EmailMessage) -> None:
+    def _hand_over(self, mail: EmailMessage) -> str:
+        """Returns what the server said when it had all of it, and who of several is refused."""
         context = ssl.create_default_context()
         server = (
-            smtplib.SMTP_SSL(self.host, self.port, timeout=_SMTP_TIMEOUT_S, context=context)
+            _TalkativeTls(self.host, self.port, timeout=_SMTP_TIMEOUT_S, context=context)
             if self.security == "tls"
-            else smtplib.SMTP(self.host, self.port, timeout=_SMTP_TIMEOUT_S)
+            else _Talkative(self.host, self.port, timeout=_SMTP_TIMEOUT_S)
         )
         try:
             if self.security == "starttls":
                 server.starttls(context=context)
             if self.username:
                 server.login(self.username, self.password)
-            server.send_message(mail)
+            refused = server.send_message(mail)
+            others = "".join(f"; but not {to}: {code} {_one_line(why)}" for to, (code, why) in refused.items())
+            return f"{self.host} says {server.answer}{others}"
         finally:
             with suppress(OSError, smtplib.SMTPException):
                 server.quit()
 
 
-def _post(url: str, body: bytes, headers: dict[str, str]) -> None:
+class _Talkative(smtplib.SMTP):
+    """Remembers what the server said of the mail: "250 2.0.0 Ok: queued as ..."."""
+
+    answer = ""
+
+    def data(self, msg: Buffer | str) -> tuple[int, bytes]:
+        code, said = super().data(msg)
+        self.answer = f"{code} {_one_line(said)}"
+        return code, said
+
+
+class _TalkativeTls(_Talkative, smtplib.SMTP_SSL):
+    pass
+
+
+def _one_line(said: bytes | str) -> str:
+    """What the other side said, as it may be shown: a line of 200 characters at most."""
+    text = said.decode("utf-8", "replace") if isinstance(said, bytes) else said
+    line = " ".join("".join(one if one.isprintable() else " " for one in text).split())
+    return line if len(line) <= _LONGEST_ANSWER else line[: _LONGEST_ANSWER - 1] + "…"
+
+
+def _why(error: BaseException | None) -> NoticeWhy:
+    """Why nobody answered, by what lies at the bottom of it."""
+    while error is not None:
+        if isinstance(error, ConnectionRefusedError):
+            return "nobody"
+        if isinstance(error, socket.gaierror):
+            return "no_name"
+        if isinstance(error, ssl.SSLError):
+            return "no_tls"
+        if isinstance(error, TimeoutError | httpx.TimeoutException):
+            return "no_answer"
+        error = error.__cause__ or error.__context__
+    return "failed"
+
+
+def _said(answer: httpx.Response) -> str:
+    """What a server said in its body: the words of a JSON error, or the text as it is; nothing of a page of HTML."""
+    if "html" in answer.headers.get("content-type", ""):
+        return ""
+    try:
+        content = answer.json()
+    except ValueError:
+        return _one_line(answer.text)
+    words = [content.get(key) for key in ("error", "message", "detail")] if isinstance(content, dict) else []
+    return _one_line(next((one for one in words if isinstance(one, str) and one), ""))
+
+
+def _post(url: str, body: bytes, headers: dict[str, str]) -> str:
     try:
         # No redirects: a signed message goes where it was meant to go, or nowhere.
         answer = httpx.post(url, content=body, headers=headers, timeout=_TIMEOUT, trust_env=False)
     except httpx.HTTPError as error:
-        raise NoticeProblem(f"{url}: {error or type(error).__name__}", is_final=False) from error
+        text = f"{url}: {error or type(error).__name__}"
+        raise NoticeProblem(text, is_final=False, why=_why(error)) from error
+    status = " ".join((str(answer.status_code), answer.reason_phrase)).strip()
+    said = f"{url} answers {status}"
     if not answer.is_success:
         is_final = answer.status_code < 500 and answer.status_code not in _TRY_AGAIN
-        raise NoticeProblem(f"{url} answers {answer.status_code}", is_final)
+        leads = " (an address that leads elsewhere is not followed)" if answer.is_redirect else ""
+        raise NoticeProblem(": ".join(part for part in (said + leads, _said(answer)) if part), is_final)
+    return said

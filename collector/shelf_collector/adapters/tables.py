@@ -254,3 +254,29 @@ task_steps = Table(
     Column("holder", String(80), nullable=False),
     Index("ix_task_steps_at", "at"),
 )
+
+notice_marks = Table(
+    "notice_marks",
+    metadata,
+    Column("task", Integer, primary_key=True, autoincrement=False),
+    Column("about", String(80), nullable=False),
+    Column("waiting_since", String(24)),
+    Column("is_late", Boolean, nullable=False),
+    Column("told_at", String(24)),
+    Column("late_at", String(24)),
+    Column("reminders", Integer, nullable=False),
+    Column("is_acknowledged", Boolean, nullable=False),
+    Column("is_over", Boolean, nullable=False),
+)
+
+notice_queue = Table(
+    "notice_queue",
+    metadata,
+    Column("row", _RowId, primary_key=True, autoincrement=True),
+    Column("channel", String(32), nullable=False),
+    Column("message", String(36), nullable=False),
+    Column("tries", Integer, nullable=False),
+    Column("next_at", String(24)),
+    Column("content", JSON, nullable=False),
+    UniqueConstraint("channel", "message", name="uq_notice_queue_channel_message"),
+)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from datetime import datetime, time, timedelta, tzinfo
 
 from shelf_collector.core.demand import Loss
@@ -63,62 +63,144 @@ class Notice:
         return Notice(tuple(one for one in self.told if one.is_late), self.at)
 
 
-@dataclass(slots=True)
-class _Late:
-    task: Task
-    worth: Loss | None
-    told_at: datetime
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """What is remembered of one task, so that a restart neither forgets nor repeats a notice.
+
+    Attributes:
+        about: what it is about; of one thing nobody is told again within the cooldown, whatever the task's number.
+        waiting_since: since when it waits to be told; None: it does not.
+        is_late: it waited too long, and people were told so or are to be.
+        told_at: when it was handed to the channels last.
+        late_at: when people were last told that it is late, while they are to be reminded; ``reminders``: how often.
+        is_acknowledged: somebody sees to it; ``is_over``: nothing more becomes of the task.
+    """
+
+    task: int
+    about: str
+    waiting_since: datetime | None = None
+    is_late: bool = False
+    told_at: datetime | None = None
+    late_at: datetime | None = None
     reminders: int = 0
+    is_acknowledged: bool = False
+    is_over: bool = False
 
 
-@dataclass
+@dataclass(frozen=True, slots=True)
+class MarkChanges:
+    """Marks that are new or other than when they were stored, and the tasks whose marks are not needed any more."""
+
+    changed: tuple[Mark, ...]
+    gone: tuple[int, ...]
+
+
 class NoticePlan:
     """Hears of tasks, says what is due. One thread at a time."""
 
-    rules: NoticeRules
-    _waiting: dict[int, tuple[Told, datetime]] = field(default_factory=dict)
-    _told_at: dict[str, datetime] = field(default_factory=dict)
-    _late: dict[int, _Late] = field(default_factory=dict)
+    def __init__(self, rules: NoticeRules) -> None:
+        self.rules = rules
+        self._marks: dict[int, Mark] = {}
+        self._tasks: dict[int, tuple[Task, Loss | None]] = {}
+        """Those that live and nobody has acknowledged."""
+        self._unstored: set[int] = set()
+
+    def recall(self, marks: Sequence[Mark], living: Sequence[tuple[Task, Loss | None]], now: datetime) -> None:
+        """Go on after a restart: what was heard in the last moment before it, and not yet remembered, is heard now."""
+        self._marks = {mark.task: mark for mark in marks}
+        tasks = {task.id: (task, worth) for task, worth in living}
+        for mark in marks:
+            if mark.task not in tasks or tasks[mark.task][0].state != "open":
+                self._put(_acknowledged(mark, is_over=mark.task not in tasks))
+        for number, (task, worth) in tasks.items():
+            known = self._marks.get(number)
+            if known is not None and not known.is_acknowledged:
+                self._tasks[number] = task, worth
+            is_news = known is None or (task.escalated_at is not None and not known.is_late)
+            if is_news and task.is_waiting(now) and (known is None or not known.is_acknowledged):
+                self.hear(task, "task.opened", worth, now)
 
     def hear(self, task: Task, change: str, worth: Loss | None, now: datetime) -> None:
         """A task changed. Claiming it, here or anywhere, is the acknowledgement."""
+        mark = self._marks.get(task.id, Mark(task.id, _about(task)))
+        if change == "task.quiet":  # nobody sees to it; its camera is down, and it is told again when that is back
+            self._put(replace(mark, waiting_since=None, late_at=None, reminders=0))
+            return
         if change not in _TELLING or task.state != "open":
-            self._waiting.pop(task.id, None)
-            self._late.pop(task.id, None)
+            self._tasks.pop(task.id, None)
+            self._put(_acknowledged(mark, task.is_over))
+            self._forget_old(now)
             return
-        is_late = task.escalated_at is not None
-        told_at = self._told_at.get(_about(task))
-        if not is_late and told_at is not None and timedelta() <= now - told_at < self.rules.cooldown:
-            return
-        if len(self._waiting) < _MOST_WAITING:
-            since = self._waiting[task.id][1] if task.id in self._waiting else now
-            self._waiting[task.id] = (Told(task, worth, is_late), since)
+        mark = replace(mark, is_late=task.escalated_at is not None, is_acknowledged=False, is_over=False)
+        self._tasks[task.id] = task, worth
+        told_at = self._told_at(mark.about)
+        is_cooling = told_at is not None and timedelta() <= now - told_at < self.rules.cooldown
+        is_full = sum(one.waiting_since is not None for one in self._marks.values()) >= _MOST_WAITING
+        if (mark.is_late or not is_cooling) and not is_full and mark.waiting_since is None:
+            mark = replace(mark, waiting_since=now)
+        self._put(mark)
 
     def due(self, now: datetime) -> Notice | None:
         """What is to be sent now; asked again it is not said again."""
         if self.rules.is_quiet(now):
             return None
-        for number, late in self._late.items():
-            if number not in self._waiting and now - late.told_at >= self.rules.repeat:
-                self._waiting[number] = (Told(late.task, late.worth, True), now - self.rules.group)
-        if not self._waiting or now - min(since for _, since in self._waiting.values()) < self.rules.group:
+        for mark in list(self._marks.values()):
+            is_silent = mark.waiting_since is None and mark.late_at is not None
+            if is_silent and mark.late_at is not None and now - mark.late_at >= self.rules.repeat:
+                self._put(replace(mark, waiting_since=now - self.rules.group))
+        waiting = [mark for mark in self._marks.values() if mark.waiting_since and mark.task in self._tasks]
+        if not waiting or now - min(mark.waiting_since or now for mark in waiting) < self.rules.group:
             return None
-        told = sorted((one for one, _ in self._waiting.values()), key=lambda one: (not one.is_late, one.task.id))
-        self._waiting.clear()
-        self._told_at = {key: at for key, at in self._told_at.items() if timedelta() <= now - at < self.rules.cooldown}
-        for one in told:
-            self._told_at[_about(one.task)] = now
-            if one.is_late:
-                self._remind(one, now)
-        return Notice(tuple(told), now)
+        waiting.sort(key=lambda mark: (not mark.is_late, mark.task))
+        told = tuple(Told(*self._tasks[mark.task], mark.is_late) for mark in waiting)
+        for mark in waiting:
+            self._put(_reminded(replace(mark, waiting_since=None, told_at=now), now))
+        self._forget_old(now)
+        return Notice(told, now)
 
-    def _remind(self, told: Told, now: datetime) -> None:
-        held = self._late.get(told.task.id)
-        reminders = held.reminders + 1 if held else 0
-        if reminders >= MOST_REMINDERS:
-            self._late.pop(told.task.id, None)
-        else:
-            self._late[told.task.id] = _Late(told.task, told.worth, now, reminders)
+    def is_of_use(self, tasks: Sequence[int]) -> bool:
+        """Whether a notice of these tasks still has to be sent: nobody has acknowledged all of them."""
+        return any((mark := self._marks.get(task)) is not None and not mark.is_acknowledged for task in tasks)
+
+    def changes(self) -> MarkChanges:
+        """What is to be stored."""
+        changed = tuple(self._marks[task] for task in sorted(self._unstored) if task in self._marks)
+        return MarkChanges(changed, tuple(sorted(self._unstored - self._marks.keys())))
+
+    def stored(self, changes: MarkChanges) -> None:
+        """It was."""
+        self._unstored -= {mark.task for mark in changes.changed if self._marks.get(mark.task) == mark}
+        self._unstored -= {task for task in changes.gone if task not in self._marks}
+
+    def _put(self, mark: Mark) -> None:
+        if self._marks.get(mark.task) != mark:
+            self._marks[mark.task] = mark
+            self._unstored.add(mark.task)
+
+    def _told_at(self, about: str) -> datetime | None:
+        return max(
+            (mark.told_at for mark in self._marks.values() if mark.about == about and mark.told_at), default=None
+        )
+
+    def _forget_old(self, now: datetime) -> None:
+        """Marks of what is over, when not even the cooldown needs them."""
+        for mark in list(self._marks.values()):
+            is_cooling = mark.told_at is not None and timedelta() <= now - mark.told_at < self.rules.cooldown
+            if mark.is_over and not is_cooling:
+                del self._marks[mark.task]
+                self._unstored.add(mark.task)
+
+
+def _acknowledged(mark: Mark, is_over: bool) -> Mark:
+    return replace(mark, waiting_since=None, late_at=None, reminders=0, is_acknowledged=True, is_over=is_over)
+
+
+def _reminded(mark: Mark, now: datetime) -> Mark:
+    """After it was told: what is late is told again, a few times."""
+    if not mark.is_late:
+        return mark
+    reminders = mark.reminders + 1 if mark.late_at is not None else 0
+    return replace(mark, late_at=None if reminders >= MOST_REMINDERS else now, reminders=reminders)
 
 
 def _about(task: Task) -> str:
