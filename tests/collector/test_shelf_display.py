@@ -13,6 +13,7 @@ import pytest
 from shelf_contracts.messages import iso_time
 from tests.collector.builders import NOON, Node
 from tests.collector.live_shop import LiveShop
+from tests.collector.test_browser import WHAT_STICKS_OUT
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -157,6 +158,9 @@ def test_who_reads_goes_on_reading_while_others_reach(live: LiveShop, open_page:
     beside, reading = page.locator("#panels .panel").bounding_box(), whole.bounding_box()
     assert beside is not None
     assert reading is not None
+    foot = page.locator(".kiosk-foot").bounding_box()
+    assert foot is not None
+    assert reading["y"] + reading["height"] <= foot["y"] + 1, "what is under the display can be touched all the same"
     assert reading["x"] + reading["width"] <= beside["x"] or beside["x"] + beside["width"] <= reading["x"]
     page.clock.run_for(50_000)
     assert whole.is_visible()
@@ -222,3 +226,71 @@ def test_no_letter_of_the_nutri_score_covers_another(live: LiveShop, open_page: 
     )
     assert overlaps == []
     assert page.locator(".nutri").count() >= 5
+
+
+# -- letters ----------------------------------------------------------------------------------------------------------
+
+PANELS = """() => [...document.querySelectorAll("#panels .panel")].map((panel) => {
+    const card = document.querySelector(`template[data-product="${panel.dataset.gtin}"]`).content;
+    const frame = panel.getBoundingClientRect();
+    const parts = [...panel.querySelectorAll(".panel-head, .fact")].filter((one) => one.getClientRects().length);
+    const bottom = Math.max(...parts.map((one) => one.getBoundingClientRect().bottom));
+    const seen = (selector) => [...panel.querySelectorAll(selector)].some((one) => one.getClientRects().length);
+    const px = (selector) => parseFloat(getComputedStyle(panel.querySelector(selector)).fontSize);
+    return {
+        name: panel.querySelector(".key").textContent,
+        keyPx: px(".key"),
+        blank: (frame.bottom - bottom) / frame.height,
+        missing: [".map", ".fact-packaging", ".fact-ingredients"].filter((one) => card.querySelector(one))
+            .filter((one) => !seen(one)),
+    };
+})"""
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_side_by_side_names_are_alike_and_what_fits_is_there(
+    demo_products: list[str], live: LiveShop, open_page: Callable[..., Page], size: str
+) -> None:
+    page = open_display(open_page, size, "nl")
+    node, wide_of_the_mark = Node(), []
+    for group in [demo_products[i : i + 3] for i in range(3, 36, 8)] + [demo_products[7:9]]:
+        live.say(*(node.event("reach", slot, now=live.shop.clock.now()) for slot in group))
+        wait_for_panels(page, len(group))
+        panels = page.evaluate(PANELS)
+        assert len({panel["keyPx"] for panel in panels}) == 1, panels
+        assert page.evaluate(WHAT_STICKS_OUT) == []
+        wide_of_the_mark += [panel for panel in panels if panel["missing"] and panel["blank"] > 0.2]
+        live.shop.clock.advance(11)
+        wait_for_panels(page, 0)
+    assert wide_of_the_mark == []
+
+
+def test_name_and_price_are_read_from_afar_and_allergens_from_half_a_metre(
+    demo_products: list[str], live: LiveShop, open_page: Callable[..., Page]
+) -> None:
+    """EN 301 549, 5.1.4: capitals of 0.7 degrees, so 24.4 mm from the 2 m of the display and 6.1 mm from 0.5 m."""
+    page = open_display(open_page)
+    page.wait_for_function("document.fonts.status === 'loaded'")
+    live.say(Node().event("reach", demo_products[4]))
+    wait_for_panels(page, 1)
+    capital_mm = {
+        part: page.evaluate(
+            """(selector) => {
+                const probe = document.querySelector(selector).cloneNode();  // 1cap is a capital's height
+                probe.style.cssText = `position: absolute; height: 1cap; padding: 0; min-height: 0`;
+                document.querySelector(selector).after(probe);
+                const height = probe.getBoundingClientRect().height;
+                probe.remove();
+                return height * 25.4 / 96;
+            }""",
+            f"#panels {selector}",
+        )
+        for part, selector in (
+            ("name", ".key"),
+            ("price", ".price strong"),
+            ("allergens", ".fact-allergens .lead"),
+        )
+    }
+    assert capital_mm["name"] >= 24.3, capital_mm
+    assert capital_mm["price"] >= 24.3, capital_mm
+    assert capital_mm["allergens"] >= 6.1, capital_mm

@@ -27,6 +27,7 @@ from shelf_contracts.products import (
 KCAL_PER_KJ = 1 / 4.184
 _LONGEST_NAME = 110
 _LONGEST_WORD = 40
+_LONG_WORD = 18
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +147,11 @@ class ProductCard:
     def has_long_name(self) -> bool:
         """A name that no letters could show whole from afar, or with a word that must be broken: it is cut."""
         return len(self.name.text) > _LONGEST_NAME or max(map(len, self.name.text.split()), default=0) > _LONGEST_WORD
+
+    @property
+    def has_long_word(self) -> bool:
+        """A word that would make every name beside it small: it may be broken before that."""
+        return max(map(len, self.name.text.split()), default=0) > _LONG_WORD
 
 
 def product_card(

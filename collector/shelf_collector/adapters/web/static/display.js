@@ -82,7 +82,8 @@ function hidePriceWhenOver(panel) {
 }
 
 const nameOf = (one) => `${one.slot} ${one.gtin} ${one.is_out ?? false} ${one.candidates?.join() ?? ""}`;
-const fitName = (one) => (one.candidates?.length > 1 ? "either" : `${one.gtin}${one.is_out ? " out" : ""}`);
+const fitName = (one) =>
+  one.candidates?.length > 1 ? `either ${one.candidates.join()}` : `${one.gtin} ${one.is_out ? (one.in_stock ?? []).join() : "in"}`;
 
 function show(content) {
   told = content;
@@ -184,15 +185,20 @@ function markPaint(content) {
 
 const fitter = makeFitter(document.getElementById("measure"), makePanel);
 
-/** Panels have less room beside somebody who reads; what fits is remembered for each. */
-const room = () => (reading ? "beside" : "");
+/** What decides about the letters besides the product: who reads leaves less room, and answers take some. */
+const room = () => `${reading ? "beside" : ""} ${wantedFilters().join()}`;
+
+function fitPanels() {
+  fitter.fit(shown, fitName, room());
+  const all = [...products.keys()].filter((gtin) => gtin !== "either" && gtin !== "unknown");
+  fitter.prepare(all.map((gtin) => ({ gtin })), fitName, room());
+}
 
 function fitAgain() {
   fitter.forget();
-  fitter.fit(shown, fitName, room());
+  fitPanels();
   fitOffers(document.getElementById("offers"));
   fitFilterList(document.getElementById("fit-list"));
-  fitter.prepare([...products.keys()].filter((gtin) => gtin !== "either" && gtin !== "unknown").map((gtin) => ({ gtin })), fitName);
 }
 
 addEventListener("resize", fitAgain);
@@ -290,7 +296,9 @@ function applyFilter() {
   count.textContent = filters.length ? `${fitting} ${count.dataset.words}` : "";
   for (const one of shown) showAnswers(one.element, filters);
   for (const whole of full.querySelectorAll(".panel")) showAnswers(whole, filters);
-  fitAgain();
+  fitPanels();
+  fitOffers(document.getElementById("offers"));
+  fitFilterList(document.getElementById("fit-list"));
 }
 
 function listFits(lines) {
@@ -408,7 +416,9 @@ async function renewCards() {
     if (!answer.ok) return;
     const fresh = document.createElement("div");
     fresh.innerHTML = await answer.text(); // our own server's, escaped there
-    document.getElementById("cards").replaceChildren(...fresh.childNodes);
+    const cards = document.getElementById("cards");
+    if (fresh.innerHTML === cards.innerHTML) return; // and what was fitted stays
+    cards.replaceChildren(...fresh.childNodes);
     products = readProducts();
     const offers = document.querySelector("template[data-offers]").content.cloneNode(true);
     document.getElementById("offers").replaceChildren(offers);

@@ -1,115 +1,303 @@
-// The largest letters with which everything on the panels can be read.
+// The largest letters with which the panels can be read, the same for every name, and under them all that fits.
 
-// The key line (the product's name and price) has the size that is read from where people stand; the rest is for whoever
-// has a hand at the shelf. What is least needed is left out before letters get small: 1 the ingredients, 2 how to cook,
-// 3 the recipe and the small rows of the table, 4 map, packaging and code, 5 most of the table. Allergens, price and
-// origin always stay. Three rounds: comfortable, close, and as small as it must be.
+// The name's size, as a share of what is read from where people stand, and the text's for whoever has a hand at the shelf.
+const KEYS = [1, 0.88, 0.76, 0.66, 0.56, 0.47, 0.39, 0.32, 0.28];
+const TEXTS = [1.5, 1.3, 1.15, 1, 0.9, 0.82, 0.72, 0.66, 0.6, 0.52, 0.45, 0.38];
+const SMALLEST_FOR_MORE = 0.6; // of the text: to say more, it does not get smaller
+const BREAKS_FROM = 0.47; // a word that is longer than its line is broken rather than every name made smaller still
+
+// Name, price and allergens always stand there. The rest comes in the order of need: a step is a part, or more of one; a
+// step for which there is no room is passed over, and the next is tried.
+const STEPS = [
+  ["origin", 1], ["nutrition", 1], ["climate", 1], ["nutrition", 2], ["packaging", 1], ["origin", 2], ["ingredients", 1],
+  ["nutrition", 3], ["origin", 3], ["nutrition", 4], ["link", 1], ["recipe", 1], ["recipe", 2], ["rest", 1],
+].map(([part, size]) => ({ part, size, name: `${part} ${size}` }));
+const READING_ORDER = ["origin", "climate", "packaging", "nutrition", "ingredients", "recipe", "link", "rest"];
+const upTo = (name) => STEPS.findIndex((step) => step.name === name) + 1;
+
+// Which letters are worth leaving something out for. In each round the largest letters win with which its wish fits; with
+// `warning` 1 allergens are read from half a metre at least.
 const ROUNDS = [
-  { keys: [1, 0.88, 0.76, 0.66], texts: [[1.5, 1.3, 1.15, 1, 0.9], [1.1, 1, 0.9], [1, 0.9], [0.95, 0.86]] },
-  { keys: [0.88, 0.76, 0.66, 0.56, 0.47], texts: [[0.82], [0.82], [0.82], [0.78, 0.72], [0.86, 0.78, 0.72], [0.8]] },
-  { keys: [0.66, 0.56, 0.47, 0.39, 0.32], texts: [[], [], [], [0.66], [0.66, 0.6], [0.72, 0.64, 0.58]] },
+  { wish: upTo("recipe 2"), keys: [1, 0.66], texts: [1.5, 0.9], warning: 1 },
+  { wish: upTo("nutrition 3"), keys: [1, 0.47], texts: [1.15, 0.72], warning: 1 },
+  { wish: upTo("ingredients 1"), keys: [0.76, 0.39], texts: [0.9, 0.66], warning: 1 },
+  { wish: upTo("origin 2"), keys: [0.66, 0.39], texts: [0.82, 0.6], warning: 0.85 },
+  { wish: upTo("nutrition 2"), keys: [0.56, 0.32], texts: [0.72, 0.6], warning: 0.75 },
+  { wish: upTo("origin 1"), keys: [0.47, 0.28], texts: [0.72, 0.38], warning: 0.6 },
+  { wish: 0, keys: [0.28, 0.28], texts: [0.38, 0.38], warning: 0.4 },
 ];
-const STEPS = [];
-for (const { keys, texts } of ROUNDS) {
-  for (const key of keys) {
-    texts.forEach((sizes, density) => sizes.forEach((text) => STEPS.push({ key, text, density })));
-  }
-}
-for (const text of [0.52, 0.45, 0.38]) STEPS.push({ key: 0.28, text, density: 5 });
-const LAST = STEPS.length - 1;
-const COLUMN_EM = { bar: 13.5, wide: 13, tall: 13 };
+// A single panel can be read from where people stand: the smallest text there is, before a smaller name.
+const ROUNDS_ALONE = [
+  { wish: upTo("nutrition 3"), keys: [1, 1], texts: [1.5, 0.72], warning: 1 },
+  { wish: upTo("origin 2"), keys: [1, 1], texts: [1.15, 0.6], warning: 1 },
+  ...ROUNDS,
+];
+const between = (all, [most, least]) => all.filter((one) => one <= most && one >= least);
+const COLUMN_EM = 11;
+const COLUMN_GAP_EM = 1.5;
+const PART_GAP_EM = 0.75;
 const MOST_COLUMNS = 4;
-
-/** Try a step on a panel: how wide and high it is decides how its parts stand. Returns what `dress` needs. */
-function apply(panel, index) {
-  dress(panel, { index, shape: panel.dataset.shape ?? "tall", columns: 1 });
-  const width = panel.clientWidth;
-  const height = panel.clientHeight;
-  const fontPx = parseFloat(getComputedStyle(panel).fontSize);
-  const shape = width > height * 2.6 ? "bar" : width > height * 1.12 && width > fontPx * 34 ? "wide" : "tall";
-  const room = shape === "wide" ? width * 0.54 : shape === "bar" ? width * 0.54 : width;
-  const columns = Math.max(1, Math.min(MOST_COLUMNS, Math.floor(room / (fontPx * COLUMN_EM[shape]))));
-  const look = { index, shape, columns };
-  dress(panel, look);
-  return look;
-}
-
-/** Put a look on a panel without asking the browser anything: one layout, when it paints. */
-function dress(panel, { index, shape, columns }) {
-  const { key, text, density } = STEPS[index];
-  panel.style.setProperty("--key-share", key);
-  panel.style.setProperty("--text-share", text);
-  panel.style.setProperty("--columns", columns);
-  panel.dataset.density = density;
-  panel.dataset.shape = shape;
-}
+const MOST_TRIES = 4000;
 
 const isTooHigh = (part) => part.scrollHeight > part.clientHeight + 1;
 const isTooWide = (part) => part.scrollWidth > part.clientWidth + 1;
 
-function overflows(panel) {
-  return isTooHigh(panel) || isTooWide(panel) || [...panel.querySelectorAll(".facts, .extras, .choices-either")].some(isTooHigh) ||
-    [...panel.querySelectorAll(".panel-head, .facts, .extras, .fact, .key, .price, table, .choices-either")].some(isTooWide);
-}
-
-function fits(panel, index) {
-  apply(panel, index);
-  return !overflows(panel);
-}
-
-// Steps of one key size and density: smaller text always fits better within a group.
-const GROUPS = [];
-STEPS.forEach((step, index) => {
-  const before = STEPS[index - 1];
-  if (before?.key === step.key && before.density === step.density) GROUPS.at(-1).last = index;
-  else GROUPS.push({ first: index, last: index });
-});
-const STRIDE = 4;
+// -- which parts stand in which column: plain arithmetic ------------------------------------------------------------
 
 /**
- * The index of the first step that fits, a trial (one layout) at a time: every fourth group, then those before the first
- * that fits, then halving within the group. What it ends with was tried and fits; LAST when nothing does.
+ * Put parts into columns. `parts` is a list of names, `heights(name, kind)` what one takes in a column of a kind,
+ * `columns` a list of {kind, room}, all in px. Returns the columns' lists of names, as even as can be; null when there
+ * is no room.
  */
-function* search(panel) {
-  let from = 0;
-  let found = GROUPS.length - 1;
-  for (let at = STRIDE - 1; at < GROUPS.length; at += STRIDE) {
-    yield;
-    if (fits(panel, GROUPS[at].last)) {
-      found = at;
-      break;
+export function pack(parts, heights, columns, gap) {
+  const order = [...parts].sort((one, other) => heights(other, columns[0].kind) - heights(one, columns[0].kind));
+  const filled = columns.map(() => 0);
+  const place = new Map();
+  let best = null;
+  let tries = 0;
+  const put = (at) => {
+    if (at === order.length) {
+      const cost = filled.reduce((sum, used, index) => sum + (used / Math.max(1, columns[index].room)) ** 2, 0);
+      if (!best || cost < best.cost) best = { cost, place: new Map(place) };
+      return;
     }
-    from = at + 1;
+    const seen = new Set();
+    for (const [index, { kind, room }] of columns.entries()) {
+      const state = `${kind} ${filled[index]}`; // columns that are alike are tried once
+      if (seen.has(state) || tries++ > MOST_TRIES) continue;
+      seen.add(state);
+      const more = heights(order[at], kind) + (filled[index] ? gap : 0);
+      if (filled[index] + more > room) continue;
+      filled[index] += more;
+      place.set(order[at], index);
+      put(at + 1);
+      filled[index] -= more;
+    }
+  };
+  put(0);
+  if (!best) return null;
+  const rank = (part) => READING_ORDER.indexOf(part);
+  const lists = columns.map((_, index) => parts.filter((part) => best.place.get(part) === index).sort((a, b) => rank(a) - rank(b)));
+  // Columns of one kind stand in the order in which they are read.
+  const alike = (kind) => lists.filter((_, index) => columns[index].kind === kind);
+  const first = (list) => (list.length ? rank(list[0]) : READING_ORDER.length);
+  const sorted = new Map([...new Set(columns.map(({ kind }) => kind))].map((kind) => [kind, alike(kind).sort((a, b) => first(a) - first(b))]));
+  return columns.map(({ kind }) => sorted.get(kind).shift());
+}
+
+/**
+ * What of `present` (names of parts) has room, step by step: {sizes: {part: size}, columns: lists of parts}. Null when
+ * one of the first `wish` steps has none. `heights(step name, kind)` is what a part takes in a size.
+ */
+export function arrange(present, heights, columns, gap, wish) {
+  let sizes = {};
+  let lists = columns.map(() => []);
+  for (const [index, { part, size }] of STEPS.entries()) {
+    const missing = ["packaging", "ingredients"].some((one) => present.has(one) && !sizes[one]);
+    if (!present.has(part) || (part === "rest" && !missing)) continue;
+    if (size > 1 && !sizes[part]) continue; // no room for less of it
+    const trial = { ...sizes, [part]: size };
+    const found = pack(Object.keys(trial), (one, kind) => heights(`${one} ${trial[one]}`, kind), columns, gap);
+    if (found) [sizes, lists] = [trial, found];
+    else if (index < wish) return null;
   }
-  for (let at = from; at < found; at++) {
-    yield;
-    if (fits(panel, GROUPS[at].last)) {
-      found = at;
-      break;
+  return { sizes, columns: lists };
+}
+
+// -- how a panel looks ------------------------------------------------------------------------------------------------
+
+const partsOf = new WeakMap(); // panel -> its parts by name, wherever they stand now
+const looks = new WeakMap(); // panel -> the look it has
+
+function parts(panel) {
+  let found = partsOf.get(panel);
+  if (!found) {
+    found = new Map(READING_ORDER.map((name) => [name, panel.querySelector(`.fact-${name}`)]).filter(([, part]) => part));
+    partsOf.set(panel, found);
+    panel.querySelector(".extras")?.remove();
+  }
+  return found;
+}
+
+function element(className, ...children) {
+  const one = document.createElement("div");
+  one.className = className;
+  one.append(...children);
+  return one;
+}
+
+function size(panel, { key, text, warning, shape }) {
+  panel.style.setProperty("--key-share", key);
+  panel.style.setProperty("--warning-share", warning);
+  panel.style.setProperty("--text-share", text);
+  panel.dataset.shape = shape;
+  panel.toggleAttribute("data-breaks", key <= BREAKS_FROM);
+}
+
+/** Put a look on a panel without asking the browser anything: one layout, when it paints. */
+function dress(panel, look) {
+  if (looks.get(panel) === look) return;
+  looks.set(panel, look);
+  size(panel, look);
+  const facts = panel.querySelector(".facts");
+  if (!facts) return;
+  const all = parts(panel);
+  const columns = look.columns.map((names) => {
+    for (const name of names) all.get(name).dataset.size = look.sizes[name];
+    return element("column", ...names.map((name) => all.get(name)));
+  });
+  const rest = all.get("rest");
+  const leftOut = ["packaging", "ingredients"].filter((name) => all.has(name) && !look.sizes[name]);
+  if (rest) rest.querySelector("strong").textContent = leftOut.map((name) => rest.dataset[name]).join(", ");
+  panel.querySelector(".lean")?.remove();
+  if (look.shape === "wide") {
+    const lean = columns.pop();
+    lean.classList.add("lean");
+    facts.before(lean);
+  }
+  facts.replaceChildren(...columns);
+}
+
+// -- what fits ----------------------------------------------------------------------------------------------------------
+
+/**
+ * Tries letters on one panel. Everything that is to be known of a pair of sizes comes from one layout: how much room the
+ * head leaves, and how high each part is in each size, from copies in columns without height.
+ */
+class Trials {
+  constructor(panel) {
+    this.panel = panel;
+    this.facts = panel.querySelector(".facts");
+    this.seen = new Map();
+    this.known = new Set();
+    if (!this.facts) return;
+    const all = parts(panel);
+    this.present = new Set(all.keys());
+    const copies = () => STEPS.filter(({ part }) => all.has(part)).map((step) => {
+      const copy = all.get(step.part).cloneNode(true);
+      copy.dataset.size = step.size;
+      copy.dataset.step = step.name;
+      for (const drawing of copy.querySelectorAll("svg.map, svg.qr")) drawing.replaceChildren(); // its size is what counts
+      return copy;
+    });
+    this.probes = { side: element("probe", ...copies()), lean: element("probe", ...copies()) };
+    this.lean = element("column lean", this.probes.lean);
+    this.facts.before(this.lean);
+  }
+
+  /** The shapes the panel may have with this text, the best first, and how many columns then stand beside each other. */
+  shapesWith(text) {
+    if (!this.width) {
+      size(this.panel, { key: 1, text: 1, warning: 1, shape: "tall" });
+      this.width = this.panel.clientWidth;
+      this.height = this.panel.clientHeight;
+      this.fontPx = parseFloat(getComputedStyle(this.panel).fontSize);
+    }
+    const em = this.fontPx * text;
+    const isWide = this.width > this.height * 1.12 && this.width > em * 34;
+    const shapes = this.width > this.height * 2.6 ? ["bar"] : isWide ? ["wide", "tall"] : ["tall"];
+    return shapes.map((shape) => {
+      const room = this.width * (shape === "tall" ? 1 : 0.53) - em * 2.4;
+      const columns = Math.floor((room + em * COLUMN_GAP_EM) / (em * (COLUMN_EM + COLUMN_GAP_EM)));
+      return { shape, em, most: Math.max(1, Math.min(MOST_COLUMNS, columns)) };
+    });
+  }
+
+  called({ key, text, warning }, shape, count) {
+    return `${key} ${text} ${warning} ${shape} ${count}`;
+  }
+
+  /** What a layout with these letters says: {columns, heights, isFull}. */
+  measure(letters, shape, count) {
+    const name = this.called(letters, shape, count);
+    if (this.seen.has(name)) return this.seen.get(name);
+    const { panel, facts } = this;
+    size(panel, { ...letters, shape });
+    if (facts) {
+      const empty = Array.from({ length: count - 1 }, () => element("column"));
+      if (facts.children.length !== count) facts.replaceChildren(element("column", this.probes.side), ...empty);
+      this.lean.hidden = shape !== "wide";
+    }
+    const watched = [...panel.querySelectorAll(".panel-head, .key, .price, .choices-either, .fact-allergens, .probe .fact, .probe table")];
+    const isFull = isTooHigh(panel) || watched.some(isTooWide) || [...panel.querySelectorAll(".choices-either")].some(isTooHigh);
+    const found = { isFull, columns: [], heights: () => 0 };
+    if (facts && !isFull) {
+      const heights = new Map();
+      const kinds = shape === "wide" ? ["side", "lean"] : ["side"];
+      for (const kind of kinds) {
+        for (const copy of this.probes[kind].children) heights.set(`${copy.dataset.step} ${kind}`, copy.getBoundingClientRect().height);
+      }
+      found.heights = (step, kind) => heights.get(`${step} ${kind}`);
+      found.columns = Array.from({ length: count }, () => ({ kind: "side", room: facts.clientHeight + 0.5 }));
+      if (shape === "wide") found.columns.push({ kind: "lean", room: this.lean.clientHeight + 0.5 });
+    }
+    this.seen.set(name, found);
+    return found;
+  }
+
+  /** The look with these letters when at least the wish fits, else null. Yields before each layout. */
+  * look(letters, wish) {
+    for (const { shape, most, em } of this.shapesWith(letters.text)) {
+      let isHeadTooLarge = true;
+      for (const count of most > 1 ? [most, most - 1] : [1]) {
+        if (!this.seen.has(this.called(letters, shape, count))) yield;
+        const { isFull, columns, heights } = this.measure(letters, shape, count);
+        if (isFull) continue;
+        isHeadTooLarge = false;
+        if (!this.facts) return { ...letters, shape };
+        const found = arrange(this.present, heights, columns, em * PART_GAP_EM, wish);
+        if (found) return { ...letters, shape, ...found };
+      }
+      if (!isHeadTooLarge) return null;
+    }
+    return null;
+  }
+}
+
+/** How much a look says, and how large: a part or more of one is worth a quarter of the text's size. */
+const worth = ({ text, sizes = {} }) => 4 * text + Object.values(sizes).reduce((sum, one) => sum + one, 0);
+
+/** The look of a panel: the first round whose wish fits, its largest name, then its largest text. */
+function* search(panel, count, onlyKey) {
+  const trials = new Trials(panel);
+  for (const { wish, keys: keyRange, texts: textRange, warning } of count === 1 ? ROUNDS_ALONE : ROUNDS) {
+    const keys = onlyKey ? [onlyKey] : between(KEYS, keyRange);
+    const texts = between(TEXTS, textRange);
+    if (!(yield* trials.look({ key: keys.at(-1), text: texts.at(-1), warning }, wish))) continue;
+    for (const key of keys) {
+      let best = yield* trials.look({ key, text: texts.at(-1), warning }, wish);
+      if (!best) continue;
+      let [low, high] = [0, texts.length - 1];
+      while (low < high) {
+        const middle = (low + high) >> 1;
+        const look = yield* trials.look({ key, text: texts[middle], warning }, wish);
+        if (look) [best, high] = [look, middle];
+        else low = middle + 1;
+      }
+      // Somewhat smaller text, when more is then said.
+      for (const text of TEXTS.filter((one) => one < best.text && one >= SMALLEST_FOR_MORE)) {
+        const look = yield* trials.look({ key, text, warning }, wish);
+        if (look && worth(look) > worth(best)) best = look;
+      }
+      return best;
     }
   }
-  let { first: low, last: high } = GROUPS[found];
-  while (low < high) {
-    yield;
-    const middle = (low + high) >> 1;
-    if (fits(panel, middle)) high = middle;
-    else low = middle + 1;
-  }
-  return low;
+  const [key, text] = [onlyKey ?? KEYS.at(-1), TEXTS.at(-1)];
+  return { key, text, warning: ROUNDS.at(-1).warning, shape: trials.shapesWith(text).at(-1).shape, sizes: {}, columns: [[]] };
 }
 
 /**
  * Fit panels side by side. What fits is worked out beforehand, while nobody is at the shelf, in `measure`: an
  * invisible twin of where they stand; a reach then costs one layout, and never waits for more than one trial of the
- * work that goes on meanwhile. `makePanel` makes a panel of one of `wanted`, and `nameOf` names what decides about its
- * size.
+ * work that goes on meanwhile. `makePanel` makes a panel of one of `wanted`, `nameOf` names what decides about its size,
+ * `room` names how much room there is besides.
  */
 export function makeFitter(measure, makePanel) {
   const known = new Map(); // "product among n" -> its look
   let rounds = 0;
   let uses = 0; // of `measure`: whoever finds that somebody else used it begins anew
 
-  function begin(one, count) {
+  function begin({ one, count, key }) {
     uses++;
     measure.dataset.panels = String(count);
     const others = Array.from({ length: count - 1 }, () => {
@@ -119,49 +307,73 @@ export function makeFitter(measure, makePanel) {
     });
     const panel = makePanel(one);
     measure.replaceChildren(panel, ...others);
-    return { panel, trials: search(panel), mine: uses };
+    return { panel, trials: search(panel, count, key), mine: uses };
   }
 
-  function end(name, work, index) {
-    known.set(name, apply(work.panel, index));
+  function end(name, look) {
+    known.set(name, look);
     measure.replaceChildren();
     measure.dataset.panels = "0";
   }
 
-  function alone(one, count, nameOf, room) {
-    const name = `${nameOf(one)} of ${count}${room}`;
+  const called = ({ one, count, key }, nameOf, room) => `${nameOf(one)} of ${count} ${room} ${key ?? ""}`;
+
+  function lookOf(task, nameOf, room) {
+    const name = called(task, nameOf, room);
     if (!known.has(name)) {
-      const work = begin(one, count);
+      const work = begin(task);
       let trial = work.trials.next();
       while (!trial.done) trial = work.trials.next();
-      end(name, work, trial.value);
+      end(name, trial.value);
     }
     return known.get(name);
   }
 
-  function fit(wanted, nameOf, room = "") {
-    const looks = wanted.map((one) => alone(one, wanted.length, nameOf, room));
-    wanted.forEach((one, at) => dress(one.element, looks[at]));
+  /** The same size for every name: that of the one which needs the smallest; what it says no name counts for nothing. */
+  function fit(wanted, nameOf, room) {
+    const count = wanted.length;
+    const own = wanted.map((one) => lookOf({ one, count }, nameOf, room));
+    const isNamed = wanted.map(({ element: panel }) => Boolean(panel.dataset.gtin));
+    const key = Math.min(...own.filter((_, at) => isNamed[at]).map((look) => look.key));
+    wanted.forEach((one, at) => {
+      const isRight = !isNamed[at] || own[at].key === key;
+      dress(one.element, isRight ? own[at] : lookOf({ one, count, key }, nameOf, room));
+    });
   }
 
   /** Work out every product for one, two and three panels, a trial at a time, whenever nothing else is to do. */
-  function prepare(all, nameOf) {
-    const waiting = [1, 2, 3].flatMap((count) => all.map((one) => [one, count]));
+  function prepare(all, nameOf, room) {
+    const waiting = [1, 2, 3].flatMap((count) => all.map((one) => ({ one, count })));
     const later = window.requestIdleCallback ?? ((action) => setTimeout(() => action(), 20));
     const mine = ++rounds;
     let work = null;
+    let hasSmaller = false;
+    const smaller = () => [2, 3].flatMap((count) => {
+      const own = all.map((one) => [one, known.get(called({ one, count }, nameOf, room))?.key ?? 0]);
+      const keys = [...new Set(own.map(([, key]) => key))];
+      return own.flatMap(([one, key]) => keys.filter((other) => other < key).map((other) => ({ one, count, key: other })));
+    });
     const step = () => {
       if (mine !== rounds) return;
-      while (waiting.length && known.has(`${nameOf(waiting[0][0])} of ${waiting[0][1]}`)) {
+      while (waiting.length && known.has(called(waiting[0], nameOf, room))) {
         waiting.shift();
         work = null;
       }
-      if (!waiting.length) return;
-      if (!work || work.mine !== uses) work = begin(...waiting[0]);
-      const trial = work.trials.next();
-      if (trial.done) end(`${nameOf(waiting[0][0])} of ${waiting[0][1]}`, work, trial.value);
+      if (!waiting.length && !hasSmaller) {
+        waiting.push(...smaller());
+        hasSmaller = true;
+      }
+      if (waiting.length) {
+        if (!work || work.mine !== uses) work = begin(waiting[0]);
+        const trial = work.trials.next();
+        if (trial.done) end(called(waiting[0], nameOf, room), trial.value);
+      } else if (hasSmaller) {
+        measure.dataset.prepared = room || "all";
+        return;
+      }
       later(step);
     };
+    delete measure.dataset.prepared;
     later(step);
   }
 
