@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from playwright.sync_api import Page
 
 _SERIOUS = ("serious", "critical")
+_ALL = ("minor", "moderate", *_SERIOUS)
 _IS_STILL = "() => document.getAnimations().every((one) => one.playState !== 'running')"
 
 
@@ -25,11 +26,20 @@ def serious_findings(page: Page) -> list[str]:
 
     Waits until nothing moves: in the middle of a fade no text has contrast.
     """
+    return _findings(page, _SERIOUS)
+
+
+def findings(page: Page) -> list[str]:
+    """As ``serious_findings``, of every weight: landmarks that are alike, headings out of order."""
+    return _findings(page, _ALL)
+
+
+def _findings(page: Page, impacts: tuple[str, ...]) -> list[str]:
     page.wait_for_function(_IS_STILL)
     violations = _axe().run(page).response["violations"]
     return [
         f"{one['id']} ({one['impact']}): {' '.join(map(str, node['target']))}: {node['html'][:120]}"
         for one in violations
-        if one["impact"] in _SERIOUS
+        if one["impact"] in impacts
         for node in one["nodes"]
     ]

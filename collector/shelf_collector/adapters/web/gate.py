@@ -15,11 +15,12 @@ from urllib.parse import quote
 
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import Headers
-from starlette.requests import HTTPConnection
+from starlette.requests import HTTPConnection, Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import compile_path
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from shelf_collector.adapters.web.errors import RefusedPage, wants_page
 from shelf_collector.core.access import DEMO, NOBODY, Principal, Role
 from shelf_collector.core.access import Scope as TokenScope
 from shelf_collector.doorkeeper import Doorkeeper
@@ -139,6 +140,13 @@ def rules_for(path: str) -> Iterator[Rule]:
     return (rule for pattern, rule in _COMPILED if pattern.match(path))
 
 
+def without_slash(path: str) -> str:
+    """The page that was meant by a path with slashes at its end; empty when there is none."""
+    meant = path.rstrip("/")
+    is_page = path.endswith("/") and any(rule.method == "GET" for rule in rules_for(meant))
+    return meant if is_page and not path.startswith("/static/") else ""
+
+
 @dataclass(frozen=True)
 class Visit:
     """Who asks, from where, and the key that their forms are signed with.
@@ -171,10 +179,15 @@ class Gate:
     Args:
         is_demo: everybody on this computer is staff (``[demo] open_to_this_computer``).
         trusted_proxies: networks whose X-Forwarded-For and X-Forwarded-Proto are believed.
+        refused_page: shows a refusal to somebody who asked in a browser's window.
     """
 
-    def __init__(self, app: ASGIApp, doorkeeper: Doorkeeper, is_demo: bool, trusted_proxies: Sequence[str]) -> None:
+    def __init__(
+        self, app: ASGIApp, doorkeeper: Doorkeeper, is_demo: bool, trusted_proxies: Sequence[str],
+        refused_page: RefusedPage,
+    ) -> None:  # fmt: skip
         self._app = app
+        self._refused_page = refused_page
         self._doorkeeper = doorkeeper
         self._is_demo = is_demo
         self._proxies = [ipaddress.ip_network(network) for network in trusted_proxies]
@@ -186,6 +199,11 @@ class Gate:
         if scope["type"] != "http":  # no websockets here
             return
         answer = await self._refusal(scope)
+        if isinstance(answer, _Refusal) and not answer.is_strange and wants_page(scope["path"], Headers(scope=scope)):
+            scope.setdefault("state", {}).setdefault("visit", _visit(scope, NOBODY, ""))
+            shown = await run_in_threadpool(self._refused_page, Request(scope), answer.status_code, answer.text)
+            shown.headers.update(answer.extra)
+            answer = shown
         await (answer or self._app)(scope, receive, send)
 
     async def _refusal(self, scope: Scope) -> Response | None:
@@ -194,15 +212,22 @@ class Gate:
         headers = Headers(scope=scope)
         is_strange_proxy = not self._unwrap(scope, headers)
         rules = list(rules_for(scope["path"]))
+        is_strange = self._is_demo and (is_strange_proxy or not _names_this_computer(headers.get("host", "")))
         if not rules:
-            return _error(404, "not_found", "there is nothing at this address")
+            there = without_slash(scope["path"])
+            if there and method == "GET" and not is_strange and wants_page(scope["path"], headers):
+                query = scope.get("query_string", b"").decode("latin-1")
+                return RedirectResponse(quote(there) + (f"?{query}" if query else ""), 307)
+            hint = f"; did you mean {there}?" if there else ""
+            return _error(404, "not_found", f"there is nothing at this address{hint}", is_strange=is_strange)
         rule = next((rule for rule in rules if rule.method == method), None)
         if rule is None:
             allowed = ", ".join(sorted({rule.method for rule in rules}))
-            return _error(405, "method_not_allowed", f"allowed: {allowed}", {"Allow": allowed})
-        if self._is_demo and (is_strange_proxy or not _names_this_computer(headers.get("host", ""))):
+            text = f"allowed: {allowed}"
+            return _error(405, "method_not_allowed", text, {"Allow": allowed}, is_strange=is_strange)
+        if is_strange:
             # A page elsewhere whose name points to 127.0.0.1, or a tunnel, must not read what only this computer may.
-            return _error(403, "forbidden", "the demo answers to 127.0.0.1 and localhost only")
+            return _error(403, "forbidden", "the demo answers to 127.0.0.1 and localhost only", is_strange=True)
         if is_strange_proxy:
             # Behind a proxy everybody seems to be on this computer: who really asks cannot be told.
             visit = replace(_visit(scope, NOBODY, ""), is_private=False)
@@ -375,5 +400,17 @@ def _cookie(headers: Headers, name: str) -> str:
     return ""
 
 
-def _error(status: int, code: str, message: str, headers: dict[str, str] | None = None) -> Response:
-    return JSONResponse({"error": {"code": code, "message": message}}, status, headers)
+class _Refusal(JSONResponse):
+    """Why a request goes no further. ``is_strange``: nothing of the shop may be told to whoever asks."""
+
+    def __init__(self, status: int, code: str, message: str, headers: dict[str, str] | None, is_strange: bool) -> None:
+        super().__init__({"error": {"code": code, "message": message}}, status, headers)
+        self.text = message
+        self.extra = headers or {}
+        self.is_strange = is_strange
+
+
+def _error(
+    status: int, code: str, message: str, headers: dict[str, str] | None = None, *, is_strange: bool = False
+) -> Response:
+    return _Refusal(status, code, message, headers, is_strange)

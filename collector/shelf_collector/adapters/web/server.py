@@ -29,6 +29,7 @@ from shelf_collector.adapters.web import (
 )
 from shelf_collector.adapters.web.errors import install_errors
 from shelf_collector.adapters.web.gate import BodyLimit, Gate
+from shelf_collector.adapters.web.refused import refused_page
 from shelf_collector.adapters.web.site import Site
 
 _GRACEFUL_STOP_S = 1
@@ -77,7 +78,7 @@ def create_app(site: Site, start: Callable[[], None] | None = None, stop: Callab
         openapi_url="/api/v1/openapi.json",
     )
     app.state.site = site
-    install_errors(app)
+    install_errors(app, refused_page)
     app.include_router(api.router)
     app.include_router(api.health)
     app.include_router(models.router)
@@ -97,7 +98,7 @@ def create_app(site: Site, start: Callable[[], None] | None = None, stop: Callab
     config = site.setup.config
     app.add_middleware(
         Gate, doorkeeper=site.doorkeeper, is_demo=config.demo.open_to_this_computer,
-        trusted_proxies=config.http.trusted_proxies,
+        trusted_proxies=config.http.trusted_proxies, refused_page=refused_page,
     )  # fmt: skip
     app.add_middleware(BodyLimit)
     app.add_middleware(SafetyHeaders)
