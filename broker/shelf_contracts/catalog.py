@@ -134,7 +134,7 @@ CATALOG: tuple[Topic, ...] = (
         0,
         False,
         120,
-        16_384,
+        32_768,
         "Frames, times, memory and outbox, every few seconds.",
     ),
     Topic(
@@ -244,6 +244,18 @@ CATALOG: tuple[Topic, ...] = (
         None,
         2048,
         "The gallery that nodes should recognise products with. Which one they do stands in their health.",
+    ),
+    Topic(
+        "planogram_offer",
+        "planogram/{bay}/offer",
+        messages.PlanogramOffer,
+        "collector",
+        ("node",),
+        1,
+        True,
+        None,
+        2048,
+        "The planogram that the bay's node should use. How it went stands in its health and on the camera's status.",
     ),
     Topic(
         "collector_status",

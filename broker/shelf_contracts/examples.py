@@ -273,6 +273,15 @@ EXAMPLES: tuple[Example, ...] = (
         ),
     ),
     _example(
+        "planogram_offer",
+        "a bay was set up anew",
+        messages.PlanogramOffer(
+            bay=BAY, revision=4, sha256="3" * 64, size_bytes=14_200, at=_NOON,
+            url="http://collector.store.local:8080/planograms/" + "3" * 64,
+        ),
+        bay=BAY,
+    ),
+    _example(
         "collector_status",
         "said on every connect",
         messages.Status(state="online", session=SESSION, time=_NOON),

@@ -241,6 +241,21 @@ class UnknownPicturesHealth(Message):
     deleted_at_limit: Annotated[int, Field(ge=0)] = 0
 
 
+class PlanogramHealth(Message):
+    """The planogram a bay uses, and how the last change went; ``offered`` is a revision.
+
+    ``settled``: in use. ``fetching``: on its way. ``trial``: in use for a few frames, the one before at hand.
+    ``refused``: it could not be taken or failed, ``text`` says why; ``revision`` stays in use.
+    """
+
+    bay: BayId
+    revision: Annotated[int, Field(ge=0)]
+    sha256: Annotated[str, Field(pattern=r"^([0-9a-f]{64})?$")] = ""
+    state: Literal["settled", "fetching", "trial", "refused"] = "settled"
+    offered: Annotated[int, Field(ge=0)] = 0
+    text: Annotated[str, Field(max_length=200)] = ""
+
+
 class NodeHealth(Message):
     """A node's figures, every few seconds."""
 
@@ -257,6 +272,7 @@ class NodeHealth(Message):
     model: ModelHealth | None = None
     gallery: GalleryHealth | None = None
     """Null where nothing recognises products."""
+    planograms: Annotated[list[PlanogramHealth], Field(max_length=64)] = []
     unknown_pictures: UnknownPicturesHealth | None = None
     """Null where none may be kept."""
 
@@ -450,6 +466,20 @@ class UpdateCommand(Message):
     correlation: Annotated[str, Field(min_length=1, max_length=64)]
     requested_by: str = "collector"
     expires: UtcTime
+
+
+class PlanogramOffer(Message):
+    """The planogram a bay's node should use: ``url`` gives the file, ``smartshelf.planogram.v1``, with this hash.
+
+    A node that cannot use it keeps the one it has, and says why in its health and on the camera's status.
+    """
+
+    bay: BayId
+    revision: Annotated[int, Field(ge=0)]
+    sha256: Sha256Text
+    size_bytes: Annotated[int, Field(ge=1)]
+    at: UtcTime
+    url: Annotated[str, Field(pattern=r"^https?://[^\s]+$", max_length=500)]
 
 
 class GalleryOffer(Message):

@@ -45,6 +45,7 @@ from shelf_collector.galleries import Galleries
 from shelf_collector.keeper import Keeper
 from shelf_collector.notice_words import NoticeWords, notice_rules, routes
 from shelf_collector.notifying import Notifier
+from shelf_collector.planogram_offers import PlanogramOffers
 from shelf_collector.ports import Bus, Clock, Delivery, LabelDriver
 from shelf_collector.rollouts import Rollouts
 from shelf_collector.task_topics import TaskTopics
@@ -113,6 +114,7 @@ def build(setup: CollectorSetup, clock: Clock | None = None) -> Collector:
     task_topics = TaskTopics(bus, config.store)
     desk.listen(task_topics.hear)
     enrolling = open_enrolling(setup, bus, clock, doorkeeper)
+    planograms = PlanogramOffers(setup.planograms_folder, setup.galleries_url, bus, clock, config.store)
     notice_words = NoticeWords(setup, viewer)
     notifier = Notifier(
         routes(setup, clock), notice_rules(config.notices), notice_words.message, clock,
@@ -121,7 +123,7 @@ def build(setup: CollectorSetup, clock: Clock | None = None) -> Collector:
     desk.listen(notifier.hear)
     site = Site(
         setup, plan, keeper, viewer, database, hub, bus, clock, doorkeeper, desk, rollouts, enrolling, notifier,
-        notice_words,
+        notice_words, planograms,
     )  # fmt: skip
 
     labels = _labels(site)
@@ -136,6 +138,7 @@ def build(setup: CollectorSetup, clock: Clock | None = None) -> Collector:
         notifier.start()
         foreman.start(desk)
         enrolling.start()
+        planograms.start()
         if rollouts is not None:
             rollouts.start()
         log.info("collecting for store %s from %s", config.store, address)

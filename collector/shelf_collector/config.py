@@ -396,8 +396,13 @@ class CollectorSetup:
         return self.folder / self.config.state / "gallery"
 
     @property
+    def planograms_folder(self) -> Path:
+        """Where planograms are kept that were saved on the page, as nodes are offered them."""
+        return self.folder / self.config.state / "offered-planograms"
+
+    @property
     def galleries_url(self) -> str:
-        """Where nodes reach the gallery."""
+        """Where nodes reach the gallery, and planograms."""
         return self.config.enrolment.url or self.config.http.address
 
     @property

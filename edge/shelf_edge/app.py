@@ -20,7 +20,7 @@ from shelf_contracts.messages import CameraInfo, CameraStatus, HeldProduct, Node
 from shelf_edge.adapters.clock import SystemClock
 from shelf_edge.adapters.detector_onnx import load_detector
 from shelf_edge.adapters.memory_file import MemoryFile
-from shelf_edge.adapters.model_fetch import fetch_gallery, fetch_model
+from shelf_edge.adapters.model_fetch import fetch_gallery, fetch_model, fetch_planogram
 from shelf_edge.adapters.model_folder import people_in
 from shelf_edge.adapters.model_store import ModelStore
 from shelf_edge.adapters.mqtt_publisher import MqttPublisher
@@ -38,6 +38,7 @@ from shelf_edge.detector_switch import DetectorSwitch
 from shelf_edge.gallery_updates import GalleryUpdates
 from shelf_edge.journal import Journal, notice_maker
 from shelf_edge.node import CameraWork, Pipeline, camera_health, camera_status
+from shelf_edge.planogram_updates import PlanogramUpdates, kept_planogram
 from shelf_edge.ports import Clock, Detector
 from shelf_edge.recognising import CropBudget, HeldChange, Recognising
 from shelf_edge.remembering import Remembering
@@ -98,10 +99,11 @@ def _run(checked: CheckedConfig, stop: threading.Event) -> int:
     sight = _open_sight(checked)
     pictures = _open_unknown_pictures(checked, lambda: people.get(detector.info.sha256, frozenset()), clock)
     arrived = threading.Condition()
-    cameras = [
-        CameraWork(camera.id, camera.view, camera.planogram, LatestFrame(arrived), Bay(camera.planogram, camera.view))
-        for camera in checked.cameras
-    ]
+    planograms_folder = checked.state / "planograms"
+    cameras = []
+    for one in checked.cameras:
+        plan, view = kept_planogram(planograms_folder, one.planogram, one.id) or (one.planogram, one.view)
+        cameras.append(CameraWork(one.id, view, plan, LatestFrame(arrived), Bay(plan, view)))
     memory_file = MemoryFile(checked.state / "memory.json")
     books = memory_file.load()
     for camera in cameras:
@@ -151,6 +153,14 @@ def _run(checked: CheckedConfig, stop: threading.Event) -> int:
         camera.state = state
         say_camera(camera)
 
+    def planogram_changed(camera_id: str) -> None:
+        camera = next(one for one in cameras if one.id == camera_id)
+        notice = planograms.notice(camera.planogram.bay)
+        if notice != camera.planogram_notice:
+            camera.planogram_notice = notice
+            say_camera(camera)
+        model_changed()
+
     def model_changed() -> None:
         publisher.say_health(health())
         birth()
@@ -166,6 +176,8 @@ def _run(checked: CheckedConfig, stop: threading.Event) -> int:
         on_update=lambda command: updates.take(command),
         on_gallery=lambda offer: galleries.take(offer) if galleries is not None else None,
         limitation=lambda: detector.info.fallback,
+        on_planogram=lambda offer: planograms.take(offer),
+        bays=[camera.planogram.bay for camera in cameras],
     )
     pipeline = Pipeline(
         cameras,
@@ -180,6 +192,16 @@ def _run(checked: CheckedConfig, stop: threading.Event) -> int:
         remembering,
         say_held,
         pictures,
+        lambda bay, failure: planograms.tried(bay, failure),
+    )
+    planograms = PlanogramUpdates(
+        planograms_folder,
+        config.store,
+        [(camera.id, camera.planogram, camera.view) for camera in cameras],
+        partial(fetch_planogram, make_tls=address.tls_context),
+        pipeline.exchange,
+        clock,
+        on_change=planogram_changed,
     )
     galleries = (
         GalleryUpdates(
@@ -232,6 +254,7 @@ def _run(checked: CheckedConfig, stop: threading.Event) -> int:
             cameras=[camera_health(camera, clock.monotonic_s()) for camera in cameras],
             model=updates.health(),
             gallery=galleries.health() if galleries is not None else None,
+            planograms=planograms.health(),
             unknown_pictures=pictures.health() if pictures is not None else None,
         )
 
@@ -249,6 +272,7 @@ def _run(checked: CheckedConfig, stop: threading.Event) -> int:
     remembering.start()
     pipeline.start()
     updates.start()
+    planograms.start()
     for capture in captures:
         capture.start()
     while not stop.wait(HEALTH_EVERY_S) and not pipeline.failed:
@@ -261,6 +285,7 @@ def _run(checked: CheckedConfig, stop: threading.Event) -> int:
     for capture in captures:
         capture.stop(0.1)
     updates.stop(1.0)
+    planograms.stop(1.0)
     if galleries is not None and sight is not None:
         galleries.stop(1.0)
         sight.recognising.stop(1.0)

@@ -34,6 +34,8 @@ _MOST_FAILURES = 5
 _FAILURE_WINDOW_S = 60.0
 """So many within that time are a fault, not an accident; as long a camera is left alone then."""
 _BACKWARDS_S = 1.0
+_TRIAL_FRAMES = 20
+"""So many frames a new planogram must be good for before the one before is let go."""
 
 
 @dataclass
@@ -41,7 +43,8 @@ class CameraWork:
     """One camera on the pipeline: its hand-off, its bay and its figures.
 
     ``trouble``: why its frames cannot be processed, and so nothing is said of it until ``rests_until_s``. ``notice``:
-    what is odd about a stream that is used all the same.
+    what is odd about a stream that is used all the same; ``planogram_notice``: what is wrong with a planogram that was
+    not taken. ``former``: planogram, view and bay before the present ones, for ``trial_frames`` more frames.
     """
 
     id: str
@@ -68,6 +71,9 @@ class CameraWork:
     counted_s: float = 0.0
     counted_seen: int = 0
     stock: dict[str, StockLevel] = field(default_factory=dict)
+    planogram_notice: str = ""
+    former: tuple[Planogram, str, Bay] | None = None
+    trial_frames: int = 0
 
 
 _STATUS_OF: dict[State, Literal["online", "offline", "obstructed", "moved"]] = {
@@ -75,6 +81,7 @@ _STATUS_OF: dict[State, Literal["online", "offline", "obstructed", "moved"]] = {
 }  # fmt: skip
 
 OnHeld = Callable[[str, HeldChange, float], None]
+OnPlanogram = Callable[[str, str], None]
 OnLook = Callable[[CameraWork, Frame, Detections | None, list[Fact]], None]
 
 
@@ -92,6 +99,7 @@ class Pipeline:
         remembering: keeps the books over a restart.
         on_held: told what a hand holds, in which bay, and when the frame was captured.
         unknown_pictures: keeps a picture of what nobody knows, where the shop allows it.
+        on_planogram: told of a bay how the planogram given to ``exchange`` did; empty: well.
     """
 
     def __init__(
@@ -108,6 +116,7 @@ class Pipeline:
         remembering: Remembering | None = None,
         on_held: OnHeld = lambda bay, held, captured_s: None,
         unknown_pictures: UnknownPictures | None = None,
+        on_planogram: OnPlanogram = lambda bay, failure: None,
     ) -> None:
         self._cameras = cameras
         self._arrived = arrived
@@ -122,6 +131,8 @@ class Pipeline:
         self._remembering = remembering
         self._on_held = on_held
         self._unknown_pictures = unknown_pictures
+        self._on_planogram = on_planogram
+        self._exchange: dict[str, tuple[Planogram, str]] = {}
         self._stop = threading.Event()
         self._say_again = threading.Event()
         self._own_failures: list[float] = []
@@ -146,6 +157,49 @@ class Pipeline:
     def say_stock_again(self) -> None:
         """After a reconnect the broker may have forgotten: every slot's level is said once more."""
         self._say_again.set()
+
+    def exchange(self, camera: str, planogram: Planogram, view: str) -> None:
+        """Use another planogram of the camera's bay from its next frame on; any thread, never waits."""
+        with self._arrived:
+            self._exchange[camera] = planogram, view
+            self._arrived.notify_all()
+
+    def _take_planogram(self, camera: CameraWork) -> None:
+        """Begin the trial of a planogram that was handed over. Slots that stay as they were go on from their books."""
+        with self._arrived:
+            given = self._exchange.pop(camera.id, None)
+        if given is None:
+            return
+        try:
+            bay = Bay(*given)
+            bay.recall(camera.bay.memory(), self._clock.now_s())
+        except Exception as error:
+            log.exception("camera %s: a planogram cannot be used", camera.id)
+            self._on_planogram(camera.planogram.bay, f"{type(error).__name__}: {error}")
+            return
+        camera.former = camera.planogram, camera.view, camera.bay
+        camera.trial_frames = _TRIAL_FRAMES
+        (camera.planogram, camera.view), camera.bay = given, bay
+        self._begin_anew(camera)
+
+    def _begin_anew(self, camera: CameraWork) -> None:
+        camera.stock = {}
+        if self._recognising is not None:
+            self._recognising.forget(camera.planogram.bay)
+
+    def _judge_planogram(self, camera: CameraWork, failure: str) -> None:
+        """A frame was served with a planogram on trial, or could not be: then the one before is used again."""
+        if camera.former is None:
+            return
+        camera.trial_frames -= 1
+        if failure:
+            camera.planogram, camera.view, camera.bay = camera.former
+            self._begin_anew(camera)
+            log.error("camera %s: the planogram before is in use again: %s", camera.id, failure)
+        elif camera.trial_frames > 0:
+            return
+        camera.former = None
+        self._on_planogram(camera.planogram.bay, failure)
 
     def _run(self) -> None:
         turn = 0
@@ -172,13 +226,19 @@ class Pipeline:
         if camera.trouble and self._clock.monotonic_s() < camera.rests_until_s:
             camera.hand_off.take()
             return
+        self._take_planogram(camera)
         try:
             is_served = self._serve(camera)
         except Exception as error:
             log.exception("camera %s: a frame could not be processed", camera.id)
+            if camera.former is not None:
+                self._judge_planogram(camera, f"a frame could not be processed: {type(error).__name__}: {error}")
+                return
             if camera.trouble or self._is_fault(camera.failures):
                 self._set_aside(camera, error)
             return
+        if is_served:
+            self._judge_planogram(camera, "")
         if camera.trouble and is_served:
             log.info("camera %s: its frames can be processed again", camera.id)
             camera.trouble, camera.failures = "", []
@@ -340,8 +400,12 @@ def camera_status(camera: CameraWork) -> CameraStatus | None:
         state="online" if state.is_online else "offline",
         bay=camera.planogram.bay,
         since=moment(state.since_s),
-        text=state.text or (camera.notice if state.is_online else ""),
+        text=(state.text or (_notices(camera) if state.is_online else ""))[:300],
     )
+
+
+def _notices(camera: CameraWork) -> str:
+    return "; ".join(text for text in (camera.planogram_notice, camera.notice) if text)
 
 
 def camera_health(camera: CameraWork, now_s: float) -> CameraHealth:

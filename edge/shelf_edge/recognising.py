@@ -235,6 +235,11 @@ class Recognising:
             return self._recalled.get(bay, {})
         return {name: sight.told_misplaced for name, sight in held.sights.items() if sight.told_misplaced}
 
+    def forget(self, bay: str) -> None:
+        """The bay's slots are others now; on the thread that calls ``follow``."""
+        self._bays.pop(bay, None)
+        self._recalled.pop(bay, None)
+
     def recall_misplaced(self, bay: str, products: dict[str, str]) -> None:
         """What was told before a restart is not told again."""
         self._recalled[bay] = products

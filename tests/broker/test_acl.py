@@ -38,6 +38,8 @@ def test_a_node_speaks_of_itself_and_its_bays_only() -> None:
         f"{ROOT}/node/n01/cmd/resend",
         f"{ROOT}/node/n01/cmd/update",
         f"{ROOT}/gallery/offer",
+        f"{ROOT}/planogram/a03/offer",
+        f"{ROOT}/planogram/a04/offer",
     }
 
 
@@ -78,7 +80,7 @@ def test_the_mosquitto_file_has_a_line_for_each_permission() -> None:
     text = mosquitto_acl([NODE])
     assert "user n01\n" in text
     assert text.count("topic write ") == 11
-    assert text.count("topic read ") == 5
+    assert text.count("topic read ") == 7
 
 
 @pytest.mark.parametrize(
@@ -154,9 +156,10 @@ def test_every_example_gets_from_its_publisher_to_its_readers(
     got: dict[str, list[str]] = {role: [] for role in [*names, "observer"]}
     with start_broker(config):
         for role, received in got.items():
-            client = {"node": NODE, "collector": Client("c", "collector", "s1")}.get(
-                role, Client("d1", "display" if role == "display" else "observer", "s1", "d1")
-            )
+            client = {
+                "node": Client("n01", "node", "s1", "n01", ("a03",)),
+                "collector": Client("c", "collector", "s1"),
+            }.get(role, Client("d1", "display" if role == "display" else "observer", "s1", "d1"))
             filters = permissions_of(client).subscribe
             login = _login(config, tmp_path, names.get(role, "observer"))
             reader = open_session(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -15,6 +16,7 @@ from shelf_collector.adapters.vision_worker import BayPhoto, EdgeLabel, VisionWo
 from shelf_collector.adapters.web.photo_answers import words_of
 from shelf_collector.core.access import Role
 from shelf_collector.core.texts import WORDS
+from shelf_collector.planogram_offers import PlanogramOffers
 from shelf_contracts.files import read_model
 from shelf_contracts.planogram import Planogram
 from shelf_simulator.adapters.fixture_art import Look
@@ -96,6 +98,30 @@ def test_a_proposal_is_saved_the_last_good_one_kept_and_the_log_says_who(
     assert set(after.view_of("c1").slots) == {position.id for position in after.positions}
     assert staff.get("/calibrate/planograms/a01.json").json()["revision"] == after.revision
     assert not [path for path in locked_folder.rglob("*") if path.suffix in (".jpg", ".png")], "no photo is kept"
+
+
+def test_what_was_saved_is_offered_to_the_node_and_one_can_go_back(
+    shop: Shop, staff: Visitor, locked_folder: Path
+) -> None:
+    offers = PlanogramOffers(shop.setup.planograms_folder, "http://c", shop.bus, shop.clock, shop.setup.config.store)
+    object.__setattr__(shop.site, "planograms", offers)
+    file = locked_folder / shop.setup.config.planograms[0]
+    before = read_model(file, Planogram)
+    assert save(staff, proposed(staff)["planogram"]).status_code == 200
+    offer = shop.bus.newest("planogram/a01/offer")
+    fetched = staff.get(f"/planograms/{offer['sha256']}")
+    assert (fetched.status_code, len(fetched.content)) == (200, offer["size_bytes"])
+    assert hashlib.sha256(fetched.content).hexdigest() == offer["sha256"]
+    assert Planogram.model_validate_json(fetched.content) == read_model(file, Planogram)
+    assert staff.get(f"/planograms/{'0' * 64}").status_code == 404
+    assert staff.ask("POST", "/api/v1/calibrate/back?bay=a01").status_code == 403, "without the form's mark"
+    back = staff.ask("POST", "/api/v1/calibrate/back?bay=a01", headers=marked(staff))
+    assert back.json()["revision"] == before.revision + 2
+    assert read_model(file, Planogram) == before.model_copy(update={"revision": before.revision + 2})
+    shop.bus.posted.clear()
+    PlanogramOffers(shop.setup.planograms_folder, "http://c", shop.bus, shop.clock, shop.setup.config.store).start()
+    again = [topic for topic, _ in shop.bus.posted if topic.endswith("planogram/a01/offer")]
+    assert len(again) == 1, "a collector that starts says it again"
 
 
 @pytest.mark.parametrize(
@@ -220,6 +246,7 @@ def test_a_bay_is_set_up_in_the_browser(
     page.screenshot(path=tmp_path / "calibrate.png", full_page=True)
     page.get_by_role("button", name="Save the planogram").click()
     page.get_by_text("6 slots. The one before is kept").wait_for()
+    page.get_by_role("button", name="Back to the one before").wait_for()
     file = live.shop.setup.folder / live.shop.setup.config.planograms[0]
     saved = json.loads(file.read_text())
     first = saved["positions"][0]

@@ -27,6 +27,7 @@ from shelf_contracts.messages import (
     Level,
     ModelHealth,
     ModelInfo,
+    PlanogramHealth,
     Reason,
     SeenProduct,
     UtcTime,
@@ -127,6 +128,7 @@ class NodeView(View):
     cameras: list[CameraHealth] = []
     model: ModelHealth | None = None
     gallery: GalleryHealth | None = None
+    planograms: list[PlanogramHealth] = []
     text: str = ""
 
 
@@ -285,6 +287,7 @@ class Viewer:
             cameras=health.cameras if health else [],
             model=health.model if health else None,
             gallery=health.gallery if health else None,
+            planograms=health.planograms if health else [],
             text=node.text,
         )
 

@@ -1,4 +1,4 @@
-"""A model or a gallery over HTTP: only what the offer's hash leads to, never more than it says, and not for ever."""
+"""A model, a gallery or a planogram over HTTP: what the offer's hash leads to, never more than it says or for ever."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from shelf_contracts.errors import FileProblems, Problem
 from shelf_contracts.files import read_model
 from shelf_contracts.gallery import LARGEST_GALLERY_BYTES
 from shelf_contracts.manifest import Manifest
-from shelf_contracts.messages import GalleryOffer, ModelOffer
+from shelf_contracts.messages import GalleryOffer, ModelOffer, PlanogramOffer
 from shelf_edge.adapters.model_folder import MANIFEST_NAME
 from shelf_edge.adapters.model_store import LARGEST_MODEL_BYTES
 
@@ -23,7 +23,8 @@ _LARGEST_MANIFEST_BYTES = 1 << 20
 _BLOCK_BYTES = 1 << 18
 _SILENCE_S = 10.0
 _DEADLINE_S = 1800.0
-_GALLERY_DEADLINE_S = 120.0
+_SMALL_DEADLINE_S = 120.0
+LARGEST_PLANOGRAM_BYTES = 4 << 20
 
 
 def fetch_model(
@@ -79,18 +80,41 @@ def fetch_gallery(
 
     Raises: FileProblems naming the address and what is wrong.
     """
-    file.parent.mkdir(parents=True, exist_ok=True)
-    deadline_s = time.monotonic() + _GALLERY_DEADLINE_S
     largest = min(offer.size_bytes, LARGEST_GALLERY_BYTES)
+    _fetch_one(offer.url, offer.revision, largest, file, is_stopping, make_tls)
+
+
+def fetch_planogram(
+    offer: PlanogramOffer,
+    file: Path,
+    is_stopping: Callable[[], bool],
+    *,
+    make_tls: Callable[[], ssl.SSLContext | None] = lambda: None,
+) -> None:
+    """The same for a planogram. Raises: FileProblems naming the address and what is wrong."""
+    largest = min(offer.size_bytes, LARGEST_PLANOGRAM_BYTES)
+    _fetch_one(offer.url, offer.sha256, largest, file, is_stopping, make_tls)
+
+
+def _fetch_one(
+    from_url: str,
+    sha256: str,
+    largest: int,
+    file: Path,
+    is_stopping: Callable[[], bool],
+    make_tls: Callable[[], ssl.SSLContext | None],
+) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    deadline_s = time.monotonic() + _SMALL_DEADLINE_S
 
     def is_over() -> bool:
         return is_stopping() or time.monotonic() > deadline_s
 
-    base, _, name = offer.url.rpartition("/")
+    base, _, name = from_url.rpartition("/")
     part = file.with_name(f"{file.name}.part")
     tls = make_tls() or ssl.create_default_context()
     try:
-        _download(base, name, part, offer.revision, largest, is_over, tls)
+        _download(base, name, part, sha256, largest, is_over, tls)
         part.replace(file)
     finally:
         part.unlink(missing_ok=True)

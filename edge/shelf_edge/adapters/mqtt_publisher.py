@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -18,6 +18,7 @@ from shelf_contracts.errors import ContractError
 from shelf_contracts.messages import (
     Acknowledgement,
     GalleryOffer,
+    PlanogramOffer,
     ResendArguments,
     ResendCommand,
     Status,
@@ -30,7 +31,7 @@ from shelf_mqtt.session import MqttSession, Received
 
 log = logging.getLogger(__name__)
 
-READ = ("node_ack", "node_resend", "node_update", "gallery_offer", "collector_status")
+READ = ("node_ack", "node_resend", "node_update", "gallery_offer", "planogram_offer", "collector_status")
 
 _BATCH = 100
 _IDLE_S = 0.5
@@ -74,6 +75,7 @@ class MqttPublisher:
         on_birth: called after each connect to say everything a newcomer must know (on the session's thread).
         on_update: called with what the collector orders about models; must only hand it over.
         on_gallery: called with the gallery the collector offers; must only hand it over.
+        on_planogram: called with the planograms it offers for ``bays``; must only hand them over.
         limitation: why the node does less well than it was meant to; its status is then ``degraded``.
     """
 
@@ -89,6 +91,8 @@ class MqttPublisher:
         on_update: Callable[[UpdateCommand], None] = lambda _command: None,
         on_gallery: Callable[[GalleryOffer], None] = lambda _offer: None,
         limitation: Callable[[], str] = lambda: "",
+        on_planogram: Callable[[PlanogramOffer], None] = lambda _offer: None,
+        bays: Sequence[str] = (),
     ) -> None:
         self._store = store
         self._node = node
@@ -99,6 +103,7 @@ class MqttPublisher:
         self._on_update = on_update
         self._on_gallery = on_gallery
         self._limitation = limitation
+        self._on_planogram = on_planogram
         self._wake = threading.Event()
         self._stopping = False
         self._restart = threading.Event()
@@ -122,6 +127,8 @@ class MqttPublisher:
             topics.build("gallery_offer", store=store): self._gallery_came,
             topics.build("collector_status", store=store): self._collector_status_came,
         }
+        for bay in bays:
+            self._topics[topics.build("planogram_offer", store=store, bay=bay)] = self._planogram_came
         status_topic = topics.build("node_status", store=store, node=node)
         self._session = MqttSession(
             address,
@@ -228,6 +235,11 @@ class MqttPublisher:
 
     def _gallery_came(self, received: Received) -> None:
         self._on_gallery(decode_plain(received.topic, received.payload, GalleryOffer))
+
+    def _planogram_came(self, received: Received) -> None:
+        offer = decode_plain(received.topic, received.payload, PlanogramOffer)
+        if offer.bay == topics.parse(received.topic).ids["bay"]:
+            self._on_planogram(offer)
 
     def _collector_status_came(self, received: Received) -> None:
         message = decode_plain(received.topic, received.payload, Status)

@@ -127,6 +127,27 @@ def save(request: Request, asked: SaveRequest, mark: Mark = "") -> SavedView:
     return SavedView(bay=done.bay, revision=done.revision, slots=len(done.positions), unseen=unseen)
 
 
+@router.post("/api/v1/calibrate/back", tags=["calibration"])
+def roll_back(request: Request, bay: BayId, mark: Mark = "") -> SavedView:
+    """Take the bay's last good planogram again."""
+    must_be_own(request, mark)
+    visit, calibrating = visit_of(request), _calibrating(request)
+    if bay not in calibrating.bays:
+        raise not_found("bay", bay, calibrating.bays)
+    done = in_words(lambda: calibrating.roll_back(visit.who, visit.origin, bay))
+    return SavedView(bay=done.bay, revision=done.revision, slots=len(done.positions), unseen=[])
+
+
+@router.get("/planograms/{sha256}", tags=["models"])
+def get_offered(request: Request, sha256: Annotated[str, Path(pattern=r"^[0-9a-f]{64}$")]) -> Response:
+    """A planogram that a node is offered; nodes trust its hash, not this address."""
+    offers = site_of(request).planograms
+    content = offers.content(sha256) if offers is not None else None
+    if content is None:
+        raise not_found("planogram", sha256, [])
+    return Response(content, media_type="application/json")
+
+
 @pages.get("/calibrate")
 def calibrate_page(request: Request, lang: str | None = None) -> Response:
     """Set a bay up with the phone's camera."""
@@ -181,4 +202,4 @@ def _calibrating(request: Request) -> Calibrating:
     site = site_of(request)
     if site.enrolling is None:
         raise HTTPException(503, "photos cannot be looked at here")
-    return Calibrating(site.setup, site.enrolling.worker, site.doorkeeper.accounts, site.clock)
+    return Calibrating(site.setup, site.enrolling.worker, site.doorkeeper.accounts, site.clock, site.planograms)

@@ -70,6 +70,7 @@ RULES: tuple[Rule, ...] = (
     Rule("GET", "/.well-known/security.txt", _PUBLIC),
     # Nodes fetch models: nothing secret, and they trust hash and signature, not the address.
     Rule("GET", "/models/{name}/{file}", _PUBLIC),
+    Rule("GET", "/planograms/{sha256}", _PUBLIC),  # what stands where anybody in the shop sees; the address is the hash
     Rule("GET", "/galleries/{revision}", _PUBLIC),  # no names, no pictures; the address holds the hash
     # The way in.
     Rule("GET", "/login", _PUBLIC),
@@ -116,6 +117,7 @@ RULES: tuple[Rule, ...] = (
     Rule("POST", "/api/v1/enrol/undo", _STAFF),
     Rule("GET", "/calibrate", _STAFF, is_page=True),
     Rule("GET", "/calibrate/planograms/{bay}.json", _STAFF),
+    Rule("POST", "/api/v1/calibrate/back", _STAFF),
     Rule("POST", "/api/v1/calibrate/propose", _STAFF, largest_body_bytes=LARGEST_PHOTO_BYTES),
     Rule("POST", "/api/v1/calibrate/save", _STAFF, largest_body_bytes=LARGEST_PLANOGRAM_BYTES),
     Rule("POST", "/api/v1/enrol/remove", _ADMIN),

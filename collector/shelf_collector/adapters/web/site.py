@@ -20,6 +20,7 @@ from shelf_collector.enrolling import Enrolling
 from shelf_collector.keeper import Keeper
 from shelf_collector.notice_words import NoticeWords
 from shelf_collector.notifying import Notifier
+from shelf_collector.planogram_offers import PlanogramOffers
 from shelf_collector.ports import Bus, Clock
 from shelf_collector.rollouts import Rollouts
 from shelf_collector.taskdesk import TaskDesk
@@ -43,6 +44,7 @@ class Site:
     enrolling: Enrolling | None = None
     notifier: Notifier | None = None
     notice_words: NoticeWords | None = None
+    planograms: PlanogramOffers | None = None
 
     @property
     def store_name(self) -> str:

@@ -436,8 +436,10 @@ LANGUAGE = Language(
         "calibrate_unknown": "not recognised",
         "calibrate_save": "Save the planogram",
         "calibrate_saved": "Saved: revision {revision}, {slots} slots. The one before is kept beside it. "
-        "It counts from "
-        "the next start of the collector and of the node, which needs this file:",
+        "The bay's node takes it within seconds and says on its camera's status when it cannot; displays and tasks "
+        "follow at the collector's next start.",
+        "calibrate_back": "Back to the one before",
+        "calibrate_went_back": "The one before counts again, as revision {revision}, {slots} slots.",
         "calibrate_unseen": "Not in the picture: {slots}",
         "calibrate_offline": "No connection. Nothing was saved.",
         "calibrate_problem": "That did not work",

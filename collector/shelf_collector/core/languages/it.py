@@ -437,8 +437,10 @@ LANGUAGE = Language(
         "calibrate_unknown": "non riconosciuto",
         "calibrate_save": "Salva il planogramma",
         "calibrate_saved": "Salvato: revisione {revision}, {slots} posti. La precedente resta accanto. "
-        "Vale dal prossimo "
-        "avvio del collector e del nodo, che ha bisogno di questo file:",
+        "Il nodo dello scaffale la usa entro pochi secondi e, se non può, lo dice nello stato della telecamera; "
+        "display e compiti seguono al prossimo avvio del collector.",
+        "calibrate_back": "Torna alla precedente",
+        "calibrate_went_back": "Vale di nuovo la precedente, come revisione {revision}, {slots} posti.",
         "calibrate_unseen": "Non nell'immagine: {slots}",
         "calibrate_offline": "Nessuna connessione. Nulla è stato salvato.",
         "calibrate_problem": "Non ha funzionato",

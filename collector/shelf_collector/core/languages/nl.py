@@ -437,8 +437,10 @@ LANGUAGE = Language(
         "calibrate_unknown": "niet herkend",
         "calibrate_save": "Planogram bewaren",
         "calibrate_saved": "Bewaard: versie {revision}, {slots} vakken. De vorige blijft ernaast bewaard. "
-        "Het geldt vanaf "
-        "de volgende start van de collector en van de node, die dit bestand nodig heeft:",
+        "De node van het schap neemt het binnen enkele seconden over en meldt bij de camera als dat niet kan; displays "
+        "en taken volgen bij de volgende start van de collector.",
+        "calibrate_back": "Terug naar het vorige",
+        "calibrate_went_back": "Het vorige geldt weer, als versie {revision}, {slots} vakken.",
         "calibrate_unseen": "Niet in beeld: {slots}",
         "calibrate_offline": "Geen verbinding. Er is niets bewaard.",
         "calibrate_problem": "Dat lukte niet",

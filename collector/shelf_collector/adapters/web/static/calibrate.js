@@ -391,18 +391,33 @@ form.addEventListener("submit", async (event) => {
     planogram: plan, camera: field("camera").value, corners: corners.flat(), width: canvas.width, height: canvas.height,
   };
   try {
-    const saved = await ask("/api/v1/calibrate/save", JSON.stringify(body), "application/json");
-    outcome.querySelector(".what").textContent = say("saved", saved);
-    outcome.querySelector(".unseen-slots").textContent = saved.unseen.length
-      ? say("unseen", { slots: saved.unseen.join(", ") }) : "";
-    const file = document.getElementById("file");
-    file.href = `/calibrate/planograms/${saved.bay}.json`;
-    file.textContent = `planogram-${saved.bay}.json`;
-    outcome.hidden = false;
-    outcome.focus();
+    showOutcome(await ask("/api/v1/calibrate/save", JSON.stringify(body), "application/json"), "saved");
   } catch (error) {
     tell(error.message);
   }
   save.disabled = false;
+});
+function showOutcome(saved, key) {
+  outcome.dataset.bay = saved.bay;
+  outcome.querySelector(".what").textContent = say(key, saved);
+  outcome.querySelector(".unseen-slots").textContent = saved.unseen.length
+    ? say("unseen", { slots: saved.unseen.join(", ") }) : "";
+  const file = document.getElementById("file");
+  file.href = `/calibrate/planograms/${saved.bay}.json`;
+  file.textContent = `planogram-${saved.bay}.json`;
+  outcome.hidden = false;
+  outcome.focus();
+}
+
+document.getElementById("back").addEventListener("click", async (event) => {
+  const button = event.currentTarget;
+  tell("");
+  button.disabled = true;
+  try {
+    showOutcome(await ask(`/api/v1/calibrate/back?bay=${outcome.dataset.bay}`, "", "text/plain"), "went_back");
+  } catch (error) {
+    tell(error.message);
+  }
+  button.disabled = false;
 });
 main.dataset.ready = "yes";
