@@ -76,6 +76,7 @@ def _run(checked: CheckedConfig, stop: threading.Event) -> int:
             score_threshold=section.score_threshold,
             execution=section.execution,
             trust=section.trust,
+            tells_faint=True,
         )
         people[loaded.info.sha256] = people_in(path, section.trust)
         return loaded if section.tiles == "never" else TilingDetector(loaded, section.tiles)

@@ -115,7 +115,9 @@ def replay(
         recording = open_recording(source)
         total = recording.frames
         recording.close()
-        loaded = load_detector(model or model_folder(), threads=threads, score_threshold=score_threshold)
+        loaded = load_detector(
+            model or model_folder(), threads=threads, score_threshold=score_threshold, tells_faint=True
+        )
         detector = loaded if tiles == "never" else TilingDetector(loaded, tiles)  # type: ignore[arg-type]
         recognising = None if gallery is None else _recognising(gallery, recogniser, threads)
         people = people_to_cover(model or model_folder(), draw, nobody_in_it)

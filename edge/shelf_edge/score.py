@@ -117,7 +117,7 @@ def score_takes(
                 on_progress(place, share, "replaying")
 
         def load() -> Detector:
-            return load_detector(model, threads=1, score_threshold=score_threshold)
+            return load_detector(model, threads=1, score_threshold=score_threshold, tells_faint=True)
 
         detector = RememberingDetector(recording.folder / f"detections-{mark}.seen", load)
         embedder, recognising = None, None

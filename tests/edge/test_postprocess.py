@@ -31,6 +31,19 @@ def test_weak_and_ignored_boxes_are_dropped() -> None:
     assert len(decoder()(output, PLACEMENT)) == 0
 
 
+def test_products_that_are_not_sure_are_faint_and_nothing_else_is() -> None:
+    rows = ((10, 32, 8, 8, 0.2, 0.0, 0.0), (30, 32, 8, 8, 0.05, 0.2, 0.0), (50, 32, 8, 8, 0.04, 0.0, 0.0))
+    found = Decoder("yolo", KINDS, 0.3, 0.5, faint_threshold=0.1)(yolo_output(*rows), PLACEMENT)
+    assert found.kinds.tolist() == [Kind.FAINT_PRODUCT]
+    assert found.scores.tolist() == pytest.approx([0.2])
+
+
+def test_a_sure_product_hides_a_faint_one_at_the_same_place() -> None:
+    rows = ((32, 32, 20, 10, 0.8, 0.0, 0.0), (33, 32, 20, 10, 0.2, 0.0, 0.0))
+    found = Decoder("yolo", KINDS, 0.3, 0.5, faint_threshold=0.1)(yolo_output(*rows), PLACEMENT)
+    assert found.kinds.tolist() == [Kind.PRODUCT]
+
+
 def test_nms_keeps_the_better_of_two_and_never_mixes_kinds() -> None:
     output = yolo_output(
         (32, 32, 20, 10, 0.8, 0.0, 0.0), (33, 32, 20, 10, 0.9, 0.0, 0.0), (32, 32, 20, 10, 0.0, 0.7, 0.0)

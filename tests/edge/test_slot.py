@@ -104,9 +104,17 @@ def test_a_column_that_becomes_empty_is_taken_to_the_last() -> None:
 
 
 def test_a_put_back_is_told_after_the_hand_has_left() -> None:
-    story = Story().clear(1.0, 0.0).hand(1.0, 0.0).clear(0.0, 0.0, seconds=0.5)
+    story = Story().clear(2.0, 0.0).hand(2.0, 0.0).clear(1.0, 0.0, seconds=0.5)
     assert story.told == [("reach", 0)]
-    assert story.clear(0.0, 0.0).told[-1] == ("put", 1)
+    assert story.clear(1.0, 0.0).told[-1] == ("put", 1)
+
+
+def test_a_slot_that_is_full_waits_for_no_further_handful() -> None:
+    story = Story().clear(2.0, 2.0).hand(2.0, 2.0).clear(0.0, 0.0, seconds=0.5)
+    assert story.told[-1] == ("restock", 4)
+    almost = Story().clear(2.0, 2.0).hand(2.0, 2.0).clear(0.0, 1.0, seconds=0.5)
+    assert almost.told == [("reach", 0)]
+    assert almost.clear(0.0, 1.0).told[-1] == ("restock", 3)
 
 
 def test_many_at_once_are_a_restock() -> None:
@@ -147,6 +155,11 @@ def test_what_changed_under_a_body_is_told_with_less_confidence() -> None:
 
 def test_what_is_seen_whole_beside_a_body_is_told_while_the_body_is_there() -> None:
     assert Story().clear(0.0, 0.0).hand(0.0, 0.0).body(1.0, 0.0).told == [("reach", 0), ("pick", 1)]
+
+
+def test_what_lies_behind_an_item_under_a_hand_is_not_taken_for_the_nearest() -> None:
+    story = Story().clear(0.0, 0.0).hand(0.0, 0.0, seconds=0.4).body(1.0, 0.0, seconds=0.4)
+    assert story.hand(0.0, 0.0, seconds=0.3).clear(0.0, 0.0).told == [("reach", 0)]
 
 
 def test_what_is_held_before_the_slot_is_not_put_into_it() -> None:
@@ -281,6 +294,13 @@ def test_what_nobody_was_seen_to_do_must_be_seen_alike_for_longer() -> None:
     for _ in range(4):
         story.clear(1.0, 0.0, seconds=0.4).clear(0.0, 0.0, seconds=0.3)
     assert story.told == []
+
+
+def test_more_than_one_gone_from_a_column_without_a_hand_takes_longer_to_believe() -> None:
+    assert Story().clear(0.0, 0.0).body(None, None).clear(1.0, 0.0, seconds=1.5).told == [("pick", 1)]
+    story = Story().clear(0.0, 0.0).body(None, None).clear(2.0, 0.0, seconds=1.5)
+    assert story.told == []
+    assert story.clear(2.0, 0.0, seconds=2.0).told == [("pick", 2)]
 
 
 def test_a_constant_error_of_the_view_cancels_out() -> None:

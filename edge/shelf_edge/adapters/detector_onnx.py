@@ -22,6 +22,9 @@ from shelf_edge.core.postprocess import Decoder
 from shelf_edge.core.preprocess import Letterbox, Placement, input_size
 
 _MOST_TOLD = 3
+_FAINT_SHARE = 0.15
+"""From this share of its threshold on, products are told as faint ones. By a low score alone as many false boxes would
+be counted as true ones are found, so the slot's geometry decides (``core.slot_view``)."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +43,7 @@ class OnnxDetector:
         threads: for one inference. One a worker and a worker a core is fastest in all; more only for a single camera.
         score_threshold: overrides the manifest's.
         execution: what to compute on.
+        tells_faint: ``detect`` also gives products of a low score, as ``Kind.FAINT_PRODUCT``.
     Raises: FileProblems when the file cannot be loaded or fails its golden picture.
     """
 
@@ -50,6 +54,7 @@ class OnnxDetector:
         threads: int = 1,
         score_threshold: float | None = None,
         execution: Execution = Execution(),  # noqa: B008 - frozen
+        tells_faint: bool = False,
     ) -> None:
         manifest = files.manifest
         if manifest.head == "embedding":
@@ -60,7 +65,8 @@ class OnnxDetector:
         self._runtime = open_runtime(files.onnx, threads, execution)
         self._letterbox = Letterbox(manifest.preprocessing)
         self._score_threshold = score_threshold if score_threshold is not None else manifest.score_threshold
-        self._decoder = self._make_decoder(self._score_threshold)
+        faint_threshold = _FAINT_SHARE * self._score_threshold if tells_faint else None
+        self._decoder = self._make_decoder(self._score_threshold, faint_threshold)
         self._info = ModelInfo(
             role="detector",
             name=manifest.name,
@@ -80,7 +86,7 @@ class OnnxDetector:
         for golden in manifest.golden_pictures:
             self._check_golden(files, manifest, golden)
 
-    def _make_decoder(self, score_threshold: float) -> Decoder:
+    def _make_decoder(self, score_threshold: float, faint_threshold: float | None = None) -> Decoder:
         manifest = self._manifest
         return Decoder(
             self._head,
@@ -88,6 +94,7 @@ class OnnxDetector:
             score_threshold,
             manifest.iou_threshold,
             manifest.part_weight,
+            faint_threshold,
         )
 
     @property
@@ -160,8 +167,13 @@ def load_detector(
     score_threshold: float | None = None,
     execution: Execution = Execution(),  # noqa: B008 - frozen
     trust: Trust = Trust(),  # noqa: B008 - frozen
+    tells_faint: bool = False,
 ) -> OnnxDetector:
     """The detector at a path, checked. Raises: FileProblems."""
     return OnnxDetector(
-        locate_model(path, trust), threads=threads, score_threshold=score_threshold, execution=execution
+        locate_model(path, trust),
+        threads=threads,
+        score_threshold=score_threshold,
+        execution=execution,
+        tells_faint=tells_faint,
     )

@@ -95,9 +95,10 @@ class PeopleCover:
 
 @dataclass(frozen=True, eq=False)
 class _Seen:
-    """The last look: products, and what hid them; each slot's columns are made when they are asked for."""
+    """The last look: products, sure and faint, and what hid them; each slot's columns are made when asked for."""
 
     products: Detections
+    faint: Detections
     cover: PeopleCover
     hands_px: Boxes
     _columns: dict[str, tuple[ColumnView, ...]] = field(default_factory=dict)
@@ -113,7 +114,7 @@ class _Seen:
     def columns_of(self, slot: SlotGeometry) -> tuple[ColumnView, ...]:
         views = self._columns.get(slot.slot)
         if views is None:
-            views = self._columns[slot.slot] = view_slot(slot, self.products, self.cover)
+            views = self._columns[slot.slot] = view_slot(slot, self.products, self.cover, self.faint)
         return views
 
 
@@ -252,7 +253,7 @@ class Bay:
             for (_, slot), moving in zip(self._slots, self._change.slot_shares.tolist(), strict=True):
                 facts += slot.rest(now_s, moving)
             return self._on_the_clock(facts)
-        self._seen = _Seen(products, cover, hands_px)
+        self._seen = _Seen(products, detections.of(Kind.FAINT_PRODUCT), cover, hands_px)
         is_whole_check = now_s - self._checked_s >= self._rules.recheck_s
         if is_whole_check:
             self._checked_s = now_s

@@ -14,7 +14,10 @@ Kinds = npt.NDArray[np.uint8]
 
 
 class Kind(IntEnum):
-    """What a label means to the shelf. Price labels and gaps are passed on; slot states do not use them yet."""
+    """What a label means to the shelf. Price labels and gaps are passed on; slot states do not use them yet.
+
+    A faint product is a box the detector is not sure of: it counts only where an item may stand just so.
+    """
 
     IGNORE = 0
     PRODUCT = 1
@@ -22,6 +25,7 @@ class Kind(IntEnum):
     PERSON = 3
     PRICE_LABEL = 4
     GAP = 5
+    FAINT_PRODUCT = 6
 
 
 KIND_BY_NAME = {

@@ -65,10 +65,12 @@ def draw_view(image: Picture, planogram: Planogram, camera: str) -> Picture:
 
 
 def draw_boxes(image: Picture, detections: Detections) -> Picture:
-    """A copy of the picture with the detections' boxes, a colour for each kind."""
+    """A copy of the picture with the detections' boxes, a colour for each kind; faint ones are not drawn."""
     canvas = np.ascontiguousarray(image.copy())
     thin = max(1, round(canvas.shape[1] / 900))
     for box, kind in zip(detections.boxes_px.round().astype(int), detections.kinds, strict=True):
+        if kind == Kind.FAINT_PRODUCT:
+            continue
         bold = thin if kind == Kind.PRODUCT else 2 * thin
         corners = (int(box[0]), int(box[1])), (int(box[2]), int(box[3]))
         cv2.rectangle(canvas, *corners, _COLOURS_BGR[Kind(kind)], bold, cv2.LINE_AA)

@@ -31,6 +31,7 @@ class Decoder:
         kinds: what each label means, in the order of the labels; ignored labels are dropped before NMS.
         score_threshold, iou_threshold: 0 to 1. There is no cap on the number of boxes.
         part_weight: see ``weigh_parts``.
+        faint_threshold: products from this score on are told as faint ones; None: none are.
     """
 
     def __init__(
@@ -40,21 +41,24 @@ class Decoder:
         score_threshold: float,
         iou_threshold: float,
         part_weight: float = 1.0,
+        faint_threshold: float | None = None,
     ) -> None:
         self._head = head
         self._kinds = np.array(kinds, np.uint8)
         self._score_threshold = score_threshold
         self._iou_threshold = iou_threshold
         self._part_weight = part_weight
+        self._lowest = score_threshold if faint_threshold is None else min(faint_threshold, score_threshold)
 
     def __call__(self, output: Output, placement: Placement) -> Detections:
         """Detections in picture pixels, best first. Raises: ValueError when the output does not fit the head."""
         rows = self._rows(output, placement)
         # Nearly all of a head's thousands of rows are empty: only the others are worth decoding. YOLOX says so itself,
         # in one column: a score is its product with a probability.
-        possible = np.flatnonzero(rows[:, 4] >= self._score_threshold) if self._head == "yolox" else slice(None)
+        possible = np.flatnonzero(rows[:, 4] >= self._lowest) if self._head == "yolox" else slice(None)
         scores, labels = self._scores(rows[possible])
-        is_wanted = (scores >= self._score_threshold) & (self._kinds[labels] > 0)
+        is_product = self._kinds[labels] == Kind.PRODUCT
+        is_wanted = (scores >= np.where(is_product, self._lowest, self._score_threshold)) & (self._kinds[labels] > 0)
         wanted = possible[is_wanted] if isinstance(possible, np.ndarray) else np.flatnonzero(is_wanted)
         boxes, scores, labels = self._boxes(rows[wanted], wanted, placement), scores[is_wanted], labels[is_wanted]
         finite = np.isfinite(boxes).all(axis=1)
@@ -66,8 +70,10 @@ class Decoder:
         boxes, kinds = boxes[keep], kinds[keep]
         scores = weigh_parts(boxes, scores[keep], kinds, self._part_weight)
         order = np.argsort(-scores, kind="stable")
-        order = order[scores[order] >= self._score_threshold]
-        return Detections(placement.undo(boxes[order]), scores[order], kinds[order])
+        order = order[scores[order] >= np.where(kinds[order] == Kind.PRODUCT, self._lowest, self._score_threshold)]
+        boxes, scores, kinds = boxes[order], scores[order], kinds[order]
+        kinds[scores < self._score_threshold] = Kind.FAINT_PRODUCT
+        return Detections(placement.undo(boxes), scores, kinds)
 
     def _rows(self, output: Output, placement: Placement) -> Output:
         """One row a candidate: (n, 6), (n, 4 + classes) or (n, 5 + classes)."""

@@ -32,7 +32,8 @@ class SlotRules:
         reach_frames: a hand must be in the slot in this many looks in a row.
         visit_gap_s: a hand gone for this long has left.
         covered_share: a column (or the slot) is covered when more than this share of it lies under a hand or a body.
-        see_through_share: a column that lies under people by more than this is not looked at between them.
+        see_through_share: a column that lies under people by more than this is not looked at between them, nor is any
+            until see_through_after_s after a hand was seen in the slot: it may still hide the nearest item.
         moving_share: the slot is moving when more than this share of its pixels changed since the frame before.
         settle_frames, settle_s: so many looks, over so long, must agree on an item that is seen whole.
         depth_tolerance_rows: how far off its row an item may seem to stand while somebody is in the way.
@@ -41,10 +42,12 @@ class SlotRules:
         handful: the most items that one hand usually takes from a column at once; what looks like more waits until
             nobody is near, unless a hand was at that very column and so many looks (grab_looks) show it empty.
         put_patience_s: a rise is told only this long after the hand left, so that one visit is one event.
-        filling_patience_s: the same for a rise by more than one: who fills up fetches the next handful.
+        filling_patience_s: the same for a rise by more than one: who fills up fetches the next handful. A slot that
+            is full waits for nothing.
         rise_patience_s: a restock waits at most this long for columns that are not certain.
         unseen_hand_s, unseen_agreement: the patience for a change at which a body but no hand was seen, and the
             share of looks that must agree on it.
+        unseen_many_s: the same for a column that changed by more than one item.
         handled_doubt_s: the same where a hand that had stopped covered a column, so that a change is to be expected,
             also while somebody is still near.
         drift_s: the patience for a change that nobody was near to.
@@ -59,6 +62,7 @@ class SlotRules:
     visit_gap_s: float = 0.6
     covered_share: float = 0.06
     see_through_share: float = 0.7
+    see_through_after_s: float = 0.5
     moving_share: float = 0.04
     settle_frames: int = 3
     settle_s: float = 0.25
@@ -71,7 +75,8 @@ class SlotRules:
     put_patience_s: float = 0.7
     filling_patience_s: float = 1.4
     rise_patience_s: float = 4.0
-    unseen_hand_s: float = 1.0
+    unseen_hand_s: float = 0.6
+    unseen_many_s: float = 2.5
     unseen_agreement: float = 0.7
     handled_doubt_s: float = 0.4
     drift_s: float = 5.0
@@ -318,6 +323,8 @@ class Slot:
         if handled and not touched:
             patience_s = min(patience_s, rules.handled_doubt_s)
         is_calm = span_s >= rules.doubt_s and not look.crowded
+        is_hand_gone = now_s - self._last_hand_s > rules.see_through_after_s
+        see_through = is_hand_gone and (touched or not look.crowded)
         beliefs = []
         for index in range(len(look.columns)):
             since_s = self._quiet_since_s.get(index, -math.inf)
@@ -328,9 +335,7 @@ class Slot:
             recent = [view for when_s, view in quiet if now_s - when_s <= 2 * rules.settle_s]
             longer = [view for when_s, view in quiet if now_s - when_s <= patience_s]
             may_doubt = now_s - quiet[0][0] >= patience_s and (touched or handled or not look.crowded)
-            beliefs.append(
-                self._believe_column(recent, longer if may_doubt else [], index, is_calm, touched or not look.crowded)
-            )
+            beliefs.append(self._believe_column(recent, longer if may_doubt else [], index, is_calm, see_through))
         return beliefs
 
     def _believe_column(
@@ -429,14 +434,15 @@ class Slot:
         if self._touched_since_s is None and self._was_covered and self._agreement_of(beliefs) < rules.unseen_agreement:
             self._differs_since_s = now_s
             return None
-        if waited_s < self._patience_s(look) or (
-            max(changes) > 0 and not self._may_rise(rise, is_certain, waited_s, now_s)
+        risen = {index for index, change in enumerate(changes) if change > 0}
+        is_rest_of_restock = rise > 0 and risen <= self._unseen_at_restock
+        is_many = max(abs(change) for change in changes) > 1 and not is_rest_of_restock
+        if waited_s < self._patience_s(look, is_many) or (
+            max(changes) > 0 and not self._may_rise(columns, rise, is_certain, waited_s, now_s)
         ):
             return None
         touched = self._touched_since_s is not None
         started_s = self._touched_since_s if self._touched_since_s is not None else self._differs_since_s
-        risen = {index for index, change in enumerate(changes) if change > 0}
-        is_rest_of_restock = rise > 0 and risen <= self._unseen_at_restock
         # What was covered before a restart, or moved while nobody watched, is not known to be somebody's doing now.
         is_seen_done = touched or (self._was_covered and self._recalled is None)
         is_event = is_seen_done and rise != 0 and not is_rest_of_restock
@@ -473,16 +479,27 @@ class Slot:
     def _agreement_of(beliefs: list[_Belief]) -> float:
         return min(belief.agreement for belief in beliefs)
 
-    def _patience_s(self, look: SlotLook) -> float:
-        """How long a difference must last: no time after a hand in the slot, for ever while somebody is in the way."""
+    def _patience_s(self, look: SlotLook, is_many: bool) -> float:
+        """How long a difference must last: no time after a hand in the slot, for ever while somebody is in the way.
+
+        Args:
+            is_many: a column changed by more than one item, and not for being seen again.
+        """
         if self._touched_since_s is not None or (self._recalled is not None and not look.crowded):
             return 0.0
         if look.crowded:
             return 0.0 if self._handled >= self._rules.reach_frames else math.inf
-        return self._rules.unseen_hand_s if self._was_covered else self._rules.drift_s
+        if not self._was_covered:
+            return self._rules.drift_s
+        return self._rules.unseen_many_s if is_many else self._rules.unseen_hand_s
 
-    def _may_rise(self, rise: int, is_certain: bool, waited_s: float, now_s: float) -> bool:
-        """A rise waits until the hand is done; many items at once also for columns that somebody hides, for a while."""
+    def _may_rise(self, columns: Sequence[_Column], rise: int, is_certain: bool, waited_s: float, now_s: float) -> bool:
+        """A rise waits until the hand is done; many items at once also for columns that somebody hides, for a while.
+
+        Where everything is seen and nothing more fits in, the filling is over.
+        """
+        if is_certain and sum(column.count for column in columns) >= self._geometry.capacity:
+            return True
         patience_s = self._rules.put_patience_s if rise == 1 else self._rules.filling_patience_s
         is_done = now_s - self._last_hand_s >= patience_s
         is_few = rise == 1

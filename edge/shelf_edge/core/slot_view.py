@@ -32,6 +32,8 @@ _CEILING_SHARE = 0.45
 # One that ends there and shows less than this share of an item's height may be taken for another product; labels make
 # boards a little thicker.
 _CUT_SHARE, _LEAST_HEIGHT_SHARE = 0.8, 0.45
+# What the detector is not sure of must stand so near to the middle of a column (in columns) and to a row (in rows).
+_FAINT_ASIDE, _FAINT_ROWS = 0.25, 0.3
 # Without a board, an item stands in the slot when its base lies in the lowest part of the slot's space.
 _STANDING_SHARE = 0.4
 
@@ -201,21 +203,28 @@ class Cover(Protocol):
         """Share of (n, 2) points, in picture pixels, that are hidden; 0 to 1."""
 
 
-def view_slot(geometry: SlotGeometry, products: Detections, cover: Cover) -> tuple[ColumnView, ...]:
+def view_slot(
+    geometry: SlotGeometry, products: Detections, cover: Cover, faint: Detections | None = None
+) -> tuple[ColumnView, ...]:
     """The slot's columns, left to right, as one frame shows them.
 
     Args:
         geometry: the slot.
         products: detections of kind product, in picture pixels.
         cover: hands, arms and bodies.
+        faint: boxes the detector is not sure of; they count where an item may stand just so.
     Returns: one ColumnView per column; a slot without a board has a single column whose ``visible`` is its count.
     """
     boxes = products.boxes_px.astype(float)
-    bases = np.column_stack([(boxes[:, 0] + boxes[:, 2]) / 2, boxes[:, 3]]) if len(boxes) else np.zeros((0, 2))
+    bases = _bases(boxes)
     if geometry.to_board is None:
         standing = int(_stands_in(geometry.front, bases).sum())
         covered = cover.share_of(geometry.samples)
         return (ColumnView(standing, 0.0 if standing else math.nan, covered=covered),)
+    if faint is not None and len(faint):
+        likely = _likely(geometry, faint.boxes_px.astype(float))
+        boxes = np.concatenate([boxes, likely])
+        bases = np.concatenate([bases, _bases(likely)])
     on_board = project(geometry.to_board, bases)
     u, v = on_board[:, 0], on_board[:, 1]
     here = (u > -_SIDE_MARGIN) & (u < 1 + _SIDE_MARGIN)
@@ -304,6 +313,22 @@ def shown_items(geometry: SlotGeometry, products: Detections, columns: Sequence[
             nearest = members[depths[members].argmin()]
             found.append(ShownItem(column, _as_box(boxes[nearest]), bool(cut[nearest])))
     return found
+
+
+def _bases(boxes: Points) -> Points:
+    """Where boxes (n, 4) stand: the middles of their lower edges, (n, 2)."""
+    return np.column_stack([(boxes[:, 0] + boxes[:, 2]) / 2, boxes[:, 3]])
+
+
+def _likely(geometry: SlotGeometry, boxes: Points) -> Points:
+    """Boxes, of (n, 4), that are as large as an item of the slot, in the middle of a column and on one of its rows."""
+    assert geometry.to_board is not None
+    on_board = project(geometry.to_board, _bases(boxes))
+    across, depths = on_board[:, 0] * geometry.columns, on_board[:, 1] * geometry.rows - geometry.front_gap
+    here = (across > 0) & (across < geometry.columns) & (depths > -0.5) & (depths < geometry.rows - 0.5)
+    here &= np.abs(across - np.floor(across) - 0.5) < _FAINT_ASIDE
+    here &= np.abs(depths - np.round(depths)) < _FAINT_ROWS
+    return boxes[here & _sizes(geometry, boxes, on_board).whole]
 
 
 def _as_box(row: Points) -> tuple[float, float, float, float]:
