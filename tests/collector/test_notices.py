@@ -9,22 +9,24 @@ import socketserver
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
-from datetime import time, timedelta
+from datetime import UTC, datetime, time, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import httpx
 import pytest
 
 from shelf_broker.launcher import RunningBroker
 from shelf_collector.adapters.mqtt_bus import MqttBus
-from shelf_collector.adapters.notice_channels import Mail, Ntfy, Webhook, signature
+from shelf_collector.adapters.notice_channels import Mail, Ntfy, Webhook, _said, signature
 from shelf_collector.config import SetupProblems, load_setup
 from shelf_collector.core.access import Principal, Role
 from shelf_collector.core.demand import Loss
 from shelf_collector.core.notices import MOST_REMINDERS, Line, NoticePlan, NoticeRules, compose
 from shelf_collector.core.tasks import Task
+from shelf_collector.core.texts import WORDS
 from shelf_collector.notice_words import NoticeWords, routes
 from shelf_collector.notifying import QUEUE_SIZE, Notifier, Route
 from shelf_collector.ports import NoticeMessage, NoticeProblem
@@ -110,6 +112,36 @@ def test_what_waits_too_long_is_told_again_until_it_is_claimed_but_not_for_ever(
 def test_quiet_hours(begin: int, end: int, hour: int, quiet: bool) -> None:
     rules = replace(RULES, quiet=(time(begin), time(end)), zone=ZoneInfo("Europe/Amsterdam"))
     assert rules.is_quiet(NOON.replace(hour=0) + timedelta(hours=hour - 1)) is quiet, "an hour ahead of UTC in November"
+
+
+@pytest.mark.parametrize(
+    ("local", "quiet"),
+    [
+        # Summer time begins: 02:00 becomes 03:00, and 22:00 to 03:30 lasts an hour less.
+        ("2027-03-27T21:59+01:00", False),
+        ("2027-03-27T22:00+01:00", True),
+        ("2027-03-28T00:00+01:00", True),
+        ("2027-03-28T01:59+01:00", True),
+        ("2027-03-28T03:00+02:00", True),
+        ("2027-03-28T03:30+02:00", False),
+        # It ends: 02:00 to 03:00 comes twice, and is quiet twice.
+        ("2027-10-31T02:59+02:00", True),
+        ("2027-10-31T02:00+01:00", True),
+        ("2027-10-31T03:29+01:00", True),
+        ("2027-10-31T03:30+01:00", False),
+    ],
+)
+def test_quiet_hours_across_midnight_and_summer_time(local: str, quiet: bool) -> None:
+    rules = replace(RULES, quiet=(time(22), time(3, 30)), zone=ZoneInfo("Europe/Amsterdam"))
+    assert rules.is_quiet(datetime.fromisoformat(local).astimezone(UTC)) is quiet
+
+
+def test_of_quiet_hours_that_the_clock_skips_nothing_is_left() -> None:
+    plan = NoticePlan(replace(RULES, quiet=(time(2), time(3)), zone=ZoneInfo("Europe/Amsterdam")))
+    before = datetime.fromisoformat("2027-03-28T01:59:55+01:00").astimezone(UTC)
+    plan.hear(task(), OPENED, None, before)
+    assert plan.due(before + timedelta(seconds=9)) is None
+    assert plan.due(before + timedelta(seconds=10)) is not None, "ten seconds later it is 03:00:05"
 
 
 def test_after_quiet_hours_what_is_still_to_be_done_is_told() -> None:
@@ -252,6 +284,100 @@ def test_a_mail_arrives_and_a_name_makes_no_header(mail_sink: MailSink) -> None:
     with pytest.raises(NoticeProblem) as problem:
         mail.send(MESSAGE)
     assert problem.value.is_final
+
+
+@pytest.mark.parametrize(
+    ("answer", "is_final"),
+    [("550 5.1.1 nobody of that name", True), ("451 4.7.1 greylisted, come back later", False)],
+)
+def test_what_a_mail_server_says_of_the_receiver_decides_whether_to_try_again(
+    mail_sink: MailSink, answer: str, is_final: bool
+) -> None:
+    mail_sink.refuses = answer
+    with pytest.raises(NoticeProblem) as problem:
+        Mail("office", "127.0.0.1", mail_sink.port, "a@shop.example", ("anna@shop.example",), "none").send(MESSAGE)
+    assert problem.value.is_final is is_final
+    assert answer in str(problem.value)
+    assert "anna@shop.example" in str(problem.value)
+
+
+def test_why_nobody_answers_is_told_apart(http_sink: HttpSink) -> None:
+    def why(url: str) -> str:
+        with pytest.raises(NoticeProblem) as problem:
+            Webhook("till", url, SECRET, lambda: NOON).send(MESSAGE)
+        return problem.value.why
+
+    assert why(f"http://127.0.0.1:{free_port()}/") == "nobody"
+    assert why("http://no-such-name.invalid/") == "no_name"
+    assert why(http_sink.url.replace("http:", "https:")) == "no_tls"
+
+
+def test_what_a_server_answers_is_a_line_and_never_a_page_of_html() -> None:
+    def said(content: bytes, kind: str) -> str:
+        return _said(httpx.Response(500, content=content, headers={"content-type": kind}))
+
+    assert said(b"<h1>Oops</h1>", "text/html; charset=utf-8") == ""
+    assert said(b"down for\r\nmaintenance\x1b[31m", "text/plain") == "down for maintenance [31m"
+    assert said(b'{"error": {"code": 1}, "message": "no such topic"}', "application/json") == "no such topic"
+    assert len(said(b"x" * 5000, "text/plain")) == 200
+
+
+# -- in words --------------------------------------------------------------------------------------------------------
+
+KINDS = {
+    "replenish": ("stock_out", "stock_low"), "help": ("",), "misplaced": ("",), "unknown": ("",),
+    "anomaly": ("fallen",), "camera": ("covered", "moved"), "node": ("n01",),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("language", ["nl", "it", "en"])
+def test_every_notice_is_in_the_language_of_the_config(shop: Shop, language: str) -> None:
+    section = shop.setup.config.notices.model_copy(update={"language": language})
+    setup = replace(shop.setup, config=shop.setup.config.model_copy(update={"notices": section}))
+    words = NoticeWords(setup, shop.site.viewer)
+    others = [name for name in ("nl", "it", "en") if name != language]
+    for kind, details in KINDS.items():
+        for detail in details:
+            plan = NoticePlan(RULES)
+            plan.hear(task(1, kind=kind, detail=detail, escalated_at=NOON), LATE, Loss(834, per_hour=3.0), NOON)
+            notice = plan.due(at(11))
+            assert notice is not None
+            message = words.message(notice, "d-1")
+            assert message.title.startswith(WORDS[language]["escalated"]), (kind, detail)
+            key = {"help": "help_wanted", "replenish": detail}.get(kind, f"task_{kind}")
+            said = WORDS[language].get(f"camera_{detail}", "") if kind == "camera" else ""
+            assert (said or WORDS[language][key]) in message.title, (kind, detail)
+            assert WORDS[language]["bay"] in message.text
+            for other in others:
+                assert WORDS[other]["escalated"] not in message.title
+    test = words.test(NOON, "Anna")
+    assert (test.title, "Anna" in test.text) == (WORDS[language]["notice_test_title"], True)
+
+
+def test_the_page_speaks_the_phones_language_and_the_message_the_shops(
+    shop_folder: Path, open_shop: Callable[[], Shop], http_sink: HttpSink
+) -> None:
+    (shop_folder / "secret").write_text(SECRET.decode())
+    config = shop_folder / "collector.toml"
+    config.write_text(
+        config.read_text().replace("demo.open_to_this_computer = true\n", "")
+        + '[notices]\nlanguage = "it"\n'
+        + f'[[notices.webhooks]]\nname = "till"\nurl = "{http_sink.url}"\nsecret_file = "secret"\n'
+    )
+    shop = open_shop()
+    words = NoticeWords(shop.setup, shop.site.viewer)
+    notifier = Notifier(routes(shop.setup, shop.clock), RULES, words.message, shop.clock)
+    shop = replace(shop, site=replace(shop.site, notifier=notifier, notice_words=words))
+    anna = logged_in(shop, "Anna", Role.STAFF)
+    anna.headers["Accept-Language"] = "en-GB,en;q=0.9"
+    anna.send("/staff/notices/till/test", page="/staff/notices")
+    content = json.loads(http_sink.requests[0][1])
+    assert (content["title"], "Non c'è nulla da fare" in content["text"]) == ("Prova", True)
+    assert content["link"].endswith("/staff"), "no language in it: the phone that opens it has its own"
+    assert "The test was taken." in anna.get("/staff/notices?test=done&channel=till").text
+    anna.headers["Accept-Language"] = "nl"
+    assert "De test is aangenomen." in anna.get("/staff/notices?test=done&channel=till").text
+    assert '<html lang="nl">' in anna.get("/staff").text
 
 
 def test_a_mail_server_without_tls_gets_no_mail(mail_sink: MailSink) -> None:

@@ -10,6 +10,9 @@ from datetime import time, timedelta
 from functools import partial
 from pathlib import Path
 
+import pytest
+
+import shelf_collector.notifying as notifying_module
 from shelf_collector.adapters.backup import backup, restore, sqlite_file
 from shelf_collector.adapters.notice_list import NoticeList
 from shelf_collector.core.access import Principal, Role
@@ -67,6 +70,11 @@ def notifying(
             notifier._keep = lambda queued: None  # type: ignore[method-assign]
         notifier.stop()
         listeners.clear()
+
+
+@pytest.fixture(autouse=True)
+def _quick_ticks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(notifying_module, "_TICK_S", 0.02)
 
 
 def empty_slot(shop: Shop, slot: str = "s1-02", sequence: int = 0) -> int:

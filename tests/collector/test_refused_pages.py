@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 from shelf_collector.core.access import Role
+from shelf_testing.axe import findings
 from tests.collector.builders import GTINS, Node
 from tests.collector.conftest import Shop
 from tests.collector.live_shop import LiveShop
 from tests.collector.test_staff_app import log_in
 from tests.collector.visitors import Visitor, add_person, logged_in
-from tests.shelf_testing.axe import findings
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page

@@ -111,7 +111,8 @@ class Mail:
         mail["From"], mail["To"], mail["Date"] = self.sender, ", ".join(self.to), format_datetime(message.at)
         mail["Message-ID"] = f"<{message.id}@{self.sender.partition('@')[2] or 'smartshelf'}>"
         mail["Auto-Submitted"] = "auto-generated"
-        mail.set_content(f"{message.text[:_LONGEST_TEXT]}\n\n{message.link}\n")
+        # In ASCII and short lines: not every server takes eight bits, or lines of a thousand characters.
+        mail.set_content(f"{message.text[:_LONGEST_TEXT]}\n\n{message.link}\n", cte="quoted-printable")
         try:
             return self._hand_over(mail)
         except smtplib.SMTPAuthenticationError as error:
