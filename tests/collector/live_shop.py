@@ -29,11 +29,15 @@ if TYPE_CHECKING:
 
 @dataclass
 class LiveShop:
-    """A shop with its threads running, on a real port; ``stop`` takes it away under the open pages."""
+    """A shop with its threads running, on a real port.
+
+    ``stop`` takes it away under the open pages, ``again`` brings it back after that.
+    """
 
     shop: Shop
     url: str
     stop: Callable[[], None]
+    again: Callable[[], None] = lambda: None
 
     def say(self, *messages: Any) -> None:
         for message in messages:
@@ -43,8 +47,23 @@ class LiveShop:
 
 @pytest.fixture
 def live(open_shop: Callable[[], Shop]) -> Iterator[LiveShop]:
-    shop = open_shop()
+    found = LiveShop(open_shop(), "", lambda: None)
 
+    def start(port: int) -> None:
+        found.url, found.stop = _serve(found.shop, port)
+
+    def again() -> None:
+        """The collector after a restart, where the pages expect it."""
+        found.shop = open_shop()
+        start(int(found.url.rpartition(":")[2]))
+
+    start(0)
+    found.again = again
+    yield found
+    found.stop()
+
+
+def _serve(shop: Shop, port: int) -> tuple[str, Callable[[], None]]:
     def start() -> None:
         shop.keeper.start()
         shop.foreman.start(shop.site.desk)
@@ -54,7 +73,7 @@ def live(open_shop: Callable[[], Shop]) -> Iterator[LiveShop]:
         shop.keeper.stop()
 
     app = create_app(shop.site, start, stop_threads)
-    config = uvicorn.Config(app, host="127.0.0.1", port=0, log_config=None, timeout_graceful_shutdown=1)
+    config = uvicorn.Config(app, host="127.0.0.1", port=port, log_config=None, timeout_graceful_shutdown=1)
     server = StreamEndingServer(config, shop.hub.close)
     thread = threading.Thread(target=server.run, name="web")
     thread.start()
@@ -68,9 +87,7 @@ def live(open_shop: Callable[[], Shop]) -> Iterator[LiveShop]:
     while not server.started:
         assert time.monotonic() < deadline
         time.sleep(0.01)
-    port = server.servers[0].sockets[0].getsockname()[1]
-    yield LiveShop(shop, f"http://127.0.0.1:{port}", stop)
-    stop()
+    return f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}", stop
 
 
 @pytest.fixture(scope="module")

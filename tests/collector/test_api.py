@@ -127,11 +127,14 @@ def test_the_display_page_says_what_is_not_known(web: Web) -> None:
     fusilli, spaghetti = (page[page.index(f'data-product="{gtin}"') :].split("</template>")[0] for gtin in GTINS[:2])
     assert "<strong>wheat</strong>" in fusilli
     assert "cereals containing gluten" in fusilli
-    assert "May contain soybeans" in fusilli
+    assert 'May contain <strong class="allergen">soybeans</strong>' in fusilli
     assert "supplier, as of 1/11/2026" in fusilli
     assert "not available – see pack" in spaghetti
     assert "None of the 14" not in spaghetti
-    assert f'data-product="{GTINS[3]}"' not in page
+    planned = page[page.index(f'data-product="{GTINS[3]}"') :].split("</template>")[0]
+    assert ">P3</h2>" in planned, "the planogram's name, and nothing else"
+    assert "not available – see pack" in planned
+    assert "None of the 14" not in planned
 
 
 @pytest.mark.parametrize(("asked", "language"), [("", "nl"), ("?lang=it", "it"), ("?lang=xx", "nl")])

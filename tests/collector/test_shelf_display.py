@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from shelf_contracts.ids import gtin_check_digit
 from shelf_contracts.messages import iso_time
-from tests.collector.builders import NOON, Node
+from tests.collector.builders import GTINS, NOON, Node, planogram
 from tests.collector.live_shop import LiveShop
 from tests.collector.test_browser import WHAT_STICKS_OUT
 
@@ -294,3 +295,174 @@ def test_name_and_price_are_read_from_afar_and_allergens_from_half_a_metre(
     assert capital_mm["name"] >= 24.3, capital_mm
     assert capital_mm["price"] >= 24.3, capital_mm
     assert capital_mm["allergens"] >= 6.1, capital_mm
+
+
+# -- what is not in stock, not certain, no longer true ----------------------------------------------------------------
+
+
+@pytest.fixture
+def alternatives(shop_folder: Path) -> None:
+    """Before ``live``: two products to take instead of the first."""
+
+    def change(products: list[dict[str, Any]]) -> None:
+        products[0]["alternatives"] = [GTINS[1], GTINS[2]]
+
+    change_products(shop_folder, change)
+
+
+def test_what_is_sold_out_names_only_what_is_there(
+    alternatives: None, live: LiveShop, open_page: Callable[..., Page]
+) -> None:
+    page = open_display(open_page)
+    node = Node()
+    live.say(node.stock("s1-01", 0), node.stock("s1-02", 4), node.stock("s1-03", 0), node.event("reach", "s1-01"))
+    wait_for_panels(page, 1)
+    panel = page.locator("#panels .panel")
+    assert panel.locator(".instead").get_by_role("heading").inner_text() == "Sold out. How about"
+    assert panel.locator(".instead li:visible").all_inner_texts() == ["Spaghetti €1.29"]
+    assert page.evaluate(WHAT_STICKS_OUT) == []
+    live.shop.clock.advance(11)
+    wait_for_panels(page, 0)
+    live.say(node.stock("s1-02", 0, now=live.shop.clock.now()))
+    live.say(node.event("reach", "s1-01", now=live.shop.clock.now()))
+    wait_for_panels(page, 1)
+    assert not page.locator("#panels .instead").is_visible(), "nothing is offered that is not there either"
+
+
+@pytest.fixture
+def two_bays(shop_folder: Path) -> str:
+    """Before ``live``: a second bay with a product that a display over the first knows nothing of; returns its GTIN."""
+    gtin = "09521000685000"
+    gtin = next(f"{gtin[:-1]}{digit}" for digit in range(10) if gtin_check_digit(gtin[:-1]) == digit)
+    plan = planogram("a02").model_dump_json(by_alias=True).replace(GTINS[0], gtin)
+    (shop_folder / "a02.json").write_text(plan)
+    config = shop_folder / "collector.toml"
+    config.write_text(config.read_text().replace('["a01.json"]', '["a01.json", "a02.json"]'))
+
+    def change(products: list[dict[str, Any]]) -> None:
+        products.append(
+            {"gtin": gtin, "name": {"en": "Peanut butter"}, "allergens": {"contains": ["en:peanuts"]} | VERIFIED}
+        )
+
+    change_products(shop_folder, change)
+    return gtin
+
+
+def test_a_candidate_from_another_bay_has_its_name_and_no_allergens_are_told_of_either(
+    two_bays: str, live: LiveShop, open_page: Callable[..., Page]
+) -> None:
+    page = open_display(open_page)
+    live.say(Node().event("reach", "s1-01", gtin=two_bays))
+    page.locator("#panels .is-either").wait_for()
+    buttons = page.locator("#panels .choices-either button")
+    assert [text.split("\n")[0] for text in buttons.all_inner_texts()] == ["Fusilli", "Peanut butter"]
+    assert page.locator("#panels .allergen").count() == 0
+    buttons.nth(1).click()
+    page.locator("#panels .key", has_text="Peanut butter").wait_for()
+    assert page.locator("#panels").get_by_text("We have no information about this product here.").is_visible()
+    assert page.locator("#panels .allergen").count() == 0
+
+
+@pytest.fixture
+def ending_price(shop_folder: Path) -> None:
+    """Before ``live``: a price that is true until half a minute after New Year's noon."""
+
+    def change(products: list[dict[str, Any]]) -> None:
+        products[0]["price"]["valid_until"] = "2030-01-01T12:00:30Z"
+
+    change_products(shop_folder, change)
+
+
+@pytest.mark.parametrize("path", ["/display/a01", "/my/a01", f"/01/{GTINS[0]}"])
+def test_a_price_goes_when_its_time_is_over_wherever_it_stands(
+    ending_price: None, live: LiveShop, open_page: Callable[..., Page], path: str
+) -> None:
+    page = open_page(f"{path}?lang=en")
+    page.clock.install(time="2030-01-01T12:00:00Z")
+    page.reload()
+    if path.startswith("/display"):
+        page.wait_for_selector('#display[data-stream="up"]')
+        live.say(Node().event("reach", "s1-01"))
+        wait_for_panels(page, 1)
+        page.locator("#panels .more").click()
+    if path.startswith("/my"):
+        page.locator(".my-product summary").first.click()
+    places = page.get_by_text("€1.39").locator("visible=true").count()
+    assert places >= 1
+    page.clock.run_for(31_000)
+    page.wait_for_function("() => !document.body.innerText.includes('€1.39')")
+    assert page.get_by_text("price: see shelf label").locator("visible=true").count() >= 1
+
+
+def test_away_for_minutes_it_says_how_old_it_is_and_comes_back_up_to_date(
+    live: LiveShop, open_page: Callable[..., Page], shop_folder: Path
+) -> None:
+    page = open_display(open_page)
+    page.clock.install()
+    live.say(Node().event("reach", "s1-01"))
+    wait_for_panels(page, 1)
+    live.stop()
+    page.wait_for_selector('#display[data-stream="down"]')
+    page.clock.run_for(12_000)
+    assert page.locator("#link-state").inner_text().startswith("data from ")
+    page.clock.run_for(5 * 60_000)
+    wait_for_panels(page, 0)
+    assert page.locator("#link-state").is_visible()
+    page.get_by_role("button", name="Spaghetti").click()
+    wait_for_panels(page, 1)
+    page.keyboard.press("Escape")
+    wait_for_panels(page, 0)
+
+    def change(products: list[dict[str, Any]]) -> None:
+        products[1]["price"] = {"cents": 555}
+
+    change_products(shop_folder, change)
+    live.again()
+    page.clock.run_for(10_000)
+    page.wait_for_selector('#display[data-stream="up"]')
+    page.clock.run_for(2_000)
+    page.locator("#link-state").wait_for(state="hidden")
+    page.wait_for_function(
+        f"""() => document.querySelector('template[data-product="{GTINS[1]}"]').content.textContent.includes("€5.55")"""
+    )
+    live.say(Node("n02").event("reach", "s1-02", now=live.shop.clock.now()))
+    page.locator("#panels strong", has_text="€5.55").wait_for()
+
+
+# -- keyboard and screen reader ---------------------------------------------------------------------------------------
+
+FOCUSED = "() => document.activeElement.getAttribute('aria-label') ?? document.activeElement.textContent.trim()"
+
+
+def test_everything_on_a_display_is_reached_by_keys_and_said_to_a_reader(
+    live: LiveShop, open_page: Callable[..., Page]
+) -> None:
+    page = open_display(open_page)
+    reached = []
+    for _ in range(15):
+        page.keyboard.press("Tab")
+        reached.append(page.evaluate(FOCUSED))
+        if reached[-1] == "English":
+            break
+    assert reached == [
+        "Fusilli", "Spaghetti", "Wholegrain crackers", "P3", "No nuts", "No gluten", "No milk", "Vegan", "Low salt",
+        "Ask a colleague", "Nederlands", "Italiano", "English",
+    ]  # fmt: skip
+    page.get_by_role("button", name="Fusilli").focus()
+    page.keyboard.press("Enter")
+    wait_for_panels(page, 1)
+    said = page.get_by_role("status").filter(has_text="Fusilli")
+    assert said.inner_text() == "Fusilli. €1.39. Contains cereals containing gluten. May contain soybeans"
+    page.keyboard.press("Tab")
+    assert page.evaluate(FOCUSED) == "Everything about this product: Fusilli"
+    page.keyboard.press("Enter")
+    page.locator("#whole[open]").wait_for()
+    assert page.evaluate(FOCUSED) == "Close"
+    page.keyboard.press("Escape")
+    page.locator("#whole").wait_for(state="hidden")
+    assert page.evaluate(FOCUSED) == "Everything about this product: Fusilli"
+    page.keyboard.press("Escape")
+    wait_for_panels(page, 0)
+    page.wait_for_function("() => document.activeElement.matches('.slot')")
+    assert page.evaluate(FOCUSED) == "Fusilli"
+    page.wait_for_function("() => document.getElementById('said').textContent === ''")

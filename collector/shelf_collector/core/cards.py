@@ -94,6 +94,7 @@ class OtherProduct:
     gtin: str
     name: Words
     price: str
+    price_until: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,7 +230,8 @@ def others_of(product: Product, products: Iterable[Product]) -> list[Product]:
 def _other(product: Product, language: str, now: datetime) -> OtherProduct:
     offer = offer_now(product, now)
     price = money(offer.cents, offer.currency, language) if offer else ""
-    return OtherProduct(product.gtin, _words(product.name, language) or Words(product.gtin, language), price)
+    until = iso_time(offer.until) if offer and offer.until else ""
+    return OtherProduct(product.gtin, _words(product.name, language) or Words(product.gtin, language), price, until)
 
 
 def _why(answer: Answer, language: str) -> str:

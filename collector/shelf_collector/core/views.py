@@ -156,6 +156,7 @@ class DisplayPanelView(View):
     """One product panel; ``side`` is 0 left to 1 right in the bay.
 
     ``candidates``: it is one of these and nobody can say which; then no fact of either is shown as its own.
+    ``names``: of those of them that are not planned in this bay, so that its page knows nothing of them.
     ``is_held``: the camera recognised it in a hand.
     ``is_out``: the slot is empty; then ``in_stock`` names what other slots of the store still hold.
     """
@@ -164,6 +165,7 @@ class DisplayPanelView(View):
     gtin: str
     side: float
     candidates: list[str] = []
+    names: dict[str, Text] = {}
     is_held: bool = False
     is_out: bool = False
     in_stock: list[str] = []
@@ -206,6 +208,9 @@ class Viewer:
     def __init__(self, plan: StorePlan, catalogue: Catalogue) -> None:
         self._plan = plan
         self._catalogue = catalogue
+        self._planned_in = {
+            bay: frozenset(slot.gtin for slot in plan.of_bay(bay) if slot.gtin) for bay in plan.planograms
+        }
 
     def slot(self, bay: str, slot: str, reading: SlotReading | None) -> SlotView:
         planned = self._plan.slots.get((bay, slot))
@@ -326,10 +331,17 @@ class Viewer:
             gtin=panel.gtin,
             side=panel.side,
             candidates=panel.candidates,
+            names={gtin: self._catalogue.name(gtin) for gtin in self._strange(bay, panel)},
             is_held=panel.is_held,
             is_out=is_out,
             in_stock=self._in_stock(memory, now) if is_out else [],
         )
+
+    def _strange(self, bay: str, panel: DisplayPanel) -> list[str]:
+        """Known products on a panel that have no slot in this bay."""
+        here = self._planned_in.get(bay, frozenset())
+        shown = dict.fromkeys((panel.gtin, *panel.candidates))
+        return [gtin for gtin in shown if gtin not in here and self._catalogue.get(gtin) is not None]
 
     def _in_stock(self, memory: StoreMemory, now: datetime) -> list[str]:
         """Products that some slot holds, as far as is known."""

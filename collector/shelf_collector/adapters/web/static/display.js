@@ -4,6 +4,7 @@
 import { carryOver, chosenFilters, isSecondTap, pressChips, showAnswers, verdictOf } from "./filter.js";
 import { fitFilterList, fitOffers, makeFitter } from "./fit.js";
 import { clockText, listen } from "./live.js";
+import { hideOldPrices } from "./prices.js";
 
 const DOWN_SHOWN_AFTER_MS = 10_000;
 const ORPHAN_PANEL_MS = 30_000; // a panel whose stream is gone does not stay for ever
@@ -17,6 +18,7 @@ const ASK_SHOWN_MS = 120_000;
 const root = document.getElementById("display");
 const panels = document.getElementById("panels");
 const rest = document.getElementById("rest");
+const said = document.getElementById("said");
 const linkState = document.getElementById("link-state");
 const ask = document.getElementById("ask");
 const chips = [...document.querySelectorAll(".chip")];
@@ -43,7 +45,8 @@ function makePanel(one) {
   if (candidates.length > 1) return makeChoice(one);
   const template = products.get(gtin) ?? products.get("unknown");
   const panel = template.content.firstElementChild.cloneNode(true);
-  hidePriceWhenOver(panel);
+  if (!products.has(gtin)) nameUnknown(panel, one);
+  hideOldPrices(panel);
   showAnswers(panel, wantedFilters());
   const instead = panel.querySelector(".instead");
   if (isOut && instead) {
@@ -53,32 +56,49 @@ function makePanel(one) {
   return panel;
 }
 
+const nameOn = (card) => ({ lang: card.querySelector(".key").lang, text: card.querySelector(".key").textContent });
+
+/** The name of a product from another bay, as the collector told it: in our language, else in English, else in any. */
+function nameFrom(names = {}, gtin) {
+  const lang = [document.body.dataset.lang, "en", ...Object.keys(names)].find((one) => names[one]?.trim());
+  return { lang: lang ?? "", text: lang ? names[lang] : gtin };
+}
+
+/** Of a product from another bay its name is told; nothing else of it is in this page. */
+function nameUnknown(panel, { gtin, names }) {
+  if (!names?.[gtin]) return;
+  const { lang, text } = nameFrom(names[gtin], gtin);
+  const key = panel.querySelector(".key");
+  const said = document.createElement("p");
+  said.className = "unknown-text";
+  said.textContent = key.textContent;
+  key.after(said);
+  key.lang = lang;
+  key.dir = "auto";
+  key.textContent = text;
+}
+
 /** Nobody can say which product it is: both names, and no fact of either. */
 function makeChoice(one) {
   const panel = products.get("either").content.firstElementChild.cloneNode(true);
   const place = panel.querySelector(".choices-either");
   for (const gtin of one.candidates) {
     const card = products.get(gtin)?.content;
-    if (!card) continue;
     const button = document.createElement("button");
     button.type = "button";
-    const name = card.querySelector(".key");
-    button.lang = name.lang;
-    button.textContent = name.textContent;
-    const small = document.createElement("small");
-    small.textContent = card.querySelector(".brand").textContent;
-    button.append(small);
+    const { lang, text } = card ? nameOn(card) : nameFrom(one.names?.[gtin], gtin);
+    button.lang = lang;
+    button.dir = "auto";
+    button.textContent = text;
+    if (card) {
+      const small = document.createElement("small");
+      small.textContent = card.querySelector(".brand").textContent;
+      button.append(small);
+    }
     button.addEventListener("click", () => open({ ...one, gtin, candidates: [] }, nameOf(one)));
     place.append(button);
   }
   return panel;
-}
-
-function hidePriceWhenOver(panel) {
-  const until = panel.dataset.priceUntil;
-  if (!until || new Date(until) > new Date()) return;
-  panel.querySelector(".price")?.remove();
-  panel.querySelector(".price-gone").hidden = false;
 }
 
 const nameOf = (one) => `${one.slot} ${one.gtin} ${one.is_out ?? false} ${one.candidates?.join() ?? ""}`;
@@ -129,7 +149,18 @@ function render() {
   panels.replaceChildren(...wanted.map((one) => one.element));
   fitter.fit(wanted, fitName, room());
   restOrPanels();
+  tell();
   if (wanted.length && told?.captured_at) markPaint(told);
+}
+
+/** What a reader says when the panels change: names, prices and warnings; the rest is there to be read. */
+function tell() {
+  const line = ({ element: panel }) => {
+    const parts = [...panel.querySelectorAll(".key, .price strong, .price-gone:not([hidden]), .fact-allergens :is(.lead, .unknown), .choices-either button")];
+    return parts.map((part) => part.textContent.trim().replace(/\s+/g, " ")).join(". ");
+  };
+  const text = shown.map(line).join(" – ");
+  if (said.textContent !== text) said.textContent = text;
 }
 
 /** What can be touched and read out: the panels, or the page at rest beneath them. */
@@ -154,6 +185,7 @@ function leave() {
     panels.dataset.panels = "0";
     panels.replaceChildren();
     restOrPanels();
+    tell();
   }, 350);
 }
 
@@ -400,6 +432,7 @@ listen(
   (state) => {
     if (state === "up") {
       heardAt = new Date();
+      if (downSince !== null && Date.now() - downSince > DOWN_SHOWN_AFTER_MS) renewCards(); // much may have changed
       downSince = null;
     } else {
       downSince ??= Date.now();
@@ -471,8 +504,8 @@ function everySecond() {
     // A pixel or two a minute, so that nothing burns in.
     root.style.setProperty("--shift-x", `${(now.getMinutes() % 5) - 2}px`);
     root.style.setProperty("--shift-y", `${(now.getMinutes() % 3) - 1}px`);
-    for (const panel of panels.children) hidePriceWhenOver(panel);
   }
+  for (const panel of [...panels.children, ...full.querySelectorAll(".panel")]) hideOldPrices(panel);
 }
 takeOver(carryOver(document.querySelectorAll(".languages a"), carriedToAnotherLanguage));
 setInterval(everySecond, 1000);

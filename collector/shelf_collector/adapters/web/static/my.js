@@ -1,6 +1,7 @@
 // The bay on a shopper's phone: their filter lives in this page and ends with it.
 
 import { carryOver, chosenFilters, isSecondTap, pressChips, showAnswers, verdictOf } from "./filter.js";
+import { hideOldPrices } from "./prices.js";
 
 const chips = [...document.querySelectorAll(".chip")];
 const products = [...document.querySelectorAll(".my-product")];
@@ -41,3 +42,6 @@ if (came.filter) {
   pressChips(chips, came.filter);
   apply();
 }
+
+setInterval(() => hideOldPrices(document.body), 1000);
+hideOldPrices(document.body);

@@ -17,7 +17,7 @@ async function forgetOlder() {
 async function keepOpenPages() {
   const cache = await caches.open(CACHE);
   const pages = (await self.clients.matchAll({ type: "window" })).map((client) => client.url).filter((url) => isKept(new URL(url)));
-  const parts = ["style.css", "display.css", "live.js", "display.js", "filter.js", "fit.js", "my.js", "staff.js", "steps.js", "icon.svg"].map((name) => `/static/${name}`);
+  const parts = ["style.css", "display.css", "live.js", "display.js", "filter.js", "fit.js", "prices.js", "my.js", "staff.js", "steps.js", "icon.svg"].map((name) => `/static/${name}`);
   await Promise.allSettled([...pages, ...parts].map((url) => cache.add(url)));
 }
 
