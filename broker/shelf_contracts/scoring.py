@@ -8,12 +8,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations, pairwise
 
-from shelf_contracts.truth import KINDS, CountChanged, EventKind, SightChanged, TruthEvent
+from shelf_contracts.truth import KINDS, OUT_OF_PLACE, CountChanged, EventKind, SightChanged, TruthEvent
 
 EARLY_S = 0.3
 LATE_S = 1.5
 SETTLE_S = 1.5
 LATEST_S = 6.0
+LASTING_LATE_S, LASTING_LATEST_S = 10.0, 20.0
+"""Of what has to last before it is told, because it may right itself."""
 
 
 @dataclass(frozen=True)
@@ -112,8 +114,10 @@ def window_ends(
     """When a true event's window ends: ``late_s`` of sight after the slot was clear.
 
     While others stand before the slot again nobody can see what happened there, so that time is not asked for; but no
-    window is longer than ``latest_s`` after the slot was clear.
+    window is longer than ``latest_s`` after the slot was clear. What lies or was pushed back has 10 and 20 s.
     """
+    if true.kind in OUT_OF_PLACE:
+        late_s, latest_s = LASTING_LATE_S, LASTING_LATEST_S
     changes = sorted(
         (sight for sight in sights if (sight.bay, sight.slot) == (true.bay, true.slot)), key=lambda sight: sight.t_s
     )

@@ -16,8 +16,10 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from shelf_contracts.errors import FileProblems, Problem
 from shelf_contracts.files import problems_of, refuse_constant, refuse_depth
 
-EventKind = Literal["reach", "pick", "put", "restock", "misplaced"]
-KINDS: tuple[EventKind, ...] = ("reach", "pick", "put", "restock", "misplaced")
+EventKind = Literal["reach", "pick", "put", "restock", "misplaced", "fallen", "pushed-back"]
+KINDS: tuple[EventKind, ...] = ("reach", "pick", "put", "restock", "misplaced", "fallen", "pushed-back")
+OUT_OF_PLACE: frozenset[EventKind] = frozenset({"fallen", "pushed-back"})
+"""An item is in its slot, but not as it should be. A node tells it as an anomaly of that cause, once it lasts."""
 
 
 @dataclass(frozen=True)

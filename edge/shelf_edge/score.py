@@ -36,6 +36,7 @@ from shelf_contracts.scoring import (
     score_lists,
     with_reaches,
 )
+from shelf_contracts.truth import OUT_OF_PLACE
 from shelf_edge.adapters.detector_onnx import load_detector
 from shelf_edge.adapters.model_folder import locate_model
 from shelf_edge.adapters.recogniser_onnx import load_recogniser
@@ -171,7 +172,8 @@ def score_recording(
         looked_at += step.detections is not None
         for fact in step.facts:
             if isinstance(fact, SlotFact):
-                events.append(FoundEvent(fact.action, note.bay, fact.slot, fact.quantity, fact.captured_s))
+                kind = fact.cause if fact.cause in OUT_OF_PLACE else fact.action
+                events.append(FoundEvent(kind, note.bay, fact.slot, fact.quantity, fact.captured_s))
             elif isinstance(fact, StockFact):
                 seen = fact.observation
                 count = None if fact.level == "unknown" else seen.count
@@ -261,7 +263,8 @@ def figures_of(scores: Sequence[TakeScore]) -> Figures:
     hits = [hit for run in judged for hit in run.hits]
     span_s = sum(score.span_s for score in scores)
     doubles = sum(score.doubles.happened for score in scores)
-    false_changes = sum(extra.kind != "reach" for run in judged for extra in run.extras)
+    quiet = {"reach", *OUT_OF_PLACE}
+    false_changes = sum(extra.kind not in quiet for run in judged for extra in run.extras)
     alerts_false = sum(score.alerts_false for score in scores)
     causes = Counter(f"{cause.wrong} {cause.kind}: {cause.cause}" for score in scores for cause in score.causes)
 

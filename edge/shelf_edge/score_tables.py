@@ -14,7 +14,8 @@ def figures_table(scores: Sequence[TakeScore]) -> Table:
     """A line for each scenario and one for all."""
     table = Table(box=None, pad_edge=False, header_style="bold")
     for heading in (
-        "scenario", "pick+put", "recall", "precision", "reach r/p", "restock r", "misplaced r/p", "quantity", "exact",
+        "scenario", "pick+put", "recall", "precision", "reach r/p", "restock r", "misplaced r/p", "fallen r/p",
+        "pushed r/p", "quantity", "exact",
         "within 1", "wrong", "list", "false/day", "alerts/day", "doubles", "hand ms", "event ms",
     ):  # fmt: skip
         table.add_column(heading, justify="left" if heading == "scenario" else "right", no_wrap=True)
@@ -36,7 +37,10 @@ def _cells(name: str, figures: Figures) -> list[str]:
         _share(both.precision),
         f"{_share(reach.recall)}/{_share(reach.precision)}",
         _share(figures.events["restock"].recall),
-        f"{_share(figures.events['misplaced'].recall)}/{_share(figures.events['misplaced'].precision)}",
+        *(
+            f"{_share(figures.events[kind].recall)}/{_share(figures.events[kind].precision)}"
+            for kind in ("misplaced", "fallen", "pushed-back")
+        ),
         _share(figures.quantity_exact),
         _share(figures.counts_exact),
         _share(figures.counts_within_one),

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from shelf_contracts.errors import FileProblems
-from shelf_contracts.truth import CountChanged, SightChanged, TruthEvent
+from shelf_contracts.truth import OUT_OF_PLACE, CountChanged, SightChanged, TruthEvent
 from shelf_simulator.adapters.live_view import LiveView
 from shelf_simulator.adapters.turned_art import sprite_of
 from shelf_simulator.app import read_scenario, scenario_file, stage
@@ -70,8 +70,8 @@ def at_once(events: list[TruthEvent]) -> list[tuple[TruthEvent, TruthEvent]]:
 
 def test_the_set_is_whole() -> None:
     assert set(NAMES) == {
-        "at-rest", "bags", "busy", "calm", "camera-bump", "camera-bump-large", "demo", "dusk-and-flicker", "grabs",
-        "look-alikes", "occluders", "restocking", "rush", "transparent-bottles", "two-hands",
+        "at-rest", "bags", "busy", "calm", "camera-bump", "camera-bump-large", "demo", "disarray", "dusk-and-flicker",
+        "grabs", "look-alikes", "occluders", "restocking", "rush", "transparent-bottles", "two-hands",
     }  # fmt: skip
 
 
@@ -103,6 +103,31 @@ def test_grabs_are_of_several_items() -> None:
     assert max(taken) == 4
     assert sum(quantity >= 2 for quantity in taken) >= 0.7 * len(taken)
     assert len(taken) >= 8
+
+
+@pytest.mark.parametrize("number", [1, 2])
+def test_items_fall_and_are_pushed_back_and_stay_so(number: int) -> None:
+    done = run("disarray", number=number)
+    told = [event for event in done.events if event.kind in OUT_OF_PLACE]
+    assert {event.kind for event in told} == OUT_OF_PLACE
+    assert all(event.quantity == 1 for event in told)
+    design = done.world.design
+    changed = {count.slot for count in done.counts if count.t_s > 0}
+    for event in told:
+        stock = done.world.stocks[event.slot]
+        fronts = [column[-1] for column in stock.columns if column]
+        assert event.slot not in changed, "it is still there, and nobody touches it again"
+        assert any(item.is_lying for item in fronts) == (event.kind == "fallen")
+        for column in stock.columns:
+            for behind, before in pairwise(column):
+                apart = behind.z_mm - before.z_mm - (behind.pack.depth_mm + before.pack.depth_mm) / 2
+                assert apart >= -9.0, "no item stands in another; slots are never quite tidy"
+            assert all(item.z_mm + item.pack.depth_mm / 2 <= design.depth_mm + 9.0 for item in column)
+        if event.kind == "fallen":
+            (lying,) = (item for item in fronts if item.is_lying)
+            left, right = lying.x_mm - lying.pack.width_mm / 2, lying.x_mm + lying.pack.width_mm / 2
+            assert stock.slot.x_mm <= left < right <= stock.slot.x_mm + stock.slot.width_mm
+            assert lying.pack.width_mm == stock.slot.pack.height_mm
 
 
 def test_an_empty_shelf_is_restocked() -> None:

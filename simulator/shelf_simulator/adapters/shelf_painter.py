@@ -33,7 +33,7 @@ from shelf_simulator.adapters.pictures import Mask, Picture, mixed, resized, sha
 from shelf_simulator.adapters.turned_art import sprite_of
 from shelf_simulator.core.design import BayDesign, Pack
 from shelf_simulator.core.geometry import Camera, FloatArray
-from shelf_simulator.core.items import PlacedItem
+from shelf_simulator.core.items import PlacedItem, on_its_side
 
 _LEVELS = (0.12, 0.2, 0.3, 0.42, 0.6, 0.85, 1.2, 1.7, 2.0)
 _FAR_Z_MM = 30_000
@@ -296,7 +296,7 @@ def _paint_turned(
 def _paint_box(
     canvas: Canvas, item: PlacedItem, camera: Camera, clip: tuple[int, int, int, int], gain: float, scale: float
 ) -> float:
-    art = _box_level(item.pack, _level(scale))
+    art = _lying_level(item.pack, _level(scale)) if item.is_lying else _box_level(item.pack, _level(scale))
     c = _corners(item)
     # corners: 0..3 top (front-left, front-right, back-right, back-left), 4..7 the same below
     faces = (
@@ -345,6 +345,14 @@ def _box_level(pack: Pack, px_per_mm: float) -> BoxArt:
     art = box_art(pack)
     w, h, d = (max(3, round(mm * px_per_mm)) for mm in (pack.width_mm, pack.height_mm, pack.depth_mm))
     return BoxArt(resized(art.front, w, h), resized(art.side, d, h), resized(art.top, w, d))
+
+
+@lru_cache(maxsize=256)
+def _lying_level(pack: Pack, px_per_mm: float) -> BoxArt:
+    """A box that fell to its right: its print a quarter turned, its top now a side."""
+    art = _box_level(on_its_side(pack), px_per_mm)
+    front, top = (np.ascontiguousarray(np.rot90(face, -1)) for face in (art.front, art.side))
+    return BoxArt(front, np.ascontiguousarray(np.rot90(art.top)), top)
 
 
 def _corners(item: PlacedItem) -> FloatArray:

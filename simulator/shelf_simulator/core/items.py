@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -18,6 +18,7 @@ class PlacedItem:
         shelf: index of the shelf it stands on, from the top; -1 when it is in a hand.
         column_x_mm: middle of its column; painting goes column by column.
         yaw_rad: how it is turned; variant: 0 to 2, for round packs; light: its own gain.
+        is_lying: a box on its side; the sizes of ``pack`` are as it lies, its print is that of the standing one.
     """
 
     number: int
@@ -30,10 +31,16 @@ class PlacedItem:
     yaw_rad: float = 0.0
     variant: int = 0
     light: float = 1.0
+    is_lying: bool = False
 
     @property
     def front_z_mm(self) -> float:
         return self.z_mm - self.pack.depth_mm / 2
+
+
+def on_its_side(pack: Pack) -> Pack:
+    """The same pack with width and height exchanged: as it lies, and as it stood."""
+    return replace(pack, width_mm=pack.height_mm, height_mm=pack.width_mm)
 
 
 @dataclass(frozen=True)

@@ -39,6 +39,7 @@ class Shoppers(_Section):
         take_most: how many are taken at once by those who take more than one, 2 to this.
         both_hands: share of shoppers that use both hands; two_hands_apart_s: how long after one another they start;
             two_hands_tries: how often they look for two slots that can be reached from one place.
+        topple, push_back: shares of interests in which an item is knocked over, or pushed back.
         misplace: share of takes that are put into another slot.
         block: share of interests before which somebody just stands there, for ``block_for``.
     """
@@ -55,6 +56,8 @@ class Shoppers(_Section):
     two_hands_apart_s: Annotated[float, Field(ge=0.0, le=2.0)] = 0.35
     two_hands_tries: Annotated[int, Field(ge=1, le=20)] = 1
     both_hands: Share = 0.5
+    topple: Share = 0.0
+    push_back: Share = 0.0
     misplace: Share = 0.03
     block: Share = 0.08
     block_for: Span = Span(least_s=2.0, most_s=6.0)

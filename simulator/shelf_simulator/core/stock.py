@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from shelf_simulator.core.design import BayDesign, Pack, SlotDesign
-from shelf_simulator.core.items import PlacedItem, placed
+from shelf_simulator.core.items import PlacedItem, on_its_side, placed
 
 _NUMBERS_PER_SLOT = 64
+_LEAST_ASPECT = 1.6
+_BESIDE_MM = 4.0
+_PUSHED_ROWS = (0.32, 0.46)
+"""So far back an item is pushed, in rows: from where it is plain to see to where it would be the next row's."""
 
 
 @dataclass
@@ -65,6 +69,73 @@ class SlotStock:
         self.columns[column].append(item)
         self.version += 1
         return item
+
+
+def columns_to_topple(stock: SlotStock) -> list[int]:
+    """Columns whose front item, a box, has room to fall to its side within the slot."""
+    return [column for column in range(len(stock.columns)) if _lying(stock, column) is not None]
+
+
+def topple(stock: SlotStock, column: int) -> None:
+    """Let the front item of a column fall to its side. Raises: ValueError when it has no room."""
+    lying = _lying(stock, column)
+    if lying is None:
+        raise ValueError(f"slot {stock.slot.id} column {column}: nothing can fall there")
+    stock.columns[column][-1] = lying
+    stock.version += 1
+
+
+def _lying(stock: SlotStock, column: int) -> PlacedItem | None:
+    """The front item of a column as it would lie; None where it cannot: what is beside it stands as far in front."""
+    if not stock.columns[column]:
+        return None
+    item, slot = stock.columns[column][-1], stock.slot
+    pack = item.pack
+    if pack.shape != "box" or item.is_lying or pack.height_mm < _LEAST_ASPECT * pack.width_mm:
+        return None
+    left, right = slot.x_mm + _BESIDE_MM, slot.x_mm + slot.width_mm - _BESIDE_MM
+    if pack.height_mm > right - left:
+        return None
+    half = pack.height_mm / 2
+    x = min(max(item.x_mm, left + half), right - half)
+    behind = item.z_mm + pack.depth_mm / 2
+    under = [i for i in range(len(stock.columns)) if abs(slot.column_x_mm(i) - x) < half + slot.column_pitch_mm / 2]
+    others = [other for i in under for other in stock.columns[i] if other is not item]
+    if any(other.z_mm - other.pack.depth_mm / 2 < behind for other in others):
+        return None
+    # Painted after everything behind it: with the column nearest to the camera of those it lies before.
+    nearest = min((slot.column_x_mm(i) for i in under), key=lambda column_x: abs(column_x - stock.design.camera.x_mm))
+    return replace(item, pack=on_its_side(pack), x_mm=x, column_x_mm=nearest, yaw_rad=0.0, is_lying=True)
+
+
+def columns_to_push(stock: SlotStock) -> list[int]:
+    """Columns whose front item can be pushed back far enough to be seen, those behind it closing up."""
+    least = _PUSHED_ROWS[0] * stock.design.depth_mm / stock.slot.rows
+    return [column for column in range(len(stock.columns)) if _room_behind_mm(stock, column) >= least]
+
+
+def push_back(stock: SlotStock, column: int, rng: np.random.Generator) -> None:
+    """Push the front item of a column back. Raises: ValueError when it has no room."""
+    row_mm = stock.design.depth_mm / stock.slot.rows
+    least, most = _PUSHED_ROWS[0] * row_mm, min(_PUSHED_ROWS[1] * row_mm, _room_behind_mm(stock, column))
+    if most < least:
+        raise ValueError(f"slot {stock.slot.id} column {column}: nothing can be pushed back there")
+    items = stock.columns[column]
+    z = items[-1].z_mm + float(rng.uniform(least, most))
+    for place in range(len(items) - 1, -1, -1):
+        if place < len(items) - 1:
+            before = items[place + 1]
+            z = max(items[place].z_mm, before.z_mm + (before.pack.depth_mm + items[place].pack.depth_mm) / 2)
+        items[place] = replace(items[place], z_mm=z)
+    stock.version += 1
+
+
+def _room_behind_mm(stock: SlotStock, column: int) -> float:
+    """How far the front item can go back until all behind it touch one another and the back."""
+    items = stock.columns[column]
+    if not items or any(item.is_lying for item in items):
+        return 0.0
+    return stock.design.depth_mm - sum(item.pack.depth_mm for item in items) - items[-1].front_z_mm
 
 
 def fill(design: BayDesign, counts: dict[str, int], rng: np.random.Generator) -> dict[str, SlotStock]:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from shelf_contracts.truth import CountChanged, EventKind, Fact, SightChanged, TruthEvent
+from shelf_contracts.truth import OUT_OF_PLACE, CountChanged, EventKind, Fact, SightChanged, TruthEvent
 from shelf_simulator.core.choreography import Errand, grip_to_put, grip_to_take, handfuls, strokes_of
 from shelf_simulator.core.design import BayDesign, Pack, SlotDesign
 from shelf_simulator.core.geometry import Camera
@@ -22,7 +22,7 @@ from shelf_simulator.core.motion import Walk
 from shelf_simulator.core.people import Figure, Reach, Stance, invent_appearance, pose_person
 from shelf_simulator.core.person import LEFT, RIGHT, Hand, Person
 from shelf_simulator.core.scenario import Scenario, Span
-from shelf_simulator.core.stock import SlotStock, fill
+from shelf_simulator.core.stock import SlotStock, columns_to_push, columns_to_topple, fill, push_back, topple
 from shelf_simulator.core.visibility import OCCLUDED_SHARE, SlotSight
 
 UNCOVERED_BEFORE_TOUCH_S = 2.5
@@ -33,6 +33,7 @@ _WALK_COVERS_MM = 500.0
 _OUTSIDE_MM = 560.0
 _GIVE_UP_AFTER_S = 5.0
 _LEAST_RESTOCK = 3
+_NOBODY = -1
 
 
 @dataclass(frozen=True, eq=False)
@@ -289,6 +290,10 @@ class World:
                 yield from self._reach_for(person, 0)
             elif draw < habits.look_only + habits.two_hands and all(hand.used for hand in person.hands):
                 yield from self._reach_with_both(person)
+            elif draw >= 1.0 - habits.topple:
+                yield from self._disturb(person, "fallen")
+            elif draw >= 1.0 - habits.topple - habits.push_back:
+                yield from self._disturb(person, "pushed-back")
             else:
                 yield from self._reach_for(person, self._many() if self._rng.random() < habits.take_two else 1)
         yield from self._leave(person)
@@ -343,6 +348,29 @@ class World:
             yield from self._after_taking(person, _Goal(goal.slot, column, goal.stance_x, goal.hand))
         watch.reserved_by = None
         hand.holding = []
+
+    def _disturb(self, person: Person, kind: EventKind) -> _Script:
+        """A hand knocks an item over, or pushes one back; nobody touches that slot any more."""
+        columns_of = columns_to_topple if kind == "fallen" else columns_to_push
+        possible = frozenset(name for name, stock in self.stocks.items() if columns_of(stock))
+        goal = self._choose(person, 0, among=possible)
+        if goal is None:
+            yield self._pause(0.6)
+            return
+        watch, stock = self._watch[goal.slot.id], self.stocks[goal.slot.id]
+        watch.reserved_by = person.index
+        yield from self._go(person, goal.stance_x)
+        yield self._pause(self._draw(self.scenario.shoppers.browse))
+        free = yield _Until(lambda: self._touchable(goal.slot.id, person), _GIVE_UP_AFTER_S)
+        columns = columns_of(stock)
+        if not free or not columns:
+            watch.reserved_by = None
+            return
+        column = min(columns, key=lambda one: abs(one - goal.column))
+        self._begin_touch(person, _Goal(goal.slot, column, goal.stance_x, goal.hand), kind, 1)
+        hand = person.hands[goal.hand]
+        yield _Until(lambda: not hand.busy, 20.0)
+        watch.reserved_by = _NOBODY
 
     def _after_taking(self, person: Person, goal: _Goal) -> _Script:
         """Some put back what they took, some put it elsewhere."""
@@ -471,10 +499,11 @@ class World:
 
     def _choose(
         self, person: Person, quantity: int, *, hand: int | None = None, stance_x: float | None = None,
-        without: str = "", fitting: Pack | None = None,
+        without: str = "", fitting: Pack | None = None, among: frozenset[str] | None = None,
     ) -> _Goal | None:  # fmt: skip
         """A slot of interest that can be touched without standing before it; None when none comes to mind."""
         slots = [slot for slot in self.design.slots if slot.id != without and self._may_choose(slot, quantity, fitting)]
+        slots = [slot for slot in slots if among is None or slot.id in among]
         for _ in range(6):
             if not slots:
                 return None
@@ -632,12 +661,18 @@ class World:
                 stock.put(touch.column, self._rng, pack)
             touch.quantity += len(hand.holding)
             hand.holding = []
+        elif touch.kind == "fallen":
+            topple(stock, touch.column)
+            touch.quantity = 1
+        elif touch.kind == "pushed-back":
+            push_back(stock, touch.column, self._rng)
+            touch.quantity = 1
         touch.strokes_left -= 1
         if touch.begin_s is None:
             touch.begin_s = self.now_s
         if touch.strokes_left == 0:
             touch.done_s = self.now_s
-        if touch.kind != "reach":
+        if touch.kind != "reach" and touch.kind not in OUT_OF_PLACE:
             self._facts.append(CountChanged(self.design.bay, touch.slot, self.now_s, stock.count))
         watch = self._watch[touch.slot]
         low = stock.count <= stock.slot.min_presentation
