@@ -191,7 +191,9 @@ def count(
 @app.command()
 def score(
     scenario: Annotated[str, typer.Option(help="A shipped scenario, a TOML file, or all.")] = "all",
-    split: Annotated[str, typer.Option(help="The store: dev (to work with) or hidden (to measure on only).")] = "dev",
+    split: Annotated[
+        str, typer.Option(help="The store: dev or varied (to work with), or hidden (to measure on only).")
+    ] = "dev",
     seconds: Annotated[float, typer.Option(min=5, max=3600, help="Of each recording.")] = 90.0,
     seeds: Annotated[int, typer.Option(min=1, max=99, help="Recordings of each scenario.")] = 1,
     model: Annotated[Path | None, typer.Option(help="A model folder or .onnx file; default: the shipped one.")] = None,
@@ -208,8 +210,8 @@ def score(
     workers: Annotated[int, typer.Option(min=1, max=64, help="Recordings at a time.")] = 2,
 ) -> None:
     """Score the node's chain on simulated recordings with truth: offline, and equal arguments give equal figures."""
-    if split not in ("dev", "hidden"):
-        errors.print(f"[red]error:[/red] --split = {split!r}: must be dev or hidden")
+    if split not in ("dev", "varied", "hidden"):
+        errors.print(f"[red]error:[/red] --split = {split!r}: must be dev, varied or hidden")
         raise typer.Exit(2)
     with bad_input():
         from shelf_contracts.errors import FileProblems, Problem

@@ -24,7 +24,7 @@ from shelf_simulator.adapters.recording import record as write_recording
 from shelf_simulator.adapters.scenes import CLOSE_SHARE, invent_packs
 from shelf_simulator.assortment import packs_sold
 from shelf_simulator.core.design import build_planogram
-from shelf_simulator.core.splits import HIDDEN
+from shelf_simulator.core.splits import HIDDEN, SplitName
 from shelf_simulator.core.world import World
 
 app = typer.Typer(help="A store made of code: shelves, shoppers, cameras, with ground truth.", no_args_is_help=True)
@@ -86,7 +86,7 @@ def references(
     out: Out,
     scenario: ScenarioName = "demo",
     split: Annotated[
-        Literal["dev", "hidden"], typer.Option("--split", help="Which store: dev (the demo's) or hidden.")
+        SplitName, typer.Option("--split", help="Which store: dev (the demo's), varied or hidden.")
     ] = "dev",
     number: Annotated[int, typer.Option("--number", min=0, max=99, help="Which of the scenario's seeds.")] = 0,
 ) -> None:
@@ -137,7 +137,7 @@ def record(
     scenario: ScenarioName = "demo",
     kind: Annotated[Literal["avi", "jpeg"], typer.Option("--kind", help="One video, or numbered JPEGs.")] = "avi",
     split: Annotated[
-        Literal["dev", "hidden"], typer.Option("--split", help="Which store: dev (the demo's) or hidden.")
+        SplitName, typer.Option("--split", help="Which store: dev (the demo's), varied or hidden.")
     ] = "dev",
     number: Annotated[int, typer.Option("--number", min=0, max=99, help="Which of the scenario's seeds.")] = 0,
 ) -> None:

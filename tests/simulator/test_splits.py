@@ -1,4 +1,4 @@
-"""Two stores: one to work with, one to measure on."""
+"""The stores: two to work with, one to measure on."""
 
 from __future__ import annotations
 
@@ -12,17 +12,29 @@ from shelf_simulator.adapters.scenes import invent_packs
 from shelf_simulator.app import demo_bay, demo_packs, scenario_file, stage
 from shelf_simulator.cli import app
 from shelf_simulator.core.design import build_planogram
-from shelf_simulator.core.splits import DEV, HIDDEN, bay_of, light_of, packs_of, scored_seed, split_of
+from shelf_simulator.core.splits import DEV, HIDDEN, VARIED, bay_of, light_of, packs_of, scored_seed, split_of
 
 
 def test_the_dev_store_is_the_demo() -> None:
     assert bay_of(DEV, "a01", demo_packs(), 101) == demo_bay("a01", 101)
 
 
-def test_no_seed_is_of_both() -> None:
-    assert set(DEV.seeds).isdisjoint(HIDDEN.seeds)
-    assert split_of(HIDDEN.first_scored) is HIDDEN
-    assert split_of(DEV.first_scored) is DEV
+def test_no_seed_is_of_two_stores() -> None:
+    stores = (DEV, VARIED, HIDDEN)
+    for one in stores:
+        assert split_of(one.first_scored) is one
+        assert all(set(one.seeds).isdisjoint(other.seeds) for other in stores if other is not one)
+
+
+def test_the_varied_store_shows_nothing_of_the_hidden_one() -> None:
+    seeds = [VARIED.first_scored + i for i in range(3)], [HIDDEN.first_scored + i for i in range(3)]
+    varied, hidden = (
+        {pack.gtin for seed in some for pack in packs_of(split, demo_packs(), seed)}
+        for split, some in zip((VARIED, HIDDEN), seeds, strict=True)
+    )
+    assert varied.isdisjoint(hidden)
+    assert set(VARIED.looks).isdisjoint(HIDDEN.looks)
+    assert len({bay_of(VARIED, "a01", demo_packs(), seed).camera.place_mm.tolist()[0] for seed in seeds[0]}) == 3
 
 
 def test_hidden_packs_are_neither_the_shops_nor_those_of_training() -> None:
@@ -68,7 +80,7 @@ def test_a_recording_says_what_it_is(tmp_path: Path) -> None:
 
 def test_each_scenario_has_seeds_of_its_own() -> None:
     names = [path.stem for path in scenario_file("demo").parent.glob("*.toml")]
-    for split in (DEV, HIDDEN):
+    for split in (DEV, VARIED, HIDDEN):
         seeds = {scored_seed(split, name, number) for name in names for number in (0, 99)}
         assert len(seeds) == 2 * len(names)
         assert all(seed in split.seeds for seed in seeds)

@@ -1,8 +1,10 @@
-"""The two stores that recordings with truth are made of: one to work with, one only to measure on.
+"""The stores that recordings with truth are made of: two to work with, one only to measure on.
 
-``dev`` is the demo's shop: rules and models may be tuned on it. ``hidden`` is another shop: packs that no other command
-draws, other fixtures, other camera angles, other looks and light. It is measured on, and never trained or tuned on:
-``simulator dataset`` refuses its seeds, and no rule of the node was set by looking at it.
+``dev`` is the demo's shop: rules and models may be tuned on it. ``varied`` is many shops, no two alike, for rules that
+must hold under other cameras, fixtures and light: a rule chosen on few recordings fits them alone. ``hidden`` is
+another shop: packs that no other command draws, other fixtures, other camera angles, other looks and light. It is
+measured on, and never trained or tuned on: ``simulator dataset`` refuses its seeds, and no rule of the node was set by
+looking at it.
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ from shelf_simulator.core.design import BayDesign, Fixture, Pack, PackShape, des
 from shelf_simulator.core.packs import invent_family, invent_pack
 from shelf_simulator.core.scenario import PackFamily
 
-SplitName = Literal["dev", "hidden"]
+SplitName = Literal["dev", "varied", "hidden"]
 Range = tuple[float, float]
 
 
@@ -70,7 +72,8 @@ HIDDEN = Split(
     "hidden", range(700_000, 800_000), 700_001, (1380, 1880), (340, 430), (245, 345), (3, 4), (-380, 380),
     (2000, 2350), (2000, 2600), (4, 5, 6), (0.84, 1.06), (-0.7, 0.8), (0.05, 0.3), (1.5, 3.0),
 )  # fmt: skip
-SPLITS: dict[SplitName, Split] = {"dev": DEV, "hidden": HIDDEN}
+VARIED = replace(HIDDEN, name="varied", seeds=range(800_000, 900_000), first_scored=800_001, looks=DEV.looks)
+SPLITS: dict[SplitName, Split] = {"dev": DEV, "varied": VARIED, "hidden": HIDDEN}
 
 _INVENTED = 90
 _SCENARIOS, _NUMBERS = 900, 100
@@ -83,7 +86,7 @@ def scored_seed(split: Split, scenario: str, number: int) -> int:
 
 def split_of(seed: int) -> Split:
     """The split that a seed belongs to; seeds of neither are free for everybody, as those of ``dev`` are."""
-    return HIDDEN if seed in HIDDEN.seeds else DEV
+    return next((split for split in (HIDDEN, VARIED) if seed in split.seeds), DEV)
 
 
 def packs_of(split: Split, shop: Sequence[Pack], seed: int, family: PackFamily = "mixed") -> list[Pack]:
