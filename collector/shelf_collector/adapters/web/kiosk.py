@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
 from typing import Annotated
 
 import segno
 from fastapi import APIRouter, Query, Request
-from fastapi.responses import JSONResponse
+from fastapi.responses import HTMLResponse, JSONResponse
 from markupsafe import Markup
 from pydantic import BaseModel
 from starlette.responses import Response
 
+from shelf_collector.adapters.web.bay_cards import BayCards, Cards
 from shelf_collector.adapters.web.errors import not_found
 from shelf_collector.adapters.web.gate import visit_of
 from shelf_collector.adapters.web.pages import language_of, page, templates
@@ -24,6 +26,7 @@ from shelf_collector.core.filters import FILTERS
 from shelf_collector.core.letters import key_font_mm, mm_in_css
 from shelf_collector.core.origin_map import LAND_PATH, WATER_PATH
 from shelf_collector.core.plan import PlannedSlot
+from shelf_collector.core.texts import WORDS
 from shelf_collector.core.views import HelpView
 from shelf_contracts.ids import SlotId, parse_gtin
 from shelf_contracts.products import Product
@@ -53,7 +56,7 @@ def display_page(request: Request, display: str, lang: str | None = None) -> Res
     if section is None:
         unknown = {"displays": site.setup.displays, "asked": display, "lang": language_of(request, lang)}
         return page(request, "unknown_display.html", unknown, status=404)
-    return page(request, "display.html", _bay_context(site, section, _language(section, lang)))
+    return page(request, "display.html", _bay_context(request, section, _language(section, lang)))
 
 
 @router.get("/display/{display}/cards")
@@ -63,7 +66,7 @@ def display_cards(request: Request, display: str, lang: str | None = None) -> Re
     section = site.display(display)
     if section is None:
         return JSONResponse({"error": {"code": "not_found", "message": f"display {display!r} is not known"}}, 404)
-    return page(request, "_cards.html", _bay_context(site, section, _language(section, lang)))
+    return HTMLResponse(_bay_cards(request, section.bay, _language(section, lang)).html)
 
 
 class Call(BaseModel):
@@ -96,7 +99,7 @@ def phone_page(request: Request, display: str, lang: str | None = None) -> Respo
         unknown = {"displays": site.setup.displays, "asked": display, "lang": language_of(request, lang)}
         return page(request, "unknown_display.html", unknown, status=404)
     language = language_of(request, lang)
-    return page(request, "my.html", {**_bay_context(site, section, language), "languages": section.languages})
+    return page(request, "my.html", {**_bay_context(request, section, language), "languages": section.languages})
 
 
 @router.get("/01/{gtin}")
@@ -127,19 +130,43 @@ def _link_set(site: Site, gtin: str) -> dict[str, object]:
     return {"linkset": [{"anchor": anchor, **links}]}
 
 
-def _bay_context(site: Site, section: DisplaySection, language: str) -> dict[str, object]:
-    now, shop = site.clock.now(), site.setup.config.shop
-    here = [slot for slot in site.plan.of_bay(section.bay) if slot.gtin]
+def _bay_cards(request: Request, bay: str, language: str) -> Cards:
+    site = site_of(request)
+    held = request.app.state.bay_cards
+    assert isinstance(held, BayCards)
+    return held.of(bay, language, site.clock.monotonic_s(), lambda: _made_cards(site, bay, language))
+
+
+def _made_cards(site: Site, bay: str, language: str) -> Cards:
+    now, rules = site.clock.now(), site.setup.config.shop.card_rules
     everywhere = site.database.products(sorted({slot.gtin for slot in site.plan.slots.values() if slot.gtin}))
     cards = {
         slot.gtin: product_card(
-            everywhere[slot.gtin], language, now, shop.card_rules, others_of(everywhere[slot.gtin], everywhere.values())
+            everywhere[slot.gtin], language, now, rules, others_of(everywhere[slot.gtin], everywhere.values())
         )
         if slot.gtin in everywhere
         else _only_a_name(slot, language, now)
-        for slot in here
+        for slot in site.plan.of_bay(bay)
         if slot.gtin and (slot.gtin in everywhere or slot.name)
     }
+    context = {"lang": language, "words": WORDS[language], "cards": list(cards.values()), **_at_rest(cards)}
+    text = templates.get_template("_cards.html").render({**context, **_map_paths()})
+    return Cards(cards, Markup(text))  # noqa: S704 - our own template, escaped there
+
+
+def _at_rest(cards: Mapping[str, ProductCard]) -> dict[str, object]:
+    return {
+        "offers": _most_telling([card for card in cards.values() if card.prior_price]),
+        "season": [card for card in cards.values() if card.is_in_season][:_MOST_OFFERS],
+    }
+
+
+def _bay_context(request: Request, section: DisplaySection, language: str) -> dict[str, object]:
+    site = site_of(request)
+    shop = site.setup.config.shop
+    here = [slot for slot in site.plan.of_bay(section.bay) if slot.gtin]
+    shared = _bay_cards(request, section.bay, language)
+    cards = shared.by_gtin
     public = site.setup.config.http.public_address
     return {
         "lang": language,
@@ -148,8 +175,8 @@ def _bay_context(site: Site, section: DisplaySection, language: str) -> dict[str
         "cards": list(cards.values()),
         "slots": here,
         "names": {gtin: card.name for gtin, card in cards.items()},
-        "offers": _most_telling([card for card in cards.values() if card.prior_price]),
-        "season": [card for card in cards.values() if card.is_in_season][:_MOST_OFFERS],
+        "cards_html": shared.html,
+        **_at_rest(cards),
         "drawing": bay_drawing(site.plan.planograms[section.bay]),
         "filters": FILTERS,
         "key_mm": key_font_mm(section.viewing_distance_m),

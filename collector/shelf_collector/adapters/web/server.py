@@ -27,6 +27,7 @@ from shelf_collector.adapters.web import (
     staff,
     styleguide,
 )
+from shelf_collector.adapters.web.bay_cards import BayCards
 from shelf_collector.adapters.web.errors import install_errors
 from shelf_collector.adapters.web.gate import BodyLimit, Gate
 from shelf_collector.adapters.web.refused import refused_page
@@ -78,6 +79,7 @@ def create_app(site: Site, start: Callable[[], None] | None = None, stop: Callab
         openapi_url="/api/v1/openapi.json",
     )
     app.state.site = site
+    app.state.bay_cards = BayCards()
     install_errors(app, refused_page)
     app.include_router(api.router)
     app.include_router(api.health)
