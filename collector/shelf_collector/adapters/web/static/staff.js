@@ -75,7 +75,8 @@ function showPending() {
     if (line.textContent !== text) line.textContent = text;
     const stands = (queue.isStuck && STANDS_AFTER[steps.at(-1)?.step]) || card.dataset.stands;
     for (const form of card.querySelectorAll(".acts form")) {
-      const fits = form.dataset.when === "any" ? stands !== "done" : form.dataset.when === stands;
+      const when = form.dataset.when ?? "any"; // a list that was kept before this script was new says nothing
+      const fits = when === "any" ? stands !== "done" : when === stands;
       if (form.hidden === fits) hasMoved(card);
       form.hidden = !fits;
       form.querySelector("button").disabled = waits && !queue.isStuck;
