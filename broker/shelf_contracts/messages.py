@@ -81,6 +81,19 @@ class SeenProduct(Message):
         return self
 
 
+class StrangeItem(Message):
+    """What surely stands in one facing though the planogram does not want it there: ``gtin``, or else ``other``.
+
+    ``facing``: its place in the slot, counted from the left, from 1.
+    """
+
+    facing: Annotated[int, Field(ge=1, le=100)]
+    gtin: Gtin
+    other: Gtin | None = None
+    confidence: Confidence
+    since: UtcTime
+
+
 class StockLevel(Message):
     """What one slot holds now. ``count`` is the best value within ``count_low..count_high``; null when unseen.
 
@@ -99,6 +112,8 @@ class StockLevel(Message):
     method: Literal["camera", "scale", "manual", "pos", "fused"] = "camera"
     observed_at: UtcTime
     seen: SeenProduct | None = None
+    strange: Annotated[list[StrangeItem], Field(max_length=20)] = []
+    """Single items that do not belong among the others, as long as they stand there."""
 
     @model_validator(mode="after")
     def _range_holds_count(self) -> StockLevel:
@@ -355,6 +370,8 @@ class Task(Message):
     state: Literal["open", "claimed", "done", "verified", "failed", "cancelled"]
     bay: BayId | None = None
     slot: SlotId | None = None
+    facing: Annotated[int, Field(ge=1, le=100)] | None = None
+    """Which place of the slot, counted from the left, from 1; null: all of it."""
     gtin: Gtin | None = None
     detail: Annotated[str, Field(max_length=300)] = ""
     qty: Quantity = 0

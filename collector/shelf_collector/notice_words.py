@@ -100,6 +100,7 @@ class NoticeWords:
             place = self._viewer.place(task.bay, task.slot)
             where += f" · {words['shelf']} {place.shelf}" if place.shelf else ""
             where += f" · {words['slot']} {place.slot}"
+            where += f" · {words['from_left'].replace('{n}', str(task.facing))}" if task.facing else ""
         return Line(what, where, self._loss(told))
 
     def _loss(self, told: Told) -> str:

@@ -37,8 +37,9 @@ def task_message(task: Task, is_quiet: bool, worth: Loss | None) -> wire.Task:
     """A task as machines hear of it: nobody is named."""
     cents = worth.cents if worth is not None else None
     return wire.Task(
-        task=f"t-{task.id}", kind=task.kind, state=task.state, bay=task.bay or None, slot=task.slot, gtin=task.gtin,
-        detail=task.detail, qty=task.quantity, created_at=task.created_at, claimed_at=task.claimed_at,
+        task=f"t-{task.id}", kind=task.kind, state=task.state, bay=task.bay or None, slot=task.slot,
+        facing=task.facing, gtin=task.gtin, detail=task.detail, qty=task.quantity,
+        created_at=task.created_at, claimed_at=task.claimed_at,
         done_at=task.done_at, snoozed_until=task.snoozed_until, escalated_at=task.escalated_at, is_quiet=is_quiet,
         expected_loss_cents=cents, expected_loss_h=worth.hours if worth is not None and cents is not None else None,
     )  # fmt: skip

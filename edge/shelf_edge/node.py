@@ -343,8 +343,10 @@ class Pipeline:
                 log.info("%s %s %s x%d", camera.planogram.bay, fact.slot, fact.action, fact.quantity)
                 self._journal.say(camera.planogram.bay, fact.slot, event)
             else:
-                seen = self._recognising.seen(camera.planogram, fact.slot) if self._recognising is not None else None
-                level = stock_level(fact, camera.planogram, seen)
+                sight = self._recognising
+                seen = sight.seen(camera.planogram, fact.slot) if sight is not None else None
+                strange = sight.strange(camera.planogram, fact.slot) if sight is not None else []
+                level = stock_level(fact, camera.planogram, seen, strange)
                 camera.stock[fact.slot] = level
                 self._journal.say(camera.planogram.bay, fact.slot, level)
         if facts:
@@ -356,13 +358,14 @@ class Pipeline:
         bay = camera.planogram.bay
         for change in changes:
             level = camera.stock.get(change.slot)
-            if level is not None and level.seen != change.seen:
-                update = {"seen": change.seen, "observed_at": moment(frame.captured_s)}
+            strange = list(change.strange)
+            if level is not None and (level.seen, level.strange) != (change.seen, strange):
+                update = {"seen": change.seen, "strange": strange, "observed_at": moment(frame.captured_s)}
                 camera.stock[change.slot] = level.model_copy(update=update)
                 self._journal.say(bay, change.slot, camera.stock[change.slot])
-            for strange in change.misplaced:
-                log.info("%s %s holds %s", bay, change.slot, strange.gtin)
-                event = misplaced_event(change.slot, strange, camera.planogram, frame.captured_s)
+            for misplaced in change.misplaced:
+                log.info("%s %s holds %s", bay, change.slot, misplaced.gtin)
+                event = misplaced_event(change.slot, misplaced, camera.planogram, frame.captured_s)
                 self._journal.say(bay, change.slot, event)
         for held in recognising.take_held():
             log.info("%s a hand holds %s", bay, held.seen.gtin)

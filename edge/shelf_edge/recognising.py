@@ -17,7 +17,7 @@ from datetime import datetime
 import numpy as np
 
 from shelf_contracts.gallery import Gallery
-from shelf_contracts.messages import SeenProduct
+from shelf_contracts.messages import SeenProduct, StrangeItem
 from shelf_contracts.planogram import Planogram
 from shelf_edge.core.bay import Bay
 from shelf_edge.core.facts import Fact, SlotFact
@@ -58,11 +58,15 @@ class CropBudget:
 
 @dataclass(frozen=True)
 class SightChange:
-    """What a slot seems to hold now; ``misplaced``: what is certain, for the first time, not to belong there."""
+    """What a slot seems to hold now; ``misplaced``: what is certain, for the first time, not to belong there.
+
+    ``strange``: all that surely does not belong there now.
+    """
 
     slot: str
     seen: SeenProduct | None
     misplaced: tuple[SeenProduct, ...] = ()
+    strange: tuple[StrangeItem, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -205,6 +209,12 @@ class Recognising:
         sight = bay.sights.get(slot) if bay is not None else None
         return sight.seen(references.revision) if sight is not None and references is not None else None
 
+    def strange(self, planogram: Planogram, slot: str) -> list[StrangeItem]:
+        """What surely does not belong in a slot, facing by facing."""
+        bay = self._bays.get(planogram.bay)
+        sight = bay.sights.get(slot) if bay is not None else None
+        return sight.strange if sight is not None else []
+
     def unknown(self, bay: Bay, planogram: Planogram) -> UnknownThings:
         """What nobody knows in a bay, after ``follow``."""
         held = self._bays.get(planogram.bay)
@@ -259,6 +269,12 @@ class Recognising:
         if bay.looked_s != sights.looked_s:
             sights.looked_s = bay.looked_s
             sights.in_hands = sights.things.follow(*bay.in_reach, bay.looked_s)
+            for geometry in bay.geometry:
+                sight = sights.sights[geometry.slot]
+                if sight.strange and not bay.sight.text:
+                    shown = {item.column for item in bay.shown(geometry)}
+                    if sight.miss(shown, frame.captured_s):
+                        changed.add(geometry.slot)
         pause_s = self._budget.held_pause_s if sights.in_hands else self._budget.urgent_pause_s
         is_time = abs(frame.captured_s - self._asked_s) >= pause_s
         crops = self._choose(bay, sights, frame) if is_time and not self._is_busy else []
@@ -279,8 +295,10 @@ class Recognising:
             sight = sights.sights[name]
             is_other = sight.judge(self._calibration, now)
             misplaced = tuple(sight.misplaced(references.revision, now))
+            is_other |= sight.note_strange(now)
             if is_other or misplaced or name in changed:
-                found.append(SightChange(name, sight.seen(references.revision), misplaced))
+                seen = sight.seen(references.revision)
+                found.append(SightChange(name, seen, misplaced, tuple(sight.strange)))
         return found
 
     def take_held(self) -> list[HeldChange]:
@@ -408,9 +426,9 @@ class _BaySight:
                 continue
             if isinstance(fact, SlotFact):
                 if fact.action == "reach":
-                    sight.touch()
+                    sight.touch(fact.started_s)
                 else:
-                    sight.doubt()
+                    sight.doubt(fact.started_s)
             elif fact.observation.count == 0:
                 sight.clear()
                 emptied.add(fact.slot)

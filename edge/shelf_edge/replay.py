@@ -176,17 +176,19 @@ def _said(
             yield fact.slot, slot_event(fact, planogram, is_recording=True), fact.captured_s
         else:
             before = levels.get(fact.slot)
-            levels[fact.slot] = stock_level(fact, planogram, before.seen if before is not None else None)
+            seen, strange = (before.seen, before.strange) if before is not None else (None, [])
+            levels[fact.slot] = stock_level(fact, planogram, seen, strange)
             yield fact.slot, levels[fact.slot], fact.captured_s
     captured_s = step.frame.captured_s
     for change in step.sights:
         level = levels.get(change.slot)
-        if level is not None and level.seen != change.seen:
-            update = {"seen": change.seen, "observed_at": moment(captured_s)}
+        strange = list(change.strange)
+        if level is not None and (level.seen, level.strange) != (change.seen, strange):
+            update = {"seen": change.seen, "strange": strange, "observed_at": moment(captured_s)}
             levels[change.slot] = level.model_copy(update=update)
             yield change.slot, levels[change.slot], captured_s
-        for strange in change.misplaced:
-            event = misplaced_event(change.slot, strange, planogram, captured_s)
+        for misplaced in change.misplaced:
+            event = misplaced_event(change.slot, misplaced, planogram, captured_s)
             yield change.slot, event.model_copy(update={"at_s": round(captured_s, 3)}), captured_s
 
 

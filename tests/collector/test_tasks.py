@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import uuid
 from collections.abc import Callable
@@ -31,10 +32,10 @@ from shelf_collector.core.tasks import (
 from shelf_collector.core.worklist import ListRules, aisle_of, work_list
 from shelf_collector.task_topics import TaskTopics
 from shelf_contracts import envelope, topics
-from shelf_contracts.messages import CameraStatus, SeenProduct, Status
+from shelf_contracts.messages import CameraStatus, SeenProduct, Status, StrangeItem
 from tests.collector.builders import GTINS, NOON, STORE, Node, at, planogram
 from tests.collector.conftest import Shop
-from tests.collector.visitors import logged_in
+from tests.collector.visitors import Visitor, logged_in
 
 ANNA = Principal("person", "Anna", Role.STAFF)
 BEN = Principal("person", "Ben", Role.STAFF)
@@ -350,6 +351,44 @@ def test_camera_trouble_and_strange_products_have_their_place(shop: Shop) -> Non
     shop.say(node.event("anomaly", "s1-04"))
     shop.foreman.work(shop.site.desk)
     assert len(shop.site.desk.work_list("").waiting) == 4, "of one thing one task"
+
+
+def test_a_strange_item_among_right_ones_is_a_task_that_names_it_and_its_place(shop: Shop) -> None:
+    presence = topics.build("node_status", store=STORE, node="n01")
+
+    def a_minute_later(*said: Any) -> list[Any]:
+        shop.clock.advance(61)
+        shop.say_raw((presence, envelope.encode(Status(state="online", session="s", time=shop.clock.now()))))
+        shop.say(*said)
+        shop.foreman.work(shop.site.desk)
+        found = shop.site.desk.work_list("")
+        return [
+            (one.task.kind, one.task.gtin, one.task.slot, one.task.facing, one.detail)
+            for one in (*found.waiting, *found.blind)
+        ]
+
+    node = Node()
+    right = SeenProduct(verdict="known", gtin=GTINS[0], confidence=0.9, gallery="a" * 12, since=NOON, looks=9)
+    strange = StrangeItem(facing=2, gtin=GTINS[3], confidence=0.9, since=NOON)
+    assert a_minute_later(node.stock("s1-01", 5, seen=right, strange=[strange], now=shop.clock.now())) == [
+        ("misplaced", GTINS[3], "s1-01", 2, GTINS[0])
+    ]
+    page = Visitor(shop, base="http://127.0.0.1:8080").get("/staff?lang=en").text
+    assert "Place 2 from the left" in page
+    told = json.loads(Visitor(shop, base="http://127.0.0.1:8080").get("/api/v1/tasks").text)
+    assert [one["facing"] for one in told] == [2]
+
+    # While the node is away, or somebody covers the slot, nothing is taken back; when the node does, the task is over.
+    hidden = node.stock("s1-01", None, reason="occluded", seen=right, strange=[strange], now=shop.clock.now())
+    assert len(a_minute_later(hidden)) == 1
+    assert a_minute_later(node.stock("s1-01", 5, seen=right, now=shop.clock.now())) == []
+
+    # The whole slot is another product: one task, not one for each item.
+    other = SeenProduct(verdict="known", gtin=GTINS[3], confidence=0.9, gallery="a" * 12, since=NOON, looks=9)
+    both = [strange, strange.model_copy(update={"facing": 1})]
+    assert a_minute_later(node.stock("s1-01", 5, seen=other, strange=both, now=shop.clock.now())) == [
+        ("misplaced", GTINS[3], "s1-01", None, GTINS[0])
+    ]
 
 
 def test_the_worth_of_a_task_comes_from_picks_and_price(shop: Shop) -> None:

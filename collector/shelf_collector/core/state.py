@@ -33,6 +33,7 @@ from shelf_contracts.messages import (
     Reason,
     SeenProduct,
     StockLevel,
+    StrangeItem,
 )
 
 HEARTBEAT_S = 5.0
@@ -110,6 +111,7 @@ class SlotReading:
     gtin: str | None
     observed_at: datetime | None
     seen: SeenProduct | None = None
+    strange: tuple[StrangeItem, ...] = ()
 
     @property
     def is_known(self) -> bool:
@@ -184,6 +186,7 @@ class StoreState:
         return SlotReading(
             bay, slot, stock.level, stock.reason, stock.count, low, high, stock.capacity, stock.min,
             stock.confidence, stock.gtin, stock.observed_at, stock.seen,
+            tuple(stock.strange),
         )  # fmt: skip
 
     def may_speak_of(self, node: str, bay: str) -> bool:

@@ -29,9 +29,7 @@ def surroundings(memory: StoreMemory, now: datetime) -> Surroundings:
         if reading is None or not reading.is_known:
             unseen.add(f"{bay}/{slot}")
         elif planned is not None:
-            strange = _strange(reading, planned.gtin)
-            if strange is not None:
-                found[strange.key] = strange
+            found.update((strange.key, strange) for strange in _strange(reading, planned.gtin))
     for node in memory.state.nodes.values():
         if not node.is_present(now):
             condition = _silent(node, memory)
@@ -52,17 +50,24 @@ def _is_blind(reading: SlotReading | None) -> bool:
     return reading is not None and not reading.is_known and reading.reason in _BLIND
 
 
-def _strange(reading: SlotReading, planned: str | None) -> Condition | None:
+def _strange(reading: SlotReading, planned: str | None) -> list[Condition]:
+    """What does not belong there: the slot as a whole, or else single items among the right ones, one by one."""
     seen, place = reading.seen, (reading.bay, reading.slot)
-    if seen is None or reading.level == "out":
-        return None
-    if seen.verdict == "known" and planned is not None and seen.gtin != planned:
-        key = f"misplaced/{reading.bay}/{reading.slot}"
-        return Condition(key, "misplaced", *place, seen.gtin, seen.since, detail=planned, must_dwell=True)
-    if seen.verdict == "unknown":
-        key = f"unknown/{reading.bay}/{reading.slot}"
-        return Condition(key, "unknown", *place, None, seen.since, detail=seen.kind, must_dwell=True)
-    return None
+    if reading.level == "out":
+        return []
+    key = f"misplaced/{reading.bay}/{reading.slot}"
+    if seen is not None and seen.verdict == "known" and planned is not None and seen.gtin != planned:
+        return [Condition(key, "misplaced", *place, seen.gtin, seen.since, detail=planned, must_dwell=True)]
+    found = [
+        Condition(
+            f"{key}/{item.facing}", "misplaced", *place, item.gtin, item.since, detail=planned or "", must_dwell=True
+        )
+        for item in reading.strange
+    ]
+    if seen is not None and seen.verdict == "unknown":
+        unknown = f"unknown/{reading.bay}/{reading.slot}"
+        found.append(Condition(unknown, "unknown", *place, None, seen.since, detail=seen.kind, must_dwell=True))
+    return found
 
 
 def _silent(node: NodeState, memory: StoreMemory) -> Condition:

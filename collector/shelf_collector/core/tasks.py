@@ -69,6 +69,12 @@ class Task:
     ended_at: datetime | None = None
 
     @property
+    def facing(self) -> int | None:
+        """Which place of the slot it is about, counted from the left, from 1; None: the slot as a whole."""
+        last = self.key.rpartition("/")[2] if self.kind == "misplaced" and self.key.count("/") == 3 else ""
+        return int(last) if last.isdigit() else None
+
+    @property
     def is_over(self) -> bool:
         """Whether nothing can become of it any more."""
         return self.state in {"verified", "cancelled"} or (self.state == "done" and self.kind not in SEEN_BY_CAMERA)

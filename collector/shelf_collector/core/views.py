@@ -30,6 +30,7 @@ from shelf_contracts.messages import (
     PlanogramHealth,
     Reason,
     SeenProduct,
+    StrangeItem,
     UtcTime,
 )  # fmt: skip
 from shelf_contracts.products import Text
@@ -65,6 +66,8 @@ class SlotView(View):
     confidence: float
     observed_at: UtcTime | None
     seen: SeenProduct | None = None
+    strange: list[StrangeItem] = []
+    """Single items that do not belong among the others."""
 
 
 class BayView(View):
@@ -230,6 +233,7 @@ class Viewer:
             confidence=reading.confidence if reading else 0.0,
             observed_at=reading.observed_at if reading else None,
             seen=reading.seen if reading else None,
+            strange=list(reading.strange) if reading else [],
         )
 
     def slots_of_bay(self, bay: str, memory: StoreMemory, now: datetime) -> list[SlotView]:

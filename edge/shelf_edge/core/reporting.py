@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
-from shelf_contracts.messages import SeenProduct, SlotEvent, StockLevel
+from shelf_contracts.messages import SeenProduct, SlotEvent, StockLevel, StrangeItem
 from shelf_contracts.planogram import Planogram
 from shelf_edge.core.facts import SlotFact, StockFact
 
@@ -54,7 +55,12 @@ def misplaced_event(slot: str, seen: SeenProduct, planogram: Planogram, captured
     )
 
 
-def stock_level(fact: StockFact, planogram: Planogram, recognised: SeenProduct | None = None) -> StockLevel:
+def stock_level(
+    fact: StockFact,
+    planogram: Planogram,
+    recognised: SeenProduct | None = None,
+    strange: Sequence[StrangeItem] = (),
+) -> StockLevel:
     """The stock level as it is published."""
     position = planogram.position(fact.slot)
     seen = fact.observation
@@ -70,4 +76,5 @@ def stock_level(fact: StockFact, planogram: Planogram, recognised: SeenProduct |
         reason=seen.reason,
         observed_at=moment(fact.captured_s),
         seen=recognised,
+        strange=list(strange),
     )

@@ -9,19 +9,30 @@ from __future__ import annotations
 
 import base64
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import IntEnum
+from statistics import median
 
 import numpy as np
 import numpy.typing as npt
 
-from shelf_contracts.messages import SeenProduct
-from shelf_edge.core.recognition import Calibration, Look, Recognised, References, decide, looks_of, recognise_slot
+from shelf_contracts.messages import SeenProduct, StrangeItem
+from shelf_edge.core.recognition import (
+    Calibration,
+    Candidate,
+    Look,
+    Recognised,
+    References,
+    decide,
+    looks_of,
+    recognise_slot,
+)
 from shelf_edge.core.slot_view import ShownItem
 
 _MOST_REMEMBERED = 4
+_MOST_STRANGE = 20
 
 Vector = npt.NDArray[np.float32]
 Box = tuple[float, float, float, float]
@@ -52,6 +63,9 @@ class SightRules:
     sure: a product that the planogram does not want there is misplaced from this probability on.
     surely_other: so is what looks like several products, when it is with this probability none of them that is wanted.
     misplaced_looks: and after so many looks at that facing since somebody was there.
+    sure_alone: where no hand was since the start, or looks named that product before it came, the middle one of the
+        looks must by itself be this sure: looks at a still picture repeat one mistake, however many there are.
+    gone_s: a facing in which nothing was seen for so long, with nobody in front, is empty.
     apart_s: looks that are nearer than this in time say the same thing once.
     same_place: an item that moved more than this (share of both boxes in common) is another one.
     """
@@ -63,6 +77,8 @@ class SightRules:
     sure: float = 0.8
     surely_other: float = 0.97
     misplaced_looks: int = 3
+    sure_alone: float = 0.95
+    gone_s: float = 2.0
     apart_s: float = 0.15
     same_place: float = 0.5
 
@@ -80,6 +96,7 @@ class _Glance:
     vector: Vector
     look: Look
     is_cut: bool
+    taken_s: float
 
 
 class FacingSight:
@@ -98,7 +115,16 @@ class FacingSight:
         self._is_in_doubt = False
         self._is_touched = False
         self._is_covered = False
+        self._is_attended = False
+        self._earlier: frozenset[str] = frozenset()
+        """What single looks took for the thing that stood there before the last hand came."""
         self._box_px: Box | None = None
+        self._missed_since_s: float | None = None
+
+    @property
+    def is_in_doubt(self) -> bool:
+        """Whether something else may stand there than what was seen."""
+        return self._is_in_doubt
 
     @property
     def fresh_looks(self) -> int:
@@ -120,9 +146,24 @@ class FacingSight:
         self.scene += 1
         self._fresh_looks, self._is_in_doubt = 0, True
 
-    def touch(self) -> None:
-        """A hand is there: look before those that somebody merely stands before."""
-        self._is_touched = True
+    def miss(self, is_shown: bool, now_s: float) -> bool:
+        """Whether an item can be seen there; True when that made sure that it is empty."""
+        if is_shown or self._is_covered:
+            self._missed_since_s = None
+            return False
+        if self._missed_since_s is None or now_s < self._missed_since_s:
+            self._missed_since_s = now_s
+        if now_s - self._missed_since_s < self._rules.gone_s:
+            return False
+        self.clear()
+        return True
+
+    def touch(self, since_s: float) -> None:
+        """A hand is there, and came then: look before those that somebody merely stands before."""
+        self._is_touched = self._is_attended = True
+        before = [glance.look for glance in self.glances if glance.taken_s < since_s]
+        if before:
+            self._earlier = frozenset(look.candidates[0].product for look in before if look.candidates)
 
     def urgency(self, now_s: float, expected: str) -> Urgency:
         """How much another look would tell."""
@@ -155,7 +196,7 @@ class FacingSight:
                 self._fresh_looks = self._rules.settled_looks - 1
         self._is_in_doubt = self._is_touched = False
         self._box_px = box_px
-        self.glances.append(_Glance(vector, look, item.is_cut))
+        self.glances.append(_Glance(vector, look, item.is_cut, now_s))
         self._fresh_looks += 1
         self.looked_s = now_s
 
@@ -185,10 +226,21 @@ class FacingSight:
             return False
         if self._whole_looks < rules.misplaced_looks:
             return False
-        if answer.verdict == "known":
-            return answer.probability >= rules.sure
-        others = sum(candidate.chance for candidate in answer.candidates if candidate.product != expected)
-        return others >= rules.surely_other
+        is_known = answer.verdict == "known"
+        if (answer.probability if is_known else _of_others(answer.candidates, expected)) < (
+            rules.sure if is_known else rules.surely_other
+        ):
+            return False
+        if self._is_attended and answer.product not in self._earlier:
+            return True
+        alone = [
+            sum(one.chance for one in glance.look.candidates if one.product == answer.product)
+            if is_known
+            else _of_others(glance.look.candidates, expected)
+            for glance in self.glances
+            if not glance.is_cut
+        ]
+        return median(alone) >= rules.sure_alone
 
 
 class SlotSight:
@@ -211,6 +263,7 @@ class SlotSight:
         self._has_news = False
         self._unknown = ""
         self._is_empty = False
+        self._strange: dict[int, StrangeItem] = {}
 
     @property
     def unknown(self) -> UnknownSince | None:
@@ -246,16 +299,16 @@ class SlotSight:
         self._has_news = True
         self._is_empty = False
 
-    def doubt(self) -> None:
-        """Something was taken or put: look again, before others."""
+    def doubt(self, since_s: float) -> None:
+        """Something was taken or put by a hand that came then: look again, before others."""
         for facing in self.facings:
-            facing.touch()
+            facing.touch(since_s)
             facing.doubt()
 
-    def touch(self) -> None:
-        """A hand came."""
+    def touch(self, since_s: float) -> None:
+        """A hand came then."""
         for facing in self.facings:
-            facing.touch()
+            facing.touch(since_s)
 
     def clear(self) -> None:
         """Nothing stands there."""
@@ -263,6 +316,7 @@ class SlotSight:
             facing.clear()
         self._answer, self._since, self._looks_alike, self._told_misplaced = None, None, 0, frozenset()
         self._is_empty = True
+        self._strange.clear()
 
     def match_again(self, references: References, calibration: Calibration) -> None:
         """Another gallery: what was seen is compared with it."""
@@ -325,6 +379,40 @@ class SlotSight:
         return strange
 
     @property
+    def strange(self) -> list[StrangeItem]:
+        """What does not belong among the others, for as long as it stands there."""
+        return [self._strange[index] for index in sorted(self._strange)][:_MOST_STRANGE]
+
+    def miss(self, shown: Collection[int], now_s: float) -> bool:
+        """In which facings an item can be seen now; True when a strange one is gone."""
+        gone = [index for index in self._strange if self.facings[index].miss(index in shown, now_s)]
+        for index in gone:
+            del self._strange[index]
+        return bool(gone)
+
+    def note_strange(self, now: datetime) -> bool:
+        """After ``judge``: True when something strange came, was exchanged, or is strange no longer."""
+        before = dict(self._strange)
+        for index, facing in enumerate(self.facings) if self._expected else ():
+            answer, told = facing.answer, self._strange.get(index)
+            names = (told.gtin, told.other) if told is not None else ()
+            if answer is not None and facing.is_strange(self._expected):
+                if answer.product not in names:
+                    confidence = round(min(max(answer.probability, 0.0), 1.0), 3)
+                    self._strange[index] = StrangeItem(
+                        facing=index + 1,
+                        gtin=answer.product,
+                        other=answer.other or None,
+                        confidence=confidence,
+                        since=now,
+                    )
+            elif told is not None and not facing.is_in_doubt:
+                is_other = answer is None or answer.product not in names
+                if not facing.glances or (is_other and facing.fresh_looks >= self._rules.settled_looks):
+                    del self._strange[index]
+        return self._strange != before
+
+    @property
     def told_misplaced(self) -> str:
         """The products that were told to be misplaced here, with spaces in between; empty when none is."""
         return " ".join(sorted(self._told_misplaced)[:_MOST_REMEMBERED])
@@ -332,6 +420,11 @@ class SlotSight:
     def recall_misplaced(self, products: str) -> None:
         """They were told before a restart."""
         self._told_misplaced = frozenset(products.split())
+
+
+def _of_others(candidates: Sequence[Candidate], expected: str) -> float:
+    """The chance that it is one of the products that are not expected."""
+    return sum(candidate.chance for candidate in candidates if candidate.product != expected)
 
 
 def _named(answer: Recognised | None) -> frozenset[str]:

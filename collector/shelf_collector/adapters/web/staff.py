@@ -76,6 +76,8 @@ class WorkView(BaseModel):
     aisle: str
     bay: str
     slot: str | None
+    facing: int | None = None
+    """Which place of the slot, counted from the left, from 1; null: all of it."""
     place: PlaceView | None
     gtin: str | None
     name: Text | None
@@ -219,7 +221,7 @@ def _view(site: Site, work: Work) -> WorkView:
     is_known = loss is not None and loss.cents is not None
     return WorkView(
         id=task.id, kind=task.kind, state=task.state, aisle=work.aisle, bay=task.bay, slot=task.slot,
-        place=site.viewer.place(task.bay, task.slot) if task.slot else None, gtin=task.gtin,
+        facing=task.facing, place=site.viewer.place(task.bay, task.slot) if task.slot else None, gtin=task.gtin,
         name=site.viewer.event_name(task.bay, task.slot, task.gtin) if task.slot else None, detail=work.detail,
         quantity=work.quantity, count=work.count, backroom=work.backroom, created_at=task.created_at,
         is_quiet=work.is_blind, is_escalated=task.escalated_at is not None,

@@ -166,6 +166,7 @@ LANGUAGE = Language(
         "stands": "Stands here",
         "from_back": "From",
         "from_unknown": "place in the back not noted",
+        "from_left": "Place {n} from the left",
         "loss_about": "about {money} lost in {hours} h",
         "loss_none": "no sales lost in the next {hours} h",
         "loss_rate": "loss not known: not watched for long enough",

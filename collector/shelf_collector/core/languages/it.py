@@ -166,6 +166,7 @@ LANGUAGE = Language(
         "stands": "Qui c'è",
         "from_back": "Da",
         "from_unknown": "posto in magazzino non annotato",
+        "from_left": "Posto {n} da sinistra",
         "loss_about": "circa {money} persi in {hours} h",
         "loss_none": "nessuna vendita persa in {hours} h",
         "loss_rate": "perdita ignota: osservato troppo poco",

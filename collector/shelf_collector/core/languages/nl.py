@@ -166,6 +166,7 @@ LANGUAGE = Language(
         "stands": "Staat hier",
         "from_back": "Uit",
         "from_unknown": "plek in het magazijn niet bekend",
+        "from_left": "Plek {n} van links",
         "loss_about": "ongeveer {money} gemist in {hours} u",
         "loss_none": "geen omzet gemist in {hours} u",
         "loss_rate": "gemiste omzet onbekend: nog te kort bekeken",
