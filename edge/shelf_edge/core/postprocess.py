@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import Literal
+from typing import Any, Literal
 
 import cv2
 import numpy as np
@@ -61,8 +61,11 @@ class Decoder:
         is_wanted = (scores >= np.where(is_product, self._lowest, self._score_threshold)) & (self._kinds[labels] > 0)
         wanted = possible[is_wanted] if isinstance(possible, np.ndarray) else np.flatnonzero(is_wanted)
         boxes, scores, labels = self._boxes(rows[wanted], wanted, placement), scores[is_wanted], labels[is_wanted]
-        finite = np.isfinite(boxes).all(axis=1)
-        boxes, scores, kinds = boxes[finite], scores[finite], self._kinds[labels[finite]]
+        kinds = self._kinds[labels]
+        finite = np.isfinite(boxes)
+        if not finite.all():
+            sound = finite.all(axis=1)
+            boxes, scores, kinds = boxes[sound], scores[sound], kinds[sound]
         if self._head == "yolo-end2end":
             keep = np.argsort(-scores, kind="stable")
         else:
@@ -95,9 +98,9 @@ class Decoder:
         """Score and label of each row."""
         if self._head == "yolo-end2end":
             return np.asarray(rows[:, 4]), np.clip(rows[:, 5].astype(np.intp), 0, len(self._kinds) - 1)
-        of_classes = rows[:, 4:] if self._head == "yolo" else rows[:, 5:]
-        labels = of_classes.argmax(axis=1)
-        best = np.take_along_axis(of_classes, labels[:, None], axis=1)[:, 0]
+        # One row a class: along the long side both are several times as fast.
+        of_classes = np.ascontiguousarray((rows[:, 4:] if self._head == "yolo" else rows[:, 5:]).T)
+        labels, best = of_classes.argmax(axis=0), of_classes.max(axis=0)
         return (best if self._head == "yolo" else rows[:, 4] * best), labels
 
     def _boxes(self, rows: Output, places: npt.NDArray[np.intp], placement: Placement) -> Boxes:
@@ -108,8 +111,12 @@ class Decoder:
             return _from_centres(rows[:, :4])
         grid, stride = _yolox_grid(placement.input_height_px, placement.input_width_px)
         grid, stride = grid[places], stride[places]
-        sides = np.exp(np.clip(rows[:, 2:4], None, 20)) * stride
-        return _from_centres(np.concatenate([(rows[:, :2] + grid) * stride, sides], axis=1))
+        half = np.exp(np.minimum(rows[:, 2:4], np.float32(20))) * (stride * np.float32(0.5))
+        centre = (rows[:, :2] + grid) * stride
+        boxes = np.empty((len(rows), 4), np.float32)
+        np.subtract(centre, half, out=boxes[:, :2])
+        np.add(centre, half, out=boxes[:, 2:])
+        return boxes
 
 
 def _from_centres(boxes: npt.NDArray[np.float32]) -> Boxes:
@@ -122,8 +129,11 @@ def suppress(boxes: Boxes, scores: Scores, kinds: Kinds, iou_threshold: float) -
     """Indices kept by greedy non-maximum suppression within each kind, best first."""
     if not len(boxes):
         return np.zeros(0, np.intp)
-    sides = np.concatenate([boxes[:, :2], boxes[:, 2:] - boxes[:, :2]], axis=1)
-    kept = cv2.dnn.NMSBoxesBatched(sides.tolist(), scores.tolist(), kinds.tolist(), 0.0, iou_threshold)
+    sides = boxes.astype(np.float64)
+    sides[:, 2:] -= boxes[:, :2]
+    # OpenCV takes arrays too, whatever its stubs say; lists of Python's numbers cost as much as the work itself.
+    batched: Any = cv2.dnn.NMSBoxesBatched
+    kept = batched(sides, scores, kinds.astype(np.int32), 0.0, iou_threshold)
     indices = np.asarray(kept, np.intp).reshape(-1)
     return indices[np.argsort(-scores[indices], kind="stable")]
 
@@ -141,18 +151,27 @@ def weigh_parts(boxes: Boxes, scores: Scores, kinds: Kinds, weight: float) -> Sc
         return scores
     corners, sure = boxes[products], scores[products]
     area = (corners[:, 2] - corners[:, 0]) * (corners[:, 3] - corners[:, 1])
-    (x1, y1, x2, y2), zero = corners.T[:, :, None], np.float32(0)
-    wide = np.maximum(np.minimum(x2, x2.T) - np.maximum(x1, x1.T), zero)
-    high = np.maximum(np.minimum(y2, y2.T) - np.maximum(y1, y1.T), zero)
-    shared = wide * high
-    is_part = (shared >= _INSIDE * area[:, None]) & (area[:, None] < area[None, :]) & (sure >= _AS_SURE * sure[:, None])
-    is_whole = ~is_part.any(axis=1)
-    doubtful = np.flatnonzero(~is_whole)
+    x1, y1, x2, y2 = np.ascontiguousarray(corners.T)[:, :, None]
+    shared, high = _overlap(x1, x2), _overlap(y1, y2)
+    shared *= high
+    is_part: npt.NDArray[np.bool_] = np.asarray(shared >= _INSIDE * area[:, None], np.bool_)
+    is_part &= area[:, None] < area
+    is_part &= sure >= _AS_SURE * sure[:, None]
+    is_whole: npt.NDArray[np.bool_] = np.asarray(~is_part.any(axis=1), np.bool_)
+    # What is a part of something that is itself no part needs no second look: nearly all of them.
+    doubtful = np.flatnonzero(~is_whole & ~(is_part[:, is_whole].any(axis=1)))
     # The largest first: a part of something that is itself a part is one of the whole only.
     for index in doubtful[np.argsort(-area[doubtful], kind="stable")]:
         is_whole[index] = not (is_part[index] & is_whole).any()
     scores[products[~is_whole]] *= weight
     return scores
+
+
+def _overlap(low: npt.NDArray[np.float32], high: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """How much each two of n intervals (n, 1) share: (n, n)."""
+    shared = np.minimum(high, high.T)
+    shared -= np.maximum(low, low.T)
+    return np.maximum(shared, np.float32(0), out=shared)
 
 
 @lru_cache(maxsize=8)
