@@ -24,6 +24,7 @@ SIZES = {"full-hd": (1920, 1080), "tablet": (1280, 800), "portrait": (1080, 1920
 
 def wait_for_panels(page: Page, count: int) -> None:
     page.wait_for_selector(f'#display[data-panels="{count}"]', timeout=5000)
+    page.wait_for_selector("#panels:not([data-hasty])", state="attached")
 
 
 def test_a_reach_changes_the_display_and_two_hands_show_two(live: LiveShop, open_page: Callable[..., Page]) -> None:

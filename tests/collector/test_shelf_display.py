@@ -34,6 +34,7 @@ def change_products(shop_folder: Path, change: Callable[[list[dict[str, Any]]], 
 
 def wait_for_panels(page: Page, count: int) -> None:
     page.wait_for_selector(f'#display[data-panels="{count}"]')
+    page.wait_for_selector("#panels:not([data-hasty])", state="attached")
 
 
 def open_display(open_page: Callable[..., Page], size: str = "full-hd", language: str = "en") -> Page:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
 _WIDTH_PX, _HEIGHT_PX = 1280, 720
 _LOOK_EVERY_MS = 500
-_FIT_MS = 4000
+_FITTED_MS = 90_000
+"""So long a display may work out the letters of its products, before it is measured as it is all day."""
 _LISTEN = """
 window.smartshelfPaints = [];
 window.smartshelfPixels = [];
@@ -41,7 +42,6 @@ def measure_displays(
     """
     spread = [shop.bays[number % len(shop.bays)] for number in range(displays)]
     with open_shop(shop, stop, say) as running, browser_pages(shop.web, spread) as pages:
-        pages[0].wait_for_timeout(_FIT_MS)
         load_before = os.getloadavg()[0]
         say(f"measuring {displays} displays for {seconds:g} s")
         for page in pages:
@@ -70,6 +70,7 @@ def browser_pages(web: str, displays: Sequence[str]) -> Iterator[list[Page]]:
         return
     path = find_browser()
     try:
+        from playwright.sync_api import TimeoutError as PlaywrightTimeout
         from playwright.sync_api import sync_playwright
     except ModuleNotFoundError as error:
         raise NotReady("the package playwright is missing: pip install 'smartshelf[test]'") from error
@@ -83,6 +84,9 @@ def browser_pages(web: str, displays: Sequence[str]) -> Iterator[list[Page]]:
             page.goto(f"{web}/display/{display}?lang=en")
             page.wait_for_selector('#display[data-stream="up"]')
             pages.append(page)
+        for page in pages:
+            with suppress(PlaywrightTimeout):
+                page.wait_for_selector("#measure[data-prepared]", state="attached", timeout=_FITTED_MS)
         yield pages
         browser.close()
 

@@ -147,7 +147,7 @@ function render() {
   root.style.setProperty("--side", wanted.length === 1 ? String(wanted[0].side) : "0.5");
   panels.dataset.panels = String(wanted.length);
   panels.replaceChildren(...wanted.map((one) => one.element));
-  fitter.fit(wanted, fitName, room());
+  fitShown();
   restOrPanels();
   tell();
   if (wanted.length && told?.captured_at) markPaint(told);
@@ -215,13 +215,17 @@ function markPaint(content) {
 
 // -- letters --------------------------------------------------------------------------------------------------------
 
-const fitter = makeFitter(document.getElementById("measure"), makePanel);
+const fitter = makeFitter(document.getElementById("measure"), makePanel, fitShown);
+
+function fitShown() {
+  panels.toggleAttribute("data-hasty", !fitter.fit(shown, fitName, room()));
+}
 
 /** What decides about the letters besides the product: who reads leaves less room, and answers take some. */
 const room = () => `${reading ? "beside" : ""} ${wantedFilters().join()}`;
 
 function fitPanels() {
-  fitter.fit(shown, fitName, room());
+  fitShown();
   const all = [...products.keys()].filter((gtin) => gtin !== "either" && gtin !== "unknown");
   fitter.prepare(all.map((gtin) => ({ gtin })), fitName, room());
 }

@@ -286,18 +286,41 @@ function* search(panel, count, onlyKey) {
   return { key, text, warning: ROUNDS.at(-1).warning, shape: trials.shapesWith(text).at(-1).shape, sizes: {}, columns: [[]] };
 }
 
+// For a product that nobody worked out yet, while a hand is at the shelf: letters that fit nearly always, in few layouts.
+const HASTY = [[0.56, 0.72, 1], [0.47, 0.66, 0.85], [0.39, 0.6, 0.75], [0.28, 0.45, 0.6]];
+const HASTY_ALONE = [[1, 0.82, 1], [0.76, 0.72, 1], ...HASTY];
+
+function* hastySearch(panel, count, onlyKey) {
+  const trials = new Trials(panel);
+  for (const [key, text, warning] of count === 1 ? HASTY_ALONE : HASTY) {
+    const look = yield* trials.look({ key: onlyKey ?? key, text, warning }, 0);
+    if (look) return look;
+  }
+  return yield* search(panel, count, onlyKey);
+}
+
+const PACE_MS = 20; // between two trials while nobody waits for them: the machine has other work
+
 /**
  * Fit panels side by side. What fits is worked out beforehand, while nobody is at the shelf, in `measure`: an
  * invisible twin of where they stand; a reach then costs one layout, and never waits for more than one trial of the
- * work that goes on meanwhile. `makePanel` makes a panel of one of `wanted`, `nameOf` names what decides about its size,
- * `room` names how much room there is besides.
+ * work that goes on meanwhile. What is reached for before that gets letters in haste, and `onReady` is called when there
+ * are better ones. `makePanel` makes a panel of one of `wanted`, `nameOf` names what decides about its size, `room` names
+ * how much room there is besides.
  */
-export function makeFitter(measure, makePanel) {
-  const known = new Map(); // "product among n" -> its look
-  let rounds = 0;
+export function makeFitter(measure, makePanel, onReady) {
+  const known = new Map(); // a task's name -> its look
+  let urgent = []; // tasks somebody looks at
+  let queue = []; // tasks for later
+  let smaller = () => []; // what is to be done after them: names as small as others beside them
+  let work = null;
+  let isRunning = false;
   let uses = 0; // of `measure`: whoever finds that somebody else used it begins anew
 
-  function begin({ one, count, key }) {
+  const taskOf = (one, count, nameOf, room, key) => ({ one, count, key, name: `${nameOf(one)} of ${count} ${room} ${key ?? ""}` });
+
+  function begin(task, how) {
+    const { one, count, key } = task;
     uses++;
     measure.dataset.panels = String(count);
     const others = Array.from({ length: count - 1 }, () => {
@@ -307,77 +330,106 @@ export function makeFitter(measure, makePanel) {
     });
     const panel = makePanel(one);
     measure.replaceChildren(panel, ...others);
-    return { panel, trials: search(panel, count, key), mine: uses };
+    return { task, trials: how(panel, count, key), mine: uses };
   }
 
-  function end(name, look) {
-    known.set(name, look);
+  function clear() {
     measure.replaceChildren();
     measure.dataset.panels = "0";
   }
 
-  const called = ({ one, count, key }, nameOf, room) => `${nameOf(one)} of ${count} ${room} ${key ?? ""}`;
-
-  function lookOf(task, nameOf, room) {
-    const name = called(task, nameOf, room);
-    if (!known.has(name)) {
-      const work = begin(task);
-      let trial = work.trials.next();
-      while (!trial.done) trial = work.trials.next();
-      end(name, trial.value);
-    }
-    return known.get(name);
+  function inHaste(task) {
+    const { trials } = begin(task, hastySearch);
+    let trial = trials.next();
+    while (!trial.done) trial = trials.next();
+    clear();
+    return trial.value;
   }
 
-  /** The same size for every name: that of the one which needs the smallest; what it says no name counts for nothing. */
+  /**
+   * The same size for every name: that of the one which needs the smallest; what it says no name counts for nothing.
+   * Returns whether all letters are the best there are.
+   */
   function fit(wanted, nameOf, room) {
     const count = wanted.length;
-    const own = wanted.map((one) => lookOf({ one, count }, nameOf, room));
+    const late = [];
+    const lookOf = (task) => {
+      if (known.has(task.name)) return known.get(task.name);
+      late.push(task);
+      return inHaste(task);
+    };
+    const own = wanted.map((one) => lookOf(taskOf(one, count, nameOf, room)));
     const isNamed = wanted.map(({ element: panel }) => Boolean(panel.dataset.gtin));
     const key = Math.min(...own.filter((_, at) => isNamed[at]).map((look) => look.key));
     wanted.forEach((one, at) => {
       const isRight = !isNamed[at] || own[at].key === key;
-      dress(one.element, isRight ? own[at] : lookOf({ one, count, key }, nameOf, room));
+      dress(one.element, isRight ? own[at] : lookOf(taskOf(one, count, nameOf, room, key)));
     });
+    const isOwnKnown = !late.some((task) => !task.key);
+    urgent = late.filter((task) => !task.key || isOwnKnown); // a size that was chosen in haste is not worth more work
+    if (urgent.length) run();
+    return !late.length;
   }
 
   /** Work out every product for one, two and three panels, a trial at a time, whenever nothing else is to do. */
   function prepare(all, nameOf, room) {
-    const waiting = [1, 2, 3].flatMap((count) => all.map((one) => ({ one, count })));
-    const later = window.requestIdleCallback ?? ((action) => setTimeout(() => action(), 20));
-    const mine = ++rounds;
-    let work = null;
-    let hasSmaller = false;
-    const smaller = () => [2, 3].flatMap((count) => {
-      const own = all.map((one) => [one, known.get(called({ one, count }, nameOf, room))?.key ?? 0]);
+    queue = [1, 2, 3].flatMap((count) => all.map((one) => taskOf(one, count, nameOf, room)));
+    smaller = () => [2, 3].flatMap((count) => {
+      const own = all.map((one) => [one, known.get(taskOf(one, count, nameOf, room).name)?.key ?? 0]);
       const keys = [...new Set(own.map(([, key]) => key))];
-      return own.flatMap(([one, key]) => keys.filter((other) => other < key).map((other) => ({ one, count, key: other })));
+      return own.flatMap(([one, key]) =>
+        keys.filter((other) => other < key).map((other) => taskOf(one, count, nameOf, room, other)));
     });
-    const step = () => {
-      if (mine !== rounds) return;
-      while (waiting.length && known.has(called(waiting[0], nameOf, room))) {
-        waiting.shift();
-        work = null;
-      }
-      if (!waiting.length && !hasSmaller) {
-        waiting.push(...smaller());
-        hasSmaller = true;
-      }
-      if (waiting.length) {
-        if (!work || work.mine !== uses) work = begin(waiting[0]);
-        const trial = work.trials.next();
-        if (trial.done) end(called(waiting[0], nameOf, room), trial.value);
-      } else if (hasSmaller) {
-        measure.dataset.prepared = room || "all";
-        return;
-      }
-      later(step);
-    };
     delete measure.dataset.prepared;
-    later(step);
+    run();
   }
 
-  return { fit, prepare, forget: () => known.clear() };
+  const idly = window.requestIdleCallback ?? ((action) => setTimeout(() => action(), 5));
+
+  function run() {
+    if (isRunning) return;
+    isRunning = true;
+    plan();
+  }
+
+  function plan() {
+    if (urgent.length) idly(step, { timeout: 100 });
+    else setTimeout(() => idly(step), PACE_MS);
+  }
+
+  function step() {
+    const isAwaited = urgent.length > 0;
+    urgent = urgent.filter(({ name }) => !known.has(name));
+    if (isAwaited && !urgent.length) onReady();
+    while (queue.length && known.has(queue[0].name)) queue.shift();
+    if (!queue.length && !urgent.length) {
+      queue = smaller().filter(({ name }) => !known.has(name));
+      smaller = () => [];
+    }
+    const task = urgent[0] ?? queue[0];
+    if (!task) {
+      isRunning = false;
+      measure.dataset.prepared = "yes";
+      return;
+    }
+    if (work?.task.name !== task.name || work.mine !== uses) work = begin(task, search);
+    const trial = work.trials.next();
+    if (trial.done) {
+      known.set(task.name, trial.value);
+      work = null;
+      clear();
+    }
+    plan();
+  }
+
+  function forget() {
+    known.clear();
+    urgent = [];
+    queue = [];
+    work = null;
+  }
+
+  return { fit, prepare, forget };
 }
 
 // -- the page at rest -----------------------------------------------------------------------------------------------
