@@ -17,8 +17,10 @@ from shelf_edge.adapters.pictures import decode_picture
 from shelf_edge.adapters.rendered import Rendered, Take, rendered
 from shelf_edge.core.bay import Bay
 from shelf_edge.core.capacity import Carried, FrameCost, carry, most_cameras
+from shelf_edge.core.detections import Detections
 from shelf_edge.core.facts import SlotFact
 from shelf_edge.core.frame import Frame
+from shelf_edge.core.still import StillLooks
 from shelf_edge.ports import Detector
 
 FPS = 10.0
@@ -83,7 +85,7 @@ class Trace:
 
 def frame_costs(frames: list[bytes], plan: Planogram, detector: Detector, *, every_frame: bool) -> Trace:
     """The chain of one camera on JPEGs 0.1 s apart, without the first seconds, in which slots are counted first."""
-    bay = Bay(plan, plan.views[0].camera)
+    bay, still = Bay(plan, plan.views[0].camera), StillLooks()
     costs, looked_at = [], 0
     for number, raw in enumerate(frames):
         at_s = number / FPS
@@ -93,7 +95,11 @@ def frame_costs(frames: list[bytes], plan: Planogram, detector: Detector, *, eve
         decoded_s = time.thread_time()
         frame = Frame(np.asarray(image, np.uint8), at_s, number)
         wants = bay.wants_look(frame)
-        detections = detector.detect(frame.image) if wants or every_frame else None
+        detections: Detections | None = None
+        if every_frame:
+            detections = detector.detect(frame.image)
+        elif wants:
+            detections = still.look(detector.detect, frame.image)
         facts = bay.advance(frame, detections)
         ended_s = time.thread_time()
         if at_s < _SETTLED_S:

@@ -17,6 +17,7 @@ from shelf_edge.core.facts import Fact, SlotFact
 from shelf_edge.core.frame import Frame
 from shelf_edge.core.reporting import misplaced_event, moment, slot_event, stock_level
 from shelf_edge.core.sight import Sight, State
+from shelf_edge.core.still import StillLooks
 from shelf_edge.journal import Journal
 from shelf_edge.ports import Clock, Detector
 from shelf_edge.recognising import HeldChange, Recognising
@@ -72,6 +73,7 @@ class CameraWork:
     counted_seen: int = 0
     stock: dict[str, StockLevel] = field(default_factory=dict)
     planogram_notice: str = ""
+    still: StillLooks = field(default_factory=StillLooks)
     former: tuple[Planogram, str, Bay] | None = None
     trial_frames: int = 0
 
@@ -273,7 +275,7 @@ class Pipeline:
         detections = None
         if camera.bay.wants_look(frame):
             began_s = self._clock.monotonic_s()
-            detections = self._detector.detect(frame.image)
+            detections = camera.still.look(self._detector.detect, frame.image)
             spent_ms = (self._clock.monotonic_s() - began_s) * 1000
             camera.infer_ms += _SMOOTHING * (spent_ms - camera.infer_ms) if camera.looked_at else spent_ms
             camera.looked_at += 1

@@ -21,6 +21,7 @@ from shelf_edge.core.facts import Fact, SlotFact
 from shelf_edge.core.frame import Frame, Picture
 from shelf_edge.core.masking import PeopleMask
 from shelf_edge.core.reporting import misplaced_event, moment, slot_event, stock_level
+from shelf_edge.core.still import StillLooks
 from shelf_edge.ports import Detector, SourceEnded
 from shelf_edge.recognising import HeldChange, Recognising, SightChange
 
@@ -76,14 +77,14 @@ def steps(
     known with that frame. Raises: FileProblems.
     """
     recording = open_recording(source, fps)
-    bay = Bay(planogram, camera)
+    bay, still = Bay(planogram, camera), StillLooks()
     try:
         while True:
             try:
                 frame = recording.read()
             except SourceEnded:
                 return
-            detections = detector.detect(frame.image) if bay.wants_look(frame) else None
+            detections = still.look(detector.detect, frame.image) if bay.wants_look(frame) else None
             facts = bay.advance(frame, detections)
             sights: list[SightChange] = []
             held: list[HeldChange] = []
