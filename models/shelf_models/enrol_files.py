@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -26,6 +27,9 @@ from shelf_contracts.ids import parse_gtin
 from shelf_edge.adapters.pictures import LARGEST_FILE_BYTES, PICTURE_SUFFIXES
 from shelf_models.enrol import Enroller, Photo, Warned, crop_of, crop_warnings, look_alikes
 
+MOST_PHOTOS = 40
+"""At once: they are all in memory before one of them is enrolled."""
+
 
 @dataclass(frozen=True)
 class Enrolled:
@@ -47,6 +51,9 @@ def enrol_files(
         whole: where no product is found, the whole photo is it; else that is an error.
     Raises: FileProblems for the photos (all problems of all of them, nothing is written then) or for the gallery.
     """
+    if len(photos) > MOST_PHOTOS:
+        allowed, remedy = f"must be at most {MOST_PHOTOS} at once", "from this one on, enrol them in a second call"
+        raise FileProblems(photos[MOST_PHOTOS], [Problem("photos", str(len(photos)), allowed, remedy)])
     opened, warnings = _open_all(photos, enroller, whole, on_photo)
     with held(file):
         gallery = read_gallery(file, enroller.embedder, enroller.dimension) if file.exists() else None
@@ -113,8 +120,9 @@ def enrol_folders(
     done = []
     for gtin, photos in products:
         fresh = [photo for photo in photos if hashlib.sha256(_read(photo)).hexdigest() not in known]
-        if fresh:
-            done.append(enrol_files(file, gtin, fresh, enroller, by=by, kind="", whole=True))
+        for begin in range(0, len(fresh), MOST_PHOTOS):
+            some = fresh[begin : begin + MOST_PHOTOS]
+            done.append(enrol_files(file, gtin, some, enroller, by=by, kind="", whole=True))
         on_product()
     return done
 
@@ -174,9 +182,15 @@ class BadPhotos(FileProblems):
 
 
 def _read(path: Path) -> bytes:
+    """Raises: FileProblems, of a huge file before it is read."""
     try:
         with path.open("rb") as opened:
-            return opened.read(LARGEST_FILE_BYTES + 1)
+            size = os.fstat(opened.fileno()).st_size
+            raw = opened.read(LARGEST_FILE_BYTES + 1) if size <= LARGEST_FILE_BYTES else b""
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or type(error).__name__
         raise FileProblems(path, [Problem("", reason, "must be a readable picture", "check the path")]) from error
+    if max(size, len(raw)) > LARGEST_FILE_BYTES:
+        allowed = f"must be at most {LARGEST_FILE_BYTES} bytes"
+        raise FileProblems(path, [Problem("", f"{size} bytes", allowed, "make the photo smaller")])
+    return raw

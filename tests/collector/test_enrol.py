@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import struct
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -111,7 +112,7 @@ def test_bad_input_changes_nothing(shop: Shop, staff: Visitor) -> None:
     refused = staff.ask("POST", "/api/v1/enrol/photos", content=b"\x00\x01", headers=marked(staff))
     assert (refused.status_code, "must be a JPEG" in refused.json()["error"]["message"]) == (422, True)
     huge = staff.ask("POST", "/api/v1/enrol/photos", content=bytes(16 * 2**20 + 1), headers=marked(staff))
-    assert huge.status_code == 413
+    assert (huge.status_code, "make the file smaller" in huge.text) == (413, True)
     photo = take(staff, b"b one")
     for content, status in (
         (wish("09521000137005", photo), 422),
@@ -123,6 +124,32 @@ def test_bad_input_changes_nothing(shop: Shop, staff: Visitor) -> None:
     ):
         assert send(staff, "", content).status_code == status, content
     assert (shop.setup.gallery_folder / "shop.gallery").read_bytes() == before
+
+
+def test_of_many_who_enrol_at_once_all_stay_and_one_photo_is_one_product(shop: Shop) -> None:
+    people = [logged_in(shop, name, Role.STAFF) for name in ("Anna", "Ben")]
+    own = [[take(one, b"abcdefgh"[n : n + 1] + b" one") for n in range(who, 8, 2)] for who, one in enumerate(people)]
+    asked = [(one, wish(GTINS[who], photo)) for who, one in enumerate(people) for photo in own[who]]
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(lambda one: send(one[0], "", one[1]), asked))
+    assert [answer.status_code for answer in answers] == [200] * 8
+    kept = read_gallery(shop.setup.gallery_folder / "shop.gallery")
+    assert sorted((entry.gtin, entry.by) for entry in kept.entries) == sorted(
+        [(GTINS[0], "Anna")] * 4 + [(GTINS[1], "Ben")] * 4
+    )
+    assert len({entry.enrolment for entry in kept.entries}) == 8, "each can be undone by itself"
+    offer = GalleryOffer.model_validate(shop.bus.newest("gallery/offer"))
+    assert offer.photos == 8
+
+    # The same photo at the same moment, for two products and twice for one: the first one counts, the other is told.
+    for gtins in ((GTINS[0], GTINS[1]), (GTINS[0], GTINS[0])):
+        raw = b"x " + gtins[1].encode()
+        both = [(one, wish(gtin, take(one, raw))) for one, gtin in zip(people, gtins, strict=True)]
+        with ThreadPoolExecutor(2) as pool:
+            answers = sorted(pool.map(lambda one: send(one[0], "", one[1]), both), key=lambda one: one.status_code)
+        assert [answer.status_code for answer in answers] == [200, 422]
+        said = answers[1].json()["error"]["message"]
+        assert "one photo stands for one product" in said if gtins[0] != gtins[1] else "was enrolled before" in said
 
 
 def test_photos_of_others_and_old_ones_are_out_of_reach(shop: Shop, staff: Visitor) -> None:

@@ -14,6 +14,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ import pytest
 
 from shelf_broker.config import BrokerConfig
 from shelf_broker.launcher import start_broker
+from shelf_contracts.gallery import GalleryEntry, Reference, added, read_gallery, without_names, write_gallery
 from shelf_testing.demo import free_port
 from shelf_testing.gradient_model import draw_products, write_model_folder
 from shelf_testing.planograms import one_slot_planogram
@@ -80,6 +82,9 @@ class Shop:
     def stop(self, name: str) -> None:
         self.processes[name].terminate()
         assert self.processes[name].wait(40) == 0
+
+    def start_collector(self) -> None:
+        self.start("collector", "shelf_collector", "run", "--config", str(self.folder / "collector.toml"))
 
     def start_node(self) -> None:
         self.start("node", "shelf_edge", "run", "--config", str(self.folder / "edge.toml"))
@@ -245,3 +250,36 @@ def test_a_picture_of_something_unknown_stays_on_its_node_until_it_is_known(shop
         assert kept[200:264] not in sent
     finally:
         tap.close()
+
+
+def test_enrolments_survive_nodes_that_are_off_and_a_collector_that_is_killed(shop: Shop) -> None:
+    eventually(lambda: shop.seen()["verdict"] == "unknown")
+
+    # Enrolled while the node is off: it has it when it starts.
+    shop.stop("node")
+    first = shop.enrol(WANTED, (120, 40, 180, 145))
+    shop.start_node()
+    eventually(lambda: shop.is_live(first["revision"]))
+
+    # Killed after it saved an enrolment, before it offered it: it is offered by the next start.
+    shop.processes["collector"].send_signal(signal.SIGKILL)
+    shop.processes["collector"].wait(10)
+    file = shop.folder / "state" / "gallery" / "shop.gallery"
+    saved = read_gallery(file)
+    at = saved.entries[0].at + timedelta(seconds=1)
+    entry = GalleryEntry(gtin=OTHER, photo_sha256="5" * 64, enrolment="e-saved", at=at, by="Anna")
+    vector = saved.vector(0)[2:] + saved.vector(0)[:2]  # some other direction
+    write_gallery(file, added(saved, [Reference(entry, vector)]))
+    shop.start_collector()
+    second = without_names(read_gallery(file)).revision
+    assert second != first["revision"]
+    eventually(lambda: shop.is_live(second))
+    assert {product["gtin"] for product in shop.view()["products"]} == {WANTED, OTHER}
+
+    # Of two who take the same enrolment back one is told that there is nothing left to undo; the other's is live.
+    answers = [
+        shop.web.post("/api/v1/enrol/undo", json={"enrolment": "e-saved"}, headers=shop.marked) for _ in range(2)
+    ]
+    assert [answer.status_code for answer in answers] == [200, 422]
+    assert "nothing to undo" in answers[1].text
+    eventually(lambda: shop.is_live(first["revision"]))

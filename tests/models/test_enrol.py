@@ -95,6 +95,23 @@ def test_bad_photos_are_named_and_nothing_is_written(models: Path, tmp_path: Pat
     assert not gallery.exists()
 
 
+def test_a_huge_file_is_refused_unread_and_a_hundred_files_at_once_too(models: Path, tmp_path: Path) -> None:
+    gallery, huge = tmp_path / "shop.gallery", tmp_path / "huge.jpg"
+    with huge.open("wb") as out:
+        out.truncate(100 * 2**20)
+    code, said = enrol(models, gallery, "--gtin", MILK, str(huge))
+    assert code == 2
+    assert "huge.jpg" in said
+    assert "make the photo smaller" in said
+    many = [str(tmp_path / f"{number:03}.png") for number in range(100)]  # they need not even exist
+    code, said = enrol(models, gallery, "--gtin", MILK, *many)
+    assert code == 2
+    assert "040.png" in said
+    assert "must be at most 40 at once" in said
+    assert "second call" in said
+    assert not gallery.exists()
+
+
 @pytest.mark.parametrize(
     ("arguments", "text"),
     [
