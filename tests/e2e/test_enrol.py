@@ -253,13 +253,13 @@ def test_a_picture_of_something_unknown_stays_on_its_node_until_it_is_known(shop
 
 
 def test_enrolments_survive_nodes_that_are_off_and_a_collector_that_is_killed(shop: Shop) -> None:
-    eventually(lambda: shop.seen()["verdict"] == "unknown")
+    eventually(lambda: shop.seen()["verdict"] == "unknown", 120)
 
     # Enrolled while the node is off: it has it when it starts.
     shop.stop("node")
     first = shop.enrol(WANTED, (120, 40, 180, 145))
     shop.start_node()
-    eventually(lambda: shop.is_live(first["revision"]))
+    eventually(lambda: shop.is_live(first["revision"]), 120)
 
     # Killed after it saved an enrolment, before it offered it: it is offered by the next start.
     shop.processes["collector"].send_signal(signal.SIGKILL)
@@ -273,7 +273,7 @@ def test_enrolments_survive_nodes_that_are_off_and_a_collector_that_is_killed(sh
     shop.start_collector()
     second = without_names(read_gallery(file)).revision
     assert second != first["revision"]
-    eventually(lambda: shop.is_live(second))
+    eventually(lambda: shop.is_live(second), 120)
     assert {product["gtin"] for product in shop.view()["products"]} == {WANTED, OTHER}
 
     # Of two who take the same enrolment back one is told that there is nothing left to undo; the other's is live.
@@ -282,4 +282,4 @@ def test_enrolments_survive_nodes_that_are_off_and_a_collector_that_is_killed(sh
     ]
     assert [answer.status_code for answer in answers] == [200, 422]
     assert "nothing to undo" in answers[1].text
-    eventually(lambda: shop.is_live(first["revision"]))
+    eventually(lambda: shop.is_live(first["revision"]), 120)
