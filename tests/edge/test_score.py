@@ -110,7 +110,7 @@ def test_ctrl_c_leaves_nothing_half_written(tmp_path: Path) -> None:
     ("arguments", "told"),
     [
         (["--scenario", "nowhere"], "must be all, a TOML file or one of"),
-        (["--split", "secret"], "must be dev or hidden"),
+        (["--split", "secret"], "must be dev, varied or hidden"),
         (["--scenario", "demo", "--model", "nowhere.onnx"], "must be a model"),
     ],
 )

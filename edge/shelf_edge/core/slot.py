@@ -47,7 +47,7 @@ class SlotRules:
         rise_patience_s: a restock waits at most this long for columns that are not certain.
         unseen_hand_s, unseen_agreement: the patience for a change at which a body but no hand was seen, and the
             share of looks that must agree on it.
-        unseen_many_s: the same for a column that changed by more than one item.
+        unseen_many_s: the same for a column that got several items, or lost several and looks empty.
         handled_doubt_s: the same where a hand that had stopped covered a column, so that a change is to be expected,
             also while somebody is still near.
         drift_s: the patience for a change that nobody was near to.
@@ -436,7 +436,9 @@ class Slot:
             return None
         risen = {index for index, change in enumerate(changes) if change > 0}
         is_rest_of_restock = rise > 0 and risen <= self._unseen_at_restock
-        is_many = max(abs(change) for change in changes) > 1 and not is_rest_of_restock
+        is_many = not is_rest_of_restock and any(
+            change > 1 or (change < -1 and new.count == 0) for change, new in zip(changes, columns, strict=True)
+        )
         if waited_s < self._patience_s(look, is_many) or (
             max(changes) > 0 and not self._may_rise(columns, rise, is_certain, waited_s, now_s)
         ):
@@ -483,7 +485,7 @@ class Slot:
         """How long a difference must last: no time after a hand in the slot, for ever while somebody is in the way.
 
         Args:
-            is_many: a column changed by more than one item, and not for being seen again.
+            is_many: a column seems to have got or lost several items, and not for being seen again.
         """
         if self._touched_since_s is not None or (self._recalled is not None and not look.crowded):
             return 0.0
