@@ -116,6 +116,7 @@ class Notifier:
         self._clock = clock
         self._memory = _Insisting(memory or Forgetful())
         self._lock = threading.Lock()
+        self._keeping = threading.Lock()
         self._stopping = threading.Event()
         line = _LineRules(tuple(retry_s), lambda: rules.is_quiet(clock.now()), self._is_of_use)
         self._lines = {route.channel.name: _Line(route, clock, line, self._memory, self._stopping) for route in routes}
@@ -172,12 +173,13 @@ class Notifier:
             self._lines[one.channel].put(one)
 
     def _keep(self, queued: Sequence[QueuedNotice]) -> None:
-        with self._lock:
-            changes = self._plan.changes()
-        self._memory.catch_up()
-        if (changes.changed or changes.gone or queued) and self._memory.keep(changes, queued):
+        with self._keeping:  # one after the other: what is older must not be written last
             with self._lock:
-                self._plan.stored(changes)
+                changes = self._plan.changes()
+            self._memory.catch_up()
+            if (changes.changed or changes.gone or queued) and self._memory.keep(changes, queued):
+                with self._lock:
+                    self._plan.stored(changes)
 
     def _is_of_use(self, message: NoticeMessage) -> bool:
         with self._lock:
