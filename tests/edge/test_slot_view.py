@@ -79,28 +79,3 @@ def test_without_faint_ones_nothing_changes() -> None:
     none = Detections.none()
     assert depths(SURE, none) == [1.0, None]
     assert depths(none, none) == [None, None]
-
-
-def test_from_aside_a_box_may_be_as_wide_as_an_items_front_and_side_and_no_wider() -> None:
-    view = {"front": [[0.2, 0.3], [0.8, 0.3], [0.8, 0.9], [0.2, 0.9]],
-            "floor": [[0.2, 0.9], [0.8, 0.9], [0.98, 0.6], [0.38, 0.6]]}  # fmt: skip
-    plan = one_slot_planogram().model_dump(mode="json", by_alias=True)
-    plan["views"][0]["slots"]["s1"] = view
-    slot = bay_geometry(type(one_slot_planogram()).model_validate(plan), "c1", 640, 360)[0]
-    assert slot.to_board is not None
-    half = slot.item_width / 2
-    left, right, rear = project(
-        np.linalg.inv(slot.to_board),
-        np.array([[0.25 - half, 0.0], [0.25 + half, 0.0], [0.25 + half, slot.item_depth]]),
-    )
-    front_px, both_px = right[0] - left[0], rear[0] - left[0]
-    assert both_px > 1.4 * front_px
-    high = slot.item_aspect * front_px
-
-    def is_whole(wide: float) -> bool:
-        middle = (left[0] + right[0]) / 2
-        box = np.array([[middle - wide / 2, left[1] - high, middle + wide / 2, left[1]]], np.float32)
-        found = Detections(box, np.array([0.9], np.float32), np.array([int(Kind.PRODUCT)], np.uint8))
-        return view_slot(slot, found, Nobody())[0].is_whole
-
-    assert [is_whole(wide) for wide in (0.6 * front_px, front_px, both_px, 1.4 * both_px)] == [False, True, True, False]

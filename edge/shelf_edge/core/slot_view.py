@@ -52,7 +52,7 @@ class SlotGeometry:
         columns, rows: facings h and d.
         front_gap: how far (in rows) an item's own front stands behind the front of its row, from the planogram's
             millimetres: a thin item in a deep row is seen to stand further back than the row begins.
-        item_width, item_depth: of an item, as shares of the board's front edge and of its depth.
+        item_width: width of an item, as a share of the board's front edge.
         item_aspect: how high an item's box is to its width: its front and its top as seen at the camera's angle.
         ceiling_px: y of the front edge of the board above (or of the picture): what reaches it may go on behind it.
         capacity, min_presentation: items it is meant to hold, and the number that counts as low.
@@ -68,7 +68,6 @@ class SlotGeometry:
     rows: int
     front_gap: float
     item_width: float
-    item_depth: float
     item_aspect: float
     ceiling_px: float
     capacity: int
@@ -116,7 +115,6 @@ def slot_geometry(
         rows=position.facings.d,
         front_gap=_front_gap(planogram, position),
         item_width=planogram.product_of(position.id).w / position.w,
-        item_depth=planogram.product_of(position.id).d / _shelf_depth_mm(planogram, position),
         item_aspect=_item_aspect(planogram, position, floor) if floor is not None else 0.0,
         ceiling_px=float(project(moved, ceiling)[0, 1]),
         capacity=position.capacity,
@@ -348,18 +346,12 @@ def _sizes(geometry: SlotGeometry, boxes: Points, on_board: Points) -> _Sizes:
     to_picture: Points = np.asarray(np.linalg.inv(geometry.to_board), np.float64)
     left: Points = on_board - np.array([geometry.item_width / 2, 0.0])
     right: Points = on_board + np.array([geometry.item_width / 2, 0.0])
-    left_px, right_px = project(to_picture, left), project(to_picture, right)
-    spans: Points = right_px - left_px
+    spans: Points = project(to_picture, right) - project(to_picture, left)
     expected = np.hypot(spans[:, 0], spans[:, 1])
     sides = boxes[:, 2:] - boxes[:, :2]
     least, most = _WHOLE_SHARES
     ratios = sides / np.column_stack([expected, geometry.item_aspect * expected])
     small, large = ratios < least, ratios > most
-    # From aside a carton shows its side too, and a can does not: a box may be as wide as either.
-    behind = np.array([0.0, geometry.item_depth])
-    rear = project(to_picture, left + behind)[:, 0], project(to_picture, right + behind)[:, 0]
-    widest = np.maximum(right_px[:, 0], rear[1]) - np.minimum(left_px[:, 0], rear[0])
-    large[:, 0] = sides[:, 0] > most * np.maximum(expected, widest)
     full: npt.NDArray[np.bool_] = ~(small | large).any(axis=1)
     # The board above hides the tops of what stands at the rear, and the picture ends somewhere: bases are seen all the
     # same.
