@@ -117,7 +117,7 @@ def _train_recogniser(
         shown = read_product_photos(folder, "grocery-store")
         recipe = RECOGNISER_PRESETS[preset]
         work = work or Path("runs") / recipe.name
-        with progress("steps", recipe.steps) as step:
+        with progress("steps", recipe.fit.steps) as step:
             manifest = train_recogniser(recipe, shown, wheel, out or work / "model", work, step)
     _tell(manifest, out or work / "model")
 

@@ -6,7 +6,6 @@ as many more products, so that it learns to tell packs apart which it has never 
 
 from __future__ import annotations
 
-import copy
 import json
 import logging
 import math
@@ -58,21 +57,12 @@ _SMALLEST_HALVED = 512
 
 
 @dataclass(frozen=True)
-class Lesson:
-    """One run of the training loop, and how views differ in it."""
-
-    fit: RecogniserPlan
-    views: ViewPlan = ViewPlan()  # noqa: RUF009 - frozen
-
-
-@dataclass(frozen=True)
 class RecogniserPreset:
     """A recipe.
 
     Attributes:
         name: of the model that comes out.
         fit: the loop; views: how views differ.
-        again: a second lesson that begins where the first ended; what comes out is the mean of the weights after each.
         input_px: side of the input that is shipped: larger than the views, for crops show things larger in training.
         packs, invented: how many rendered packs and invented things are products too; drawn_share: how often one of
             them is shown.
@@ -82,42 +72,23 @@ class RecogniserPreset:
     name: str
     fit: RecogniserPlan
     views: ViewPlan = ViewPlan()  # noqa: RUF009 - frozen
-    again: Lesson | None = None
     body: str = "mobilenet-v2"
     dimension: int = 256
-    input_px: int = 256
+    input_px: int = 224
     packs: int = 300
     invented: int = 100
     drawn_share: float = 0.2
     threads: int = 1
 
-    @property
-    def lessons(self) -> tuple[Lesson, ...]:
-        """The first, and the second when there is one."""
-        first = Lesson(self.fit, self.views)
-        return (first,) if self.again is None else (first, self.again)
-
-    @property
-    def steps(self) -> int:
-        """Of all lessons together, at most."""
-        return sum(lesson.fit.steps for lesson in self.lessons)
-
 
 RECOGNISER_PRESETS = {
     "shop": RecogniserPreset(
-        "recogniser-small",
-        RecogniserPlan(steps=3700, mixed=0.4, average=0.997),
-        ViewPlan(size_px=192, on_white=0.18),
-        Lesson(
-            RecogniserPlan(steps=4000, mixed=0.4, average=0.997, learning_rate=6e-4, seed=11),
-            ViewPlan(size_px=224, on_white=0.18),
-        ),
+        "recogniser-small", RecogniserPlan(steps=3700, mixed=0.4, average=0.997), ViewPlan(size_px=192, on_white=0.18)
     ),
     "minute": RecogniserPreset(
         "recogniser-minute",
         RecogniserPlan(steps=6, batch=8, mixed=0.4),
         ViewPlan(size_px=64),
-        Lesson(RecogniserPlan(steps=2, batch=8, seed=1), ViewPlan(size_px=96)),
         input_px=64,
         packs=8,
         invented=8,
@@ -158,25 +129,9 @@ def train_recogniser(
     network = EmbeddingNetwork(preset.body, preset.dimension)
     start_from_wheel(network.body, wheel)
     kinds = goods.kinds + [-1] * len(goods.cut_outs)
-    for place, lesson in enumerate(preset.lessons):
-
-        def draw(rng: np.random.Generator, views: ViewPlan = lesson.views) -> tuple[Picture, int]:
-            return _draw(goods, preset, views, rng)
-
-        learnt = fit_recogniser(copy.deepcopy(network), draw, kinds, lesson.fit, work, on_step)
-        network = mean_of(network, learnt) if place else learnt
+    network = fit_recogniser(network, lambda rng: _draw(goods, preset, rng), kinds, preset.fit, work, on_step)
     onnx = export_recogniser(network, preset, work / "model.onnx")
     return write_recogniser_folder(preset, onnx, photos, out, work)
-
-
-def mean_of(one: EmbeddingNetwork, other: EmbeddingNetwork) -> EmbeddingNetwork:
-    """A network whose weights lie midway between two that share their beginning: they err on different pictures."""
-    network = copy.deepcopy(one)
-    with torch.no_grad():
-        for kept, weights in zip(network.state_dict().values(), other.state_dict().values(), strict=True):
-            if kept.is_floating_point():
-                kept.lerp_(weights, 0.5)
-    return network
 
 
 def _goods(preset: RecogniserPreset, photos: ProductPhotos, work: Path) -> _Goods:
@@ -227,7 +182,7 @@ def rendered_packs(count: int, seed: int, work: Path, views: int = 3) -> list[li
     ]
 
 
-def _draw(goods: _Goods, preset: RecogniserPreset, plan: ViewPlan, rng: np.random.Generator) -> tuple[Picture, int]:
+def _draw(goods: _Goods, preset: RecogniserPreset, rng: np.random.Generator) -> tuple[Picture, int]:
     """A view of something, and its number."""
 
     def other() -> Picture:
@@ -238,12 +193,12 @@ def _draw(goods: _Goods, preset: RecogniserPreset, plan: ViewPlan, rng: np.rando
         index = int(rng.integers(len(goods.cut_outs)))
         views = goods.cut_outs[index]
         shown = placed_on(views[int(rng.integers(len(views)))], _ground(other(), rng), rng)
-        return view_of(shown, rng, plan, other), len(goods.photos) + index
+        return view_of(shown, rng, preset.views, other), len(goods.photos) + index
     counts = np.array([len(photos) for photos in goods.photos], float) ** 0.5
     index = int(rng.choice(len(counts), p=counts / counts.sum()))
     photos = goods.photos[index]
     photo = photos[int(rng.integers(len(photos)))]
-    return view_of(photo, rng, plan, other, may_mirror=goods.may_mirror[index]), index
+    return view_of(photo, rng, preset.views, other, may_mirror=goods.may_mirror[index]), index
 
 
 def _ground(photo: Picture, rng: np.random.Generator) -> Picture:
@@ -359,16 +314,10 @@ def _write_golden(path: Path) -> Path:
     return path
 
 
-def _finite(lesson: Lesson) -> Lesson:
-    """The same with a number where there is no limit: JSON knows no infinity."""
-    return replace(lesson, fit=replace(lesson.fit, stop_after_s=min(lesson.fit.stop_after_s, 1e9)))
-
-
 def _manifest_of(preset: RecogniserPreset, onnx: Path, photos: ProductPhotos) -> Manifest:
     package, licence = WHEELS[preset.body]
-    first, *later = [_finite(lesson) for lesson in preset.lessons]
-    recipe = asdict(replace(preset, fit=first.fit, again=later[0] if later else None))
-    steps = sum(lesson.fit.steps * lesson.fit.batch for lesson in preset.lessons)
+    recipe = asdict(replace(preset, fit=replace(preset.fit, stop_after_s=min(preset.fit.stop_after_s, 1e9))))
+    steps = preset.fit.steps * preset.fit.batch
     training = Training(
         recipe=json.dumps(recipe),
         data=(
