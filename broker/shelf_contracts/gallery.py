@@ -269,6 +269,14 @@ def refuse_other_embedder(gallery: Gallery, embedder: Embedder, file: Path | str
         )
 
 
+def refuse_empty(gallery: Gallery, file: Path | str) -> None:
+    """Raises: FileProblems when nothing is enrolled: every product of the shop would be unknown at once."""
+    if not gallery.entries:
+        allowed = "an empty gallery recognises nothing: the one in use stays"
+        remedy = "enrol a product (the page /enrol, or smartshelf models enrol), or put a copy of the file back"
+        raise FileProblems(file, [Problem("entries", "none", allowed, remedy)])
+
+
 def write_gallery(path: Path | str, gallery: Gallery) -> None:
     """Whole or not at all: a temporary file beside it is renamed over the old one."""
     write_whole(Path(path), encode_gallery(gallery))

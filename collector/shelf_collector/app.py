@@ -51,6 +51,11 @@ from shelf_collector.rollouts import Rollouts
 from shelf_collector.task_topics import TaskTopics
 from shelf_collector.taskdesk import DeskRules, Foreman, TaskDesk, Worth
 from shelf_collector.watch import ModelWatch, note_files
+from shelf_contracts.errors import ContractError
+from shelf_contracts.files import read_model
+from shelf_contracts.gallery import Embedder
+from shelf_contracts.manifest import Manifest
+from shelf_contracts.shipped import DEFAULT_RECOGNISER, model_folder
 
 if TYPE_CHECKING:
     from shelf_collector.labels import Labels, LabelState
@@ -228,9 +233,24 @@ def open_enrolling(setup: CollectorSetup, bus: Bus, clock: Clock, doorkeeper: Do
     """The shop's gallery, and eyes for photos that are opened when they are needed."""
     galleries = Galleries(
         setup.gallery_folder, setup.galleries_url, bus, clock, setup.config.store,
-        keeps_thumbnails=setup.config.enrolment.keep_thumbnails,
+        keeps_thumbnails=setup.config.enrolment.keep_thumbnails, model=_recogniser_in_use(setup),
     )  # fmt: skip
     return Enrolling(galleries, VisionWorker(setup.vision_arguments), doorkeeper.accounts, clock)
+
+
+def _recogniser_in_use(setup: CollectorSetup) -> tuple[Embedder, int] | None:
+    """Which model the gallery must be of, by its manifest; None where no model can be read."""
+    given = setup.config.enrolment.recogniser
+    try:
+        folder = setup.folder / given if given is not None else model_folder(DEFAULT_RECOGNISER)
+        manifest = read_model(folder / "manifest.json", Manifest)
+    except (ContractError, OSError) as error:
+        log.warning("galleries are offered whatever their model, nodes check them: %s", error)
+        return None
+    if manifest.embedding is None:
+        return None
+    about = Embedder(name=manifest.name, version=manifest.version, sha256=manifest.sha256)
+    return about, manifest.embedding.dimension
 
 
 def node_reports(keeper: Keeper, clock: Clock) -> dict[str, NodeReport]:

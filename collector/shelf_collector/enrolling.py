@@ -150,7 +150,7 @@ class Enrolling:
         gallery = self.galleries.present
         embedder, dimension = (gallery.embedder, gallery.dimension) if gallery else self.worker.describe()
         offered = self.galleries.offered
-        if gallery is not None and (offered is None or seen.gallery != offered.revision[:12]):
+        if gallery is not None and gallery.entries and (offered is None or seen.gallery != offered.revision[:12]):
             remedy = "wait for a moment until the node has the present gallery, then try again"
             raise GalleryRefused([Problem("gallery", seen.gallery, "is not the one that is offered", remedy)])
         try:

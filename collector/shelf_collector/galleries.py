@@ -25,6 +25,7 @@ from shelf_contracts.gallery import (
     added,
     encode_gallery,
     read_gallery,
+    refuse_empty,
     removed,
     undone,
     without_names,
@@ -57,10 +58,20 @@ class Galleries:
         folder: holds ``shop.gallery`` and, where the shop allows it, ``thumbnails``.
         url: where nodes reach the collector, without a closing slash.
         keeps_thumbnails: whether small pictures of what was enrolled are kept, for the page.
+        model: the recogniser in use and how many numbers it gives: a gallery of another one is not offered. None: it
+            is not installed here, and nodes must tell by themselves.
     """
 
     def __init__(
-        self, folder: Path, url: str, bus: Bus, clock: Clock, store: str, *, keeps_thumbnails: bool = False
+        self,
+        folder: Path,
+        url: str,
+        bus: Bus,
+        clock: Clock,
+        store: str,
+        *,
+        keeps_thumbnails: bool = False,
+        model: tuple[Embedder, int] | None = None,
     ) -> None:
         self.problem = ""
         """Why the file on disk is not what nodes are offered; empty when it is."""
@@ -68,6 +79,7 @@ class Galleries:
         self._folder = folder
         self._file = folder / FILE_NAME
         self._url = url
+        self._model = model
         self._bus = bus
         self._clock = clock
         self._store = store
@@ -126,7 +138,7 @@ class Galleries:
             if mark is None:
                 return
             try:
-                self._take(read_gallery(self._file))
+                self._take(read_gallery(self._file, *(self._model or ())))
             except ContractError as error:
                 self.problem = str(error).splitlines()[0]
                 log.error("nodes keep the gallery they have: %s", error)
@@ -140,7 +152,7 @@ class Galleries:
         def change(gallery: Gallery | None) -> Gallery:
             return added(gallery if gallery is not None else Gallery(embedder, dimension), references)
 
-        return self._change(change, embedder)
+        return self._change(change, (embedder, dimension))
 
     def undo(self, enrolment: str) -> Gallery:
         """Take an enrolment back. Raises: GalleryRefused when it is not there."""
@@ -150,9 +162,11 @@ class Galleries:
         """Forget a product. Raises: GalleryRefused when it is not there."""
         return self._change(lambda gallery: removed(_must_be(gallery), gtin))
 
-    def _change(self, change: Callable[[Gallery | None], Gallery], embedder: Embedder | None = None) -> Gallery:
+    def _change(
+        self, change: Callable[[Gallery | None], Gallery], model: tuple[Embedder, int] | None = None
+    ) -> Gallery:
         with self._lock, held(self._file):
-            gallery = change(read_gallery(self._file, embedder) if self._file.exists() else None)
+            gallery = change(read_gallery(self._file, *(model or self._model or ())) if self._file.exists() else None)
             write_gallery(self._file, gallery)
             self._seen = _mark_of(self._file)
             self._take(gallery)
@@ -160,8 +174,15 @@ class Galleries:
             return gallery
 
     def _take(self, gallery: Gallery) -> None:
+        """Offered, unless nothing is in it: nodes then keep the last one, whoever emptied it."""
         self.problem = ""
         self._present = gallery
+        try:
+            refuse_empty(gallery, self._file)
+        except ContractError as error:
+            self.problem = str(error)
+            log.warning("nodes keep the gallery they have: %s", error)
+            return
         plain = without_names(gallery)
         if self._published and self._published[-1].revision == plain.revision:
             return

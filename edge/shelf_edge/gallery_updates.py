@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Literal
 
 from shelf_contracts.errors import ContractError
-from shelf_contracts.gallery import Embedder, Gallery, read_gallery
+from shelf_contracts.gallery import Embedder, Gallery, read_gallery, refuse_empty
 from shelf_contracts.messages import GalleryHealth, GalleryOffer
 from shelf_edge.ports import Clock
 
@@ -21,6 +21,13 @@ log = logging.getLogger(__name__)
 
 Fetch = Callable[[GalleryOffer, Path, Callable[[], bool]], None]
 
+_OFFERED = "the collector's gallery"
+"""What errors call the file that came: the name under which it lies here says nothing to anybody."""
+
+_SAME_MODEL = (
+    "give both the same model (recogniser.model of the node, enrolment.recogniser of the collector) "
+    "and enrol the photos again with it"
+)
 _TICK_S = 0.5
 _SHORTEST_PAUSE_S = 2.0
 _LONGEST_PAUSE_S = 60.0
@@ -111,11 +118,17 @@ class GalleryUpdates:
             self._tell("settled", offer.revision, "")
             return
         if not self._accepts_offers:
-            self._fail(offer, "recogniser.updates is false on this node")
+            self._fail(offer, "recogniser.updates is false on this node: set it to true, or put the file there")
+            return
+        if not offer.products:
+            try:
+                refuse_empty(Gallery(self._embedder, self._dimension), _OFFERED)
+            except ContractError as error:
+                self._fail(offer, str(error))
             return
         if offer.model_sha256 != self._embedder.sha256:
             theirs = f"{offer.model_name} {offer.model_version} ({offer.model_sha256[:8]})"
-            self._fail(offer, f"made with {theirs}, this node runs {self._embedder}: give both the same model")
+            self._fail(offer, f"made with {theirs}, this node runs {self._embedder}: {_SAME_MODEL}")
             return
         self._tell("fetching", offer.revision, "")
         incoming = self._folder / "incoming.gallery"
@@ -129,7 +142,7 @@ class GalleryUpdates:
         except (ContractError, OSError) as error:
             incoming.unlink(missing_ok=True)
             if not self._stop.is_set():
-                self._fail(offer, str(error).splitlines()[0])
+                self._fail(offer, str(error).splitlines()[0].replace(str(incoming), _OFFERED))
             return
         with self._lock:
             self._failures = 0
@@ -138,11 +151,9 @@ class GalleryUpdates:
         self._tell("settled", offer.revision, "")
 
     def _checked(self, file: Path) -> Gallery:
-        """Raises: FileProblems when it is damaged, or of another model."""
-        gallery = read_gallery(file, self._embedder)
-        if gallery.dimension != self._dimension:
-            text = f"{file}: dimension = {gallery.dimension}: the model gives {self._dimension} numbers"
-            raise ContractError(text)
+        """Raises: FileProblems when it is damaged, empty, or of another model."""
+        gallery = read_gallery(file, self._embedder, self._dimension)
+        refuse_empty(gallery, file)
         return gallery
 
     def _last_good(self) -> Gallery:

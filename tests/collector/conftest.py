@@ -42,7 +42,7 @@ from shelf_collector.taskdesk import Foreman
 from shelf_contracts import topics
 from shelf_mqtt.session import MqttSession, Received
 from tests.collector.builders import GTINS, NOON, STORE, eventually, free_port, planogram, wire
-from tests.collector.eyes import FakeEyes
+from tests.collector.eyes import MODEL, FakeEyes
 from tests.collector.live_shop import browser, demo_products, live, open_page, with_login
 
 __all__ = ["browser", "demo_products", "live", "open_page", "with_login"]
@@ -190,7 +190,7 @@ def open_shop(shop_folder: Path) -> Iterator[Callable[[], Shop]]:
         desk = open_desk(setup, doorkeeper, hub, clock, plan, keeper, database)
         galleries = Galleries(
             setup.gallery_folder, setup.galleries_url, bus, clock, STORE,
-            keeps_thumbnails=setup.config.enrolment.keep_thumbnails,
+            keeps_thumbnails=setup.config.enrolment.keep_thumbnails, model=(MODEL, 2),
         )  # fmt: skip
         enrolling = Enrolling(galleries, FakeEyes(), doorkeeper.accounts, clock)  # type: ignore[arg-type]
         site = Site(setup, plan, keeper, viewer, database, hub, bus, clock, doorkeeper, desk, enrolling=enrolling)

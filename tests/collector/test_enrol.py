@@ -6,6 +6,7 @@ import base64
 import json
 import struct
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +17,20 @@ from shelf_collector.adapters.vision_worker import PhotoProblem, VisionProblem, 
 from shelf_collector.adapters.web.photo_answers import words_of
 from shelf_collector.core.access import Role
 from shelf_collector.core.texts import WORDS
-from shelf_contracts.gallery import GalleryEntry, Reference, decode_gallery, read_gallery, undone, write_gallery
+from shelf_contracts.gallery import (
+    Gallery,
+    GalleryEntry,
+    Reference,
+    added,
+    decode_gallery,
+    read_gallery,
+    undone,
+    write_gallery,
+)
 from shelf_contracts.messages import GalleryHealth, GalleryOffer, NodeHealth, SeenProduct
 from tests.collector.builders import GTINS, NOON, Node, at
 from tests.collector.conftest import Shop
-from tests.collector.eyes import TINY_JPEG
+from tests.collector.eyes import MODEL, TINY_JPEG
 from tests.collector.visitors import Visitor, logged_in
 
 BOX = [0.2, 0.1, 0.6, 0.9]
@@ -88,7 +98,13 @@ def test_an_enrolment_is_undone_and_a_product_forgotten(shop: Shop, staff: Visit
     assert send(staff, "/remove", {"gtin": GTINS[0]}).status_code == 403
     admin = logged_in(shop, "Cato", Role.ADMIN)
     assert send(admin, "/remove", {"gtin": GTINS[0]}).json()["products"] == []
-    assert shop.bus.newest("gallery/offer")["products"] == 0
+    assert shop.bus.newest("gallery/offer")["revision"] == first["revision"], "nodes keep the last one"
+    found = admin.get("/api/v1/enrol").json()
+    assert all(word in found["problem"] for word in ("shop.gallery", "empty gallery", "enrol a product"))
+    assert (found["known"], found["can_look"]) == (0, True)
+    again = enrol(staff, GTINS[1], b"c one")
+    assert shop.bus.newest("gallery/offer")["revision"] == again["revision"]
+    assert staff.get("/api/v1/enrol").json()["problem"] == ""
     actions = {row.action for row in shop.site.doorkeeper.accounts.log_page(None, 20)}
     assert {"gallery.enrolled", "gallery.undone", "gallery.removed"} <= actions
 
@@ -287,16 +303,33 @@ def test_the_command_lines_changes_are_noticed_and_a_bad_file_changes_nothing(sh
     saved = enrol(staff, GTINS[0], b"a one")
     galleries = shop.site.enrolling.galleries if shop.site.enrolling else None
     assert galleries is not None
+    second = enrol(staff, GTINS[1], b"b one")
     write_gallery(galleries.file, undone(read_gallery(galleries.file)))
     galleries.look()
-    assert shop.bus.newest("gallery/offer")["products"] == 0
+    assert second["revision"] != shop.bus.newest("gallery/offer")["revision"] == saved["revision"]
+    good = read_gallery(galleries.file)
+    write_gallery(galleries.file, undone(good))
+    galleries.look()
+    assert shop.bus.newest("gallery/offer")["products"] == 1
+    assert "enrol a product" in staff.get("/api/v1/enrol").json()["problem"]
+    entry = good.entries[0]
+    for odd in (
+        added(Gallery(MODEL, 3), [Reference(entry, b"\x00\x3c" * 3)]),
+        replace(good, embedder=MODEL.model_copy(update={"sha256": "d" * 64})),
+    ):
+        write_gallery(galleries.file, odd)
+        galleries.look()
+        problem = staff.get("/api/v1/enrol").json()["problem"]
+        assert "shop.gallery" in problem
+        assert "enrol the photos again" in problem
+        assert shop.bus.newest("gallery/offer")["revision"] == saved["revision"]
+        assert send(staff, "/undo", {"enrolment": saved["enrolment"]}).status_code == 422
     galleries.file.write_bytes(b"spoilt")
     galleries.look()
-    assert shop.bus.newest("gallery/offer")["products"] == 0
     assert "must begin with the line" in staff.get("/api/v1/enrol").json()["problem"]
     assert send(staff, "", wish(GTINS[1], take(staff, b"b"))).status_code == 422
     assert galleries.file.read_bytes() == b"spoilt"
-    assert saved["revision"] != galleries.offered.revision if galleries.offered else False
+    assert shop.bus.newest("gallery/offer")["revision"] == saved["revision"]
 
 
 def test_a_restarted_collector_offers_what_was_enrolled(locked_folder: Path, open_shop: Any) -> None:

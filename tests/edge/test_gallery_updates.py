@@ -137,7 +137,10 @@ def test_a_gallery_is_fetched_used_and_still_there_after_a_restart(
             lambda c, g: c.offer(gallery("96385074", embedder=MODEL.model_copy(update={"sha256": "b" * 64}))),
             "same model",
         ),
-        (lambda c, g: c.offer(gallery("96385074", dimension=3)), "the model gives 2 numbers"),
+        (lambda c, g: c.offer(gallery("96385074", dimension=3)), "the collector's gallery: dimension = 3: must be 2"),
+        (lambda c, g: c.offer(gallery()), "the collector's gallery: entries = none: an empty gallery"),
+        (lambda c, g: c.offer(gallery(), products=1), "enrol a product"),
+        (lambda c, g: c.offer(gallery("96385074", embedder=OTHER_MODEL)), "recogniser.model of the node"),
         (lambda c, g: _offer_of_bytes(c, b"smartshelf.gallery.v1\n and nonsense"), "cut off or damaged"),
     ],
 )
@@ -151,6 +154,7 @@ def test_a_bad_gallery_is_refused_and_the_old_one_stays(
     node.until(lambda: node.updates.health().state == "refused")
     health = node.updates.health()
     assert text in health.text
+    assert "incoming" not in health.text, "nobody knows this file"
     assert health.revision == good.revision
     assert node.used[-1] == good
     node.updates.take(collector.offer(gallery("4006381333931", "96385074")))
@@ -184,6 +188,7 @@ def test_a_damaged_disk_gives_the_one_before_and_then_the_given_one(
     write_gallery(tmp_path / "kept" / "previous.gallery", gallery("8712345678906"))
     assert start_node().used[0].gtins == ["08712345678906"]
     (tmp_path / "kept" / "previous.gallery").write_bytes(b"")
+    write_gallery(tmp_path / "kept" / "current.gallery", gallery())
     write_gallery(tmp_path / "given.gallery", gallery("96385074"))
     assert start_node(given=tmp_path / "given.gallery").used[0].gtins == ["00000096385074"]
 

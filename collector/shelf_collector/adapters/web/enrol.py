@@ -154,9 +154,13 @@ class UnknownItem(BaseModel):
 
 
 class EnrolView(BaseModel):
-    """``problem``: why nothing can be enrolled here; empty when it can. ``products``: the newest 300 of ``known``."""
+    """``problem``: why nothing can be enrolled here, or is not offered to nodes; empty when all is well.
+
+    ``can_look``: False when it is that photos cannot be looked at. ``products``: the newest 300 of ``known``.
+    """
 
     problem: str
+    can_look: bool
     revision: str | None
     known: int
     products: list[KnownProduct]
@@ -181,6 +185,7 @@ def get_enrol(request: Request) -> EnrolView:
     offered = enrolling.galleries.offered
     return EnrolView(
         problem=enrolling.worker.missing or enrolling.galleries.problem,
+        can_look=not enrolling.worker.missing,
         revision=offered.revision if offered is not None else None,
         known=len(enrolling.galleries.present.gtins) if enrolling.galleries.present is not None else 0,
         products=_known(site, enrolling)[:_MOST_LISTED],

@@ -544,6 +544,7 @@ let shown = "";
 function show(found) {
   const missing = document.getElementById("missing");
   missing.hidden = !found.problem;
+  for (const part of missing.querySelectorAll(".no-vision")) part.hidden = found.can_look;
   missing.querySelector(".why").textContent = found.problem;
   showHowFar(found);
   const now = JSON.stringify([found.products, found.unknown, found.nodes]);
