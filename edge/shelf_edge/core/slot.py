@@ -47,7 +47,7 @@ class SlotRules:
         rise_patience_s: a restock waits at most this long for columns that are not certain.
         unseen_hand_s, unseen_agreement: the patience for a change at which a body but no hand was seen, and the
             share of looks that must agree on it.
-        unseen_many_s: the same for a column that got several items, or lost several and looks empty.
+        unseen_many_s: the same for a column that seems to have got or lost several items.
         handled_doubt_s: the same where a hand that had stopped covered a column, so that a change is to be expected,
             also while somebody is still near.
         drift_s: the patience for a change that nobody was near to.
@@ -75,7 +75,7 @@ class SlotRules:
     put_patience_s: float = 0.7
     filling_patience_s: float = 1.4
     rise_patience_s: float = 4.0
-    unseen_hand_s: float = 0.6
+    unseen_hand_s: float = 0.5
     unseen_many_s: float = 2.5
     unseen_agreement: float = 0.7
     handled_doubt_s: float = 0.4
@@ -436,9 +436,7 @@ class Slot:
             return None
         risen = {index for index, change in enumerate(changes) if change > 0}
         is_rest_of_restock = rise > 0 and risen <= self._unseen_at_restock
-        is_many = not is_rest_of_restock and any(
-            change > 1 or (change < -1 and new.count == 0) for change, new in zip(changes, columns, strict=True)
-        )
+        is_many = not is_rest_of_restock and max(abs(change) for change in changes) > 1
         if waited_s < self._patience_s(look, is_many) or (
             max(changes) > 0 and not self._may_rise(columns, rise, is_certain, waited_s, now_s)
         ):
