@@ -2,12 +2,14 @@
 
 ContractError
 ├── FileProblems      one file, every problem in it
+│   └── DiskRefused   a file that could not be written
 ├── MessageProblem    one MQTT message that does not keep the contract
 └── TopicProblem      a topic that is not in the catalog
 """
 
 from __future__ import annotations
 
+import errno
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -58,6 +60,16 @@ class FileProblems(ContractError):
         self.problems = problems
         lines = [f"{self.file}: {problem}" for problem in problems]
         super().__init__("\n".join(lines))
+
+
+class DiskRefused(FileProblems):
+    """A file could not be written; what was there is still there, whole. ``is_full``: for want of room on the disk."""
+
+    def __init__(self, file: Path | str, error: OSError) -> None:
+        self.is_full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        found = (error.strerror or str(error) or type(error).__name__).lower()
+        remedy = "free some space on its disk, then try again" if self.is_full else "let this program write there"
+        super().__init__(file, [Problem("", found, "could not be written: nothing was changed", remedy)])
 
 
 class MessageProblem(ContractError):

@@ -12,7 +12,8 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -20,7 +21,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from shelf_contracts.errors import ContractError, FileProblems, Problem, shown
+from shelf_contracts.errors import ContractError, DiskRefused, FileProblems, Problem, shown
 from shelf_contracts.files import problems_of
 from shelf_contracts.ids import Gtin
 from shelf_contracts.messages import Sha256Text, UtcTime
@@ -277,20 +278,38 @@ def refuse_empty(gallery: Gallery, file: Path | str) -> None:
         raise FileProblems(file, [Problem("entries", "none", allowed, remedy)])
 
 
-def write_gallery(path: Path | str, gallery: Gallery) -> None:
-    """Whole or not at all: a temporary file beside it is renamed over the old one."""
-    write_whole(Path(path), encode_gallery(gallery))
+def write_gallery(path: Path | str, gallery: Gallery, before_it_counts: Callable[[], None] = lambda: None) -> None:
+    """As ``write_whole``."""
+    write_whole(Path(path), encode_gallery(gallery), before_it_counts)
 
 
-def write_whole(file: Path, content: bytes) -> None:
-    """Bytes into a file, whole or not at all, and still there after a power cut."""
-    file.parent.mkdir(parents=True, exist_ok=True)
+def write_whole(file: Path, content: bytes, before_it_counts: Callable[[], None] = lambda: None) -> None:
+    """Bytes into a file, whole or not at all, and still there after a power cut.
+
+    Args:
+        before_it_counts: called when all bytes are on the disk beside the file, which only a rename then replaces: what
+            must be written with it, or neither. When it raises, the file stays as it was.
+    Raises: DiskRefused; the file is as it was then, and nothing lies beside it.
+    """
     part = file.with_name(file.name + ".part")
-    with part.open("wb") as out:
-        out.write(content)
-        out.flush()
-        os.fsync(out.fileno())
-    part.replace(file)
+    try:
+        try:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            with part.open("wb") as out:
+                out.write(content)
+                out.flush()
+                os.fsync(out.fileno())
+        except OSError as error:
+            raise DiskRefused(file, error) from error
+        before_it_counts()
+        try:
+            part.replace(file)
+        except OSError as error:
+            raise DiskRefused(file, error) from error
+    except BaseException:
+        with suppress(OSError):
+            part.unlink()
+        raise
     folder = os.open(file.parent, os.O_RDONLY)
     try:
         os.fsync(folder)  # else a power cut may bring the old name back

@@ -8,17 +8,24 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from shelf_contracts.errors import FileProblems, Problem
+from shelf_contracts.errors import DiskRefused, FileProblems, Problem
 
 _TRIES, _PAUSE_S = 100, 0.1
 
 
 @contextmanager
 def held(path: Path | str) -> Iterator[None]:
-    """While one program reads, changes and writes a gallery, no other does. Raises: FileProblems after ten seconds."""
+    """While one program reads, changes and writes a gallery, no other does.
+
+    Raises: FileProblems after ten seconds; DiskRefused.
+    """
     file = Path(path)
-    file.parent.mkdir(parents=True, exist_ok=True)
-    with file.with_name(file.name + ".lock").open("w") as lock:
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        opened = file.with_name(file.name + ".lock").open("w")
+    except OSError as error:
+        raise DiskRefused(file, error) from error
+    with opened as lock:
         for left in reversed(range(_TRIES)):
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

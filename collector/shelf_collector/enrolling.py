@@ -17,10 +17,10 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from shelf_collector.adapters.accounts import Accounts
-from shelf_collector.adapters.vision_worker import Crop, Look, VisionWorker, Warned
+from shelf_collector.adapters.vision_worker import Crop, Look, PhotoProblem, VisionWorker, Warned
 from shelf_collector.core.access import Principal
-from shelf_collector.core.logbook import Deed
-from shelf_collector.galleries import Galleries
+from shelf_collector.core.logbook import Action, Deed
+from shelf_collector.galleries import Galleries, Note
 from shelf_collector.ports import Clock
 from shelf_contracts.errors import Problem
 from shelf_contracts.gallery import Gallery, GalleryEntry, GalleryRefused, Reference
@@ -28,6 +28,7 @@ from shelf_contracts.messages import SeenProduct
 
 Box = tuple[float, float, float, float]
 
+_WHOLE: Box = (0.0, 0.0, 1.0, 1.0)
 _MOST_PHOTOS = 40
 _MOST_BYTES = 160 * 1024 * 1024
 _LASTS = timedelta(minutes=15)
@@ -103,7 +104,7 @@ class Enrolling:
 
     def check(self, who: Principal, gtin: str, chosen: Sequence[Chosen]) -> Checked:
         """What staff should know before they save. Raises: VisionProblem, PhotoGone."""
-        crops = [self._crop(who, one, gtin) for one in chosen]
+        crops = [self._crop(who, one, gtin, place) for place, one in enumerate(chosen, start=1)]
         nearest: dict[str, LookAlike] = {}
         for photo, crop in enumerate(crops):
             for one in crop.warnings:
@@ -121,7 +122,7 @@ class Enrolling:
         Raises: VisionProblem, PhotoGone, GalleryRefused, FileProblems.
         """
         embedder, dimension = self.worker.describe()
-        crops = [self._crop(who, one, gtin) for one in chosen]
+        crops = [self._crop(who, one, gtin, place) for place, one in enumerate(chosen, start=1)]
         enrolment, now = f"e-{uuid.uuid4().hex[:12]}", self._clock.now()
         by = who.name[:64]
         references = [
@@ -131,15 +132,13 @@ class Enrolling:
             )
             for crop in crops
         ]
-        gallery = self.galleries.add(embedder, dimension, references)
+        note = self._noted("gallery.enrolled", who, origin, f"product:{gtin}", len(references), enrolment)
+        gallery = self.galleries.add(embedder, dimension, references, note)
         for reference, crop in zip(references, crops, strict=True):
             self.galleries.keep_thumbnail(reference.entry, crop.thumbnail)
         with self._lock:
             for one in chosen:
                 self._photos.pop(one.photo, None)
-        detail: dict[str, str | int | float | bool | None]
-        detail = {"photos": len(references), "enrolment": enrolment, "revision": self._revision}
-        self._note(Deed("gallery.enrolled", _actor(who), origin, f"product:{gtin}", detail))
         return enrolment, gallery
 
     def enrol_seen(self, who: Principal, origin: str, gtin: str, kind: str, seen: SeenProduct) -> tuple[str, Gallery]:
@@ -162,31 +161,20 @@ class Enrolling:
         enrolment, now = f"e-{uuid.uuid4().hex[:12]}", self._clock.now()
         mark = hashlib.sha256(vector).hexdigest()
         entry = GalleryEntry(gtin=gtin, photo_sha256=mark, enrolment=enrolment, at=now, by=who.name[:64], kind=kind)
-        changed = self.galleries.add(embedder, dimension, [Reference(entry, vector)])
-        detail: dict[str, str | int | float | bool | None]
-        detail = {"photos": 0, "enrolment": enrolment, "revision": self._revision}
-        self._note(Deed("gallery.enrolled", _actor(who), origin, f"product:{gtin}", detail))
-        return enrolment, changed
+        note = self._noted("gallery.enrolled", who, origin, f"product:{gtin}", 0, enrolment)
+        return enrolment, self.galleries.add(embedder, dimension, [Reference(entry, vector)], note)
 
     def undo(self, who: Principal, origin: str, enrolment: str) -> Gallery:
         """Take an enrolment back. Raises: GalleryRefused, FileProblems."""
-        gallery = self.galleries.undo(enrolment)
-        detail = {"revision": self._revision}
-        self._note(Deed("gallery.undone", _actor(who), origin, f"enrolment:{enrolment}", detail))
-        return gallery
+        note = self._noted("gallery.undone", who, origin, f"enrolment:{enrolment}")
+        return self.galleries.undo(enrolment, note)
 
     def remove(self, who: Principal, origin: str, gtin: str) -> Gallery:
         """Forget a product. Raises: GalleryRefused, FileProblems."""
-        gallery = self.galleries.remove(gtin)
-        self._note(Deed("gallery.removed", _actor(who), origin, f"product:{gtin}", {"revision": self._revision}))
-        return gallery
+        return self.galleries.remove(gtin, self._noted("gallery.removed", who, origin, f"product:{gtin}"))
 
-    @property
-    def _revision(self) -> str:
-        offered = self.galleries.offered
-        return offered.revision[:12] if offered is not None else ""
-
-    def _crop(self, who: Principal, chosen: Chosen, gtin: str) -> Crop:
+    def _crop(self, who: Principal, chosen: Chosen, gtin: str, place: int) -> Crop:
+        """Raises: PhotoGone; PhotoProblem, so too when nobody said what of a photo without a product is one."""
         gallery = self.galleries.present
         mark = gallery.revision if gallery is not None else ""
         with self._lock:
@@ -194,6 +182,9 @@ class Enrolling:
             waiting = self._photos.get(chosen.photo)
         if waiting is None or waiting.owner != _owner(who):
             raise PhotoGone
+        if chosen.box == _WHOLE and any(one.kind == "no-product" for one in waiting.look.warnings):
+            remedy = "draw the crop around it by hand, or come closer, before a plain ground, and take it again"
+            raise PhotoProblem(f"photo {place}: no product was found in it: {remedy}")
         key = chosen.box, gtin, mark
         if key not in waiting.crops:
             file = self.galleries.file if gallery is not None else None
@@ -216,8 +207,18 @@ class Enrolling:
         while self._photos and next(iter(self._photos.values())).at < oldest:
             self._photos.popitem(last=False)
 
-    def _note(self, deed: Deed) -> None:
-        self._accounts.note([deed], self._clock.now())
+    def _noted(
+        self, action: Action, who: Principal, origin: str, subject: str, photos: int | None = None, enrolment: str = ""
+    ) -> Note:
+        """Writes the log's row of a change, once its revision is known."""
+
+        def note(revision: str) -> None:
+            detail: dict[str, str | int | float | bool | None] = {"revision": revision}
+            if photos is not None:
+                detail |= {"photos": photos, "enrolment": enrolment}
+            self._accounts.note([Deed(action, _actor(who), origin, subject, detail)], self._clock.now())
+
+        return note
 
 
 def _owner(who: Principal) -> str:

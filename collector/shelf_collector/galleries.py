@@ -15,7 +15,7 @@ from pathlib import Path
 from shelf_collector.ports import Bus, Clock
 from shelf_contracts import topics
 from shelf_contracts.envelope import encode
-from shelf_contracts.errors import ContractError, Problem
+from shelf_contracts.errors import ContractError, DiskRefused, Problem
 from shelf_contracts.gallery import (
     Embedder,
     Gallery,
@@ -40,6 +40,8 @@ log = logging.getLogger(__name__)
 FILE_NAME = "shop.gallery"
 ADDRESS = "galleries"
 _TICK_S = 1.0
+Note = Callable[[str], None]
+"""Writes a change of the gallery into the log, given the beginning of the new revision."""
 _LARGEST_THUMBNAIL_BYTES = 64 * 1024
 
 
@@ -143,31 +145,35 @@ class Galleries:
                 self.problem = str(error).splitlines()[0]
                 log.error("nodes keep the gallery they have: %s", error)
 
-    def add(self, embedder: Embedder, dimension: int, references: Sequence[Reference]) -> Gallery:
+    def add(self, embedder: Embedder, dimension: int, references: Sequence[Reference], note: Note) -> Gallery:
         """Enrol; the first enrolment makes the file.
 
-        Raises: GalleryRefused, FileProblems when the gallery is of another model or cannot be read; it stays as it is.
+        Args:
+            note: writes the change into the log, given the revision that nodes will be offered: both are done or
+                neither. So too for ``undo`` and ``remove``.
+        Raises: GalleryRefused, FileProblems when the gallery is of another model, cannot be read or written; it stays
+            as it is. What ``note`` raises.
         """
 
         def change(gallery: Gallery | None) -> Gallery:
             return added(gallery if gallery is not None else Gallery(embedder, dimension), references)
 
-        return self._change(change, (embedder, dimension))
+        return self._change(change, note, (embedder, dimension))
 
-    def undo(self, enrolment: str) -> Gallery:
+    def undo(self, enrolment: str, note: Note) -> Gallery:
         """Take an enrolment back. Raises: GalleryRefused when it is not there."""
-        return self._change(lambda gallery: undone(_must_be(gallery), enrolment))
+        return self._change(lambda gallery: undone(_must_be(gallery), enrolment), note)
 
-    def remove(self, gtin: str) -> Gallery:
+    def remove(self, gtin: str, note: Note) -> Gallery:
         """Forget a product. Raises: GalleryRefused when it is not there."""
-        return self._change(lambda gallery: removed(_must_be(gallery), gtin))
+        return self._change(lambda gallery: removed(_must_be(gallery), gtin), note)
 
     def _change(
-        self, change: Callable[[Gallery | None], Gallery], model: tuple[Embedder, int] | None = None
+        self, change: Callable[[Gallery | None], Gallery], note: Note, model: tuple[Embedder, int] | None = None
     ) -> Gallery:
         with self._lock, held(self._file):
             gallery = change(read_gallery(self._file, *(model or self._model or ())) if self._file.exists() else None)
-            write_gallery(self._file, gallery)
+            write_gallery(self._file, gallery, lambda: note(without_names(gallery).revision[:12]))
             self._seen = _mark_of(self._file)
             self._take(gallery)
             self._forget_thumbnails(gallery)
@@ -207,9 +213,12 @@ class Galleries:
     # -- small pictures of what was enrolled, where the shop allows it -----------------------------------------------
 
     def keep_thumbnail(self, entry: GalleryEntry, jpeg: bytes) -> None:
-        """A small picture of the product, and of nothing else; dropped when the shop keeps none."""
+        """A small picture of the product, and of nothing else; dropped when the shop keeps none or the disk is full."""
         if self.keeps_thumbnails and 0 < len(jpeg) <= _LARGEST_THUMBNAIL_BYTES:
-            write_whole(self._thumbnail(entry), jpeg)
+            try:
+                write_whole(self._thumbnail(entry), jpeg)
+            except DiskRefused as refused:  # the product is enrolled all the same
+                log.warning("no small picture is kept: %s", refused)
 
     def thumbnail(self, photo_sha256: str) -> bytes | None:
         """The small picture of an enrolled photo."""

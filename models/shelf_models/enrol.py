@@ -151,7 +151,7 @@ class Enroller:
             remedy = "photograph the product alone"
             raise FileProblems(Path(name), [Problem("", "somebody, and no product", "must show the product", remedy)])
         if not proposals and not is_cut_out:
-            warnings.append(Warned("no-product", "no product was found: the whole picture is used"))
+            warnings.append(Warned("no-product", "no product was found: all of it is one only if a person says so"))
         boxes = (*proposals, *(() if people else (WHOLE,)))
         sha256 = hashlib.sha256(raw).hexdigest()
         return Photo(name, sha256, picture, boxes, tuple(people), tuple(warnings))

@@ -34,7 +34,8 @@ TINY_JPEG = b"\xff\xd8\xff\xe0 a small picture"
 class FakeEyes:
     """``b"a..."`` and ``b"b..."`` are photos of two things that look different; ``b"A..."`` looks like ``a``.
 
-    Of true pictures, red ones are ``a``, green ones ``A``, blue ones ``b``.
+    Of true pictures, red ones are ``a``, green ones ``A``, blue ones ``b``; in grey ones and in
+    ``b"g..."`` is no product.
     """
 
     missing: str = ""
@@ -54,6 +55,9 @@ class FakeEyes:
         if not _shown(photo):
             raise PhotoProblem(f"{name}: must be a JPEG, PNG, WebP or BMP")
         boxes = [(0.2, 0.1, 0.6, 0.9), (0.65, 0.2, 0.9, 0.9), (0.0, 0.0, 1.0, 1.0)]
+        if _shown(photo) == "g":
+            nothing = [Warned(kind="no-product", text="no product was found")]
+            return Look(sha256=_hash(photo), width=600, height=800, proposals=boxes[-1:], warnings=nothing)
         return Look(sha256=_hash(photo), width=600, height=800, proposals=boxes, warnings=[])
 
     def embed(self, name: str, photo: bytes, box: Sequence[float], gtin: str, gallery: Path | None, mark: str) -> Crop:
@@ -96,7 +100,10 @@ def _shown(photo: bytes) -> str:
     if photo[:1].isalpha():
         return chr(photo[0])
     picture = cv2.imdecode(np.frombuffer(photo, np.uint8), cv2.IMREAD_COLOR)
-    return "" if picture is None else "bAa"[int(picture.reshape(-1, 3).mean(axis=0).argmax())]
+    if picture is None:
+        return ""
+    means = picture.reshape(-1, 3).mean(axis=0)
+    return "g" if float(np.ptp(means)) < 3 else "bAa"[int(means.argmax())]
 
 
 def _hash(photo: bytes) -> str:

@@ -469,5 +469,16 @@ def test_a_product_is_enrolled_on_a_phone_and_undone(live: LiveShop, open_page: 
     expect(page.locator("#outcome .what")).to_have_text("Ongedaan gemaakt.")
     expect(page.locator("#known .row")).to_have_count(1)
 
+    # In a grey picture is no product: only what somebody draws by hand can be saved.
+    field.fill(GTINS[1].removeprefix("0"))
+    page.locator("#photos").set_input_files([photo_of((120, 120, 120))])
+    expect(page.locator('.shot[data-state="ready"]')).to_have_count(1)
+    expect(page.locator(".shot-warnings")).to_contain_text("sleep de hoeken")
+    expect(save).to_be_disabled()
+    page.locator(".shot").get_by_role("button", name="Hoek van de uitsnede: rechtsonder").focus()
+    page.keyboard.press("Shift+ArrowUp")
+    expect(save).to_be_enabled()
+    page.locator(".shot").get_by_role("button", name="Foto weglaten").click()
+
     page.locator("#photos").set_input_files([{"name": "x.jpg", "mimeType": "image/jpeg", "buffer": b"\x00 nothing"}])
     expect(page.locator('.shot[data-state="refused"]')).to_contain_text("must be a JPEG")

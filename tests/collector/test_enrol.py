@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import errno
 import json
 import struct
 from concurrent.futures import ThreadPoolExecutor
@@ -17,6 +18,7 @@ from shelf_collector.adapters.vision_worker import PhotoProblem, VisionProblem, 
 from shelf_collector.adapters.web.photo_answers import words_of
 from shelf_collector.core.access import Role
 from shelf_collector.core.texts import WORDS
+from shelf_collector.ports import StorageProblem
 from shelf_contracts.gallery import (
     Gallery,
     GalleryEntry,
@@ -168,6 +170,73 @@ def test_of_many_who_enrol_at_once_all_stay_and_one_photo_is_one_product(shop: S
         assert "one photo stands for one product" in said if gtins[0] != gtins[1] else "was enrolled before" in said
 
 
+def test_a_photo_without_a_product_is_enrolled_only_with_a_crop_drawn_by_hand(shop: Shop, staff: Visitor) -> None:
+    taken = staff.ask("POST", "/api/v1/enrol/photos", content=b"grey", headers=marked(staff)).json()
+    assert [one["kind"] for one in taken["warnings"]] == ["no-product"]
+    other = {"photo": take(staff, b"b one"), "box": [0, 0, 1, 1]}
+    whole = {"gtin": GTINS[0], "photos": [other, {"photo": taken["photo"], "box": taken["proposals"][0]}]}
+    for path in ("", "/check"):
+        refused = send(staff, path, whole)
+        said = refused.json()["error"]["message"]
+        assert (refused.status_code, "photo 2: no product was found" in said) == (422, True), said
+        assert "draw the crop" in said
+    assert not (shop.setup.gallery_folder / "shop.gallery").exists()
+    drawn = {"gtin": GTINS[0], "photos": [other, {"photo": taken["photo"], "box": BOX}]}
+    assert send(staff, "", drawn).status_code == 200
+
+
+def logged(shop: Shop) -> int:
+    rows = shop.site.doorkeeper.accounts.log_page(None, 50)
+    return sum(row.action in ("gallery.enrolled", "gallery.undone") for row in rows)
+
+
+def full_disk(*_: object) -> None:
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+
+@pytest.mark.parametrize("fails", ["the gallery", "the log"])
+def test_on_a_full_disk_a_change_is_in_the_gallery_and_in_the_log_or_in_neither(
+    shop: Shop, staff: Visitor, monkeypatch: pytest.MonkeyPatch, fails: str
+) -> None:
+    saved = enrol(staff, GTINS[0], b"a one")
+    file, asked = shop.setup.gallery_folder / "shop.gallery", wish(GTINS[1], take(staff, b"b one"))
+    before, rows, form = file.read_bytes(), logged(shop), marked(staff)
+    with monkeypatch.context() as patched:
+        if fails == "the gallery":
+            patched.setattr("shelf_contracts.gallery.os.fsync", full_disk)
+        else:
+
+            def note(*_: object) -> None:
+                raise StorageProblem("disk full")
+
+            patched.setattr(shop.site.doorkeeper.accounts, "note", note)
+        for path, content in (("", asked), ("/undo", {"enrolment": saved["enrolment"]})):
+            refused = staff.ask("POST", f"/api/v1/enrol{path}", json=content, headers=form)
+            assert refused.status_code == (507 if fails == "the gallery" else 503), refused.text
+            said = refused.json()["error"]["message"]
+            assert "nothing was changed" in said
+            assert "try again" in said
+            assert ("shop.gallery" if fails == "the gallery" else "the log") in said
+    assert file.read_bytes() == before
+    assert logged(shop) == rows
+    assert list(file.parent.glob("*.part")) == []
+    assert shop.bus.newest("gallery/offer")["revision"] == saved["revision"]
+    assert send(staff, "", asked).status_code == 200, "the photo waits until there is room"
+    assert logged(shop) == rows + 1
+
+
+def test_no_room_for_a_thumbnail_costs_the_thumbnail_only(locked_folder: Path, open_shop: Any) -> None:
+    with (locked_folder / "collector.toml").open("a") as config:
+        config.write("enrolment.keep_thumbnails = true\n")
+    shop = open_shop()
+    shop.setup.gallery_folder.mkdir(parents=True, exist_ok=True)
+    (shop.setup.gallery_folder / "thumbnails").write_text("no folder: nothing can be written into it")
+    staff = logged_in(shop, "Anna", Role.STAFF)
+    saved = enrol(staff, GTINS[0], b"a one")
+    assert logged(shop) == 1
+    assert send(staff, "/undo", {"enrolment": saved["enrolment"]}).status_code == 200
+
+
 def test_photos_of_others_and_old_ones_are_out_of_reach(shop: Shop, staff: Visitor) -> None:
     photo = take(staff, b"b one")
     assert send(logged_in(shop, "Ben", Role.STAFF), "", wish(GTINS[1], photo)).status_code == 409
@@ -282,7 +351,7 @@ def test_a_large_gallery_is_listed_in_part_and_counted_whole(shop: Shop, staff: 
         for i, number in enumerate(numbers)
     ]
     many = [Reference(entry, struct.pack("<2e", 0.6, 0.8)) for entry in entries]
-    galleries.add(present.embedder, present.dimension, many)
+    galleries.add(present.embedder, present.dimension, many, lambda _: None)
     found = staff.get("/api/v1/enrol").json()
     assert (found["known"], len(found["products"])) == (402, 300)
 

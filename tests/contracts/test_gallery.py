@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shelf_contracts.errors import FileProblems
+from shelf_contracts.errors import DiskRefused, FileProblems
 from shelf_contracts.gallery import (
     Embedder,
     Gallery,
@@ -179,7 +179,7 @@ def test_a_file_is_replaced_whole_or_not_at_all(tmp_path: Path, monkeypatch: pyt
     file = tmp_path / "new" / "shop.gallery"
     write_gallery(file, TWO)
     monkeypatch.setattr(Path, "replace", lambda *_: (_ for _ in ()).throw(OSError("power cut")))
-    with pytest.raises(OSError, match="power cut"):
+    with pytest.raises(DiskRefused, match="power cut"):
         write_gallery(file, replace(TWO, entries=(), vectors=b""))
     assert read_gallery(file) == TWO
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 import subprocess
@@ -93,6 +94,21 @@ def test_bad_photos_are_named_and_nothing_is_written(models: Path, tmp_path: Pat
     assert "other.jpg" in said, "all of them are told at once"
     assert "nothing was enrolled" in said
     assert not gallery.exists()
+
+
+def test_a_full_disk_is_told_and_leaves_nothing_half_done(
+    models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    gallery = tmp_path / "shop.gallery"
+    with monkeypatch.context() as patched:
+        patched.setattr("shelf_contracts.gallery.os.fsync", full)
+        code, said = enrol(models, gallery, "--gtin", MILK, str(photo(tmp_path / "a.png", TALL)))
+    assert (code, "shop.gallery" in said, "free some space" in said) == (2, True, True), said
+    assert not gallery.exists()
+    assert list(tmp_path.glob("*.part")) == []
 
 
 def test_a_huge_file_is_refused_unread_and_a_hundred_files_at_once_too(models: Path, tmp_path: Path) -> None:

@@ -26,6 +26,7 @@ _CODES = {
     409: "conflict",
     422: "bad_request",
     503: "not_ready",
+    507: "no_space",
 }
 
 
@@ -76,7 +77,9 @@ def install_errors(app: FastAPI, refused_page: RefusedPage) -> None:
     @app.exception_handler(StorageProblem)
     async def _storage(request: Request, error: StorageProblem) -> Response:
         log.error("%s", error)
-        return answer(request, 503, "not_ready", "the database does not answer; try again")
+        return answer(
+            request, 503, "not_ready", "the database does not answer; see that its disk is not full, then try again"
+        )
 
 
 def _reply(status: int, code: str, message: str) -> JSONResponse:

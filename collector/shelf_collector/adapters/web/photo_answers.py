@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -12,7 +13,10 @@ from shelf_collector.adapters.vision_worker import PhotoProblem, VisionProblem
 from shelf_collector.adapters.web.gate import is_own_form, visit_of
 from shelf_collector.core.texts import WORDS
 from shelf_collector.enrolling import PhotoGone
-from shelf_contracts.errors import ContractError
+from shelf_collector.ports import StorageProblem
+from shelf_contracts.errors import ContractError, DiskRefused
+
+log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
@@ -39,5 +43,12 @@ def in_words(action: Callable[[], T]) -> T:
         raise HTTPException(503, str(problem)) from problem
     except PhotoGone as gone:
         raise HTTPException(409, "a photo waited for too long: take it again") from gone
+    except DiskRefused as refused:
+        log.error("%s", refused)
+        raise HTTPException(507 if refused.is_full else 503, str(refused)) from refused
+    except StorageProblem as problem:
+        log.error("%s", problem)
+        text = "the log cannot be written, nothing was changed: see that the collector's disk is not full, try again"
+        raise HTTPException(503, text) from problem
     except ContractError as refused:
         raise HTTPException(422, str(refused)) from refused

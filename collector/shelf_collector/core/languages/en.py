@@ -510,7 +510,7 @@ LANGUAGE = Language(
         "enrol_w_dark": "Too dark: more light.",
         "enrol_w_bright": "Too bright: no flash, less light.",
         "enrol_w_small": "Too small: come closer.",
-        "enrol_w_no-product": "No product was found: the whole photo is used.",
+        "enrol_w_no-product": "No product was found: drag the corners around it, or come closer.",
         "enrol_w_people": "Somebody is in it: only the product is used.",
         "enrol_w_twice": "The same as another photo.",
         "enrol_w_enrolled": "This photo is saved already.",

@@ -511,7 +511,7 @@ LANGUAGE = Language(
         "enrol_w_dark": "Troppo scura: più luce.",
         "enrol_w_bright": "Troppo chiara: niente flash, meno luce.",
         "enrol_w_small": "Troppo piccola: avvicinati.",
-        "enrol_w_no-product": "Nessun prodotto trovato: si usa tutta la foto.",
+        "enrol_w_no-product": "Nessun prodotto trovato: trascina gli angoli attorno, o avvicinati.",
         "enrol_w_people": "C'è una persona: si usa solo il prodotto.",
         "enrol_w_twice": "È uguale a un'altra foto.",
         "enrol_w_enrolled": "Questa foto è già salvata.",

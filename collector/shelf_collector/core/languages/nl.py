@@ -511,7 +511,7 @@ LANGUAGE = Language(
         "enrol_w_dark": "Te donker: zorg voor meer licht.",
         "enrol_w_bright": "Te licht: geen flits, minder licht.",
         "enrol_w_small": "Te klein: kom dichterbij.",
-        "enrol_w_no-product": "Geen product gevonden: de hele foto wordt gebruikt.",
+        "enrol_w_no-product": "Geen product gevonden: sleep de hoeken eromheen, of kom dichterbij.",
         "enrol_w_people": "Er staat iemand op: alleen het product wordt gebruikt.",
         "enrol_w_twice": "Dezelfde foto als een andere.",
         "enrol_w_enrolled": "Deze foto is al opgeslagen.",

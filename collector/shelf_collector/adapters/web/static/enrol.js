@@ -24,7 +24,7 @@ for (const key of document.querySelectorAll("#words dt")) words[key.textContent]
 const mark = form.elements.mark.value;
 const most = Number(main.dataset.most);
 
-/** Photos on the page: {element, photo, proposals, box, warnings}. */
+/** Photos on the page: {element, photo, proposals, box, warnings, mustDraw}. */
 const shots = [];
 let savedAt = 0;
 let savedRevision = "";
@@ -112,7 +112,7 @@ async function smaller(file, canvas) {
 
 async function add(file) {
   const element = shotTemplate.content.firstElementChild.cloneNode(true);
-  const shot = { element, photo: "", proposals: [], box: null, warnings: [] };
+  const shot = { element, photo: "", proposals: [], box: null, warnings: [], mustDraw: false };
   shots.push(shot);
   element.dataset.state = "looking";
   shotList.append(element);
@@ -124,6 +124,7 @@ async function add(file) {
     shot.photo = found.photo;
     shot.proposals = found.proposals;
     shot.warnings = found.warnings;
+    shot.mustDraw = found.warnings.some((one) => one.kind === "no-product");
     showBoxes(shot);
     choose(shot, found.proposals[0]);
     state.textContent = found.proposals.length > 1 ? words.choose : words.adjust;
@@ -285,14 +286,17 @@ document.addEventListener("drop", (event) => {
 
 let checkNumber = 0;
 
+/** A product was found in it, or somebody said by hand where it is. */
+const isReady = (shot) => shot.photo && shot.box && !(shot.mustDraw && isWhole(shot.box));
+
 /** Something was chosen: what is wrong with it, and what looks like it? */
 async function changed() {
   const number = ++checkNumber;
   const gtin = chosenGtin();
-  const ready = shots.filter((shot) => shot.photo && shot.box);
+  const ready = shots.filter(isReady);
   saveButton.disabled = !gtin || !ready.length || ready.length < shots.filter((one) => one.element.dataset.state !== "refused").length;
   saveButton.textContent = words.save;
-  for (const shot of ready) showWarnings(shot);
+  for (const shot of shots) if (shot.photo) showWarnings(shot);
   if (!gtin || !ready.length) {
     alikePart.hidden = true;
     return;
@@ -361,7 +365,7 @@ function text(tag, content, name = "") {
 form.addEventListener("submit", async (event) => {
   event.preventDefault();
   const gtin = chosenGtin();
-  const ready = shots.filter((shot) => shot.photo && shot.box);
+  const ready = shots.filter(isReady);
   if (!gtin || !ready.length) return;
   saveButton.disabled = true;
   saveButton.textContent = words.saving;
