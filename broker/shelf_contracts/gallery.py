@@ -82,6 +82,14 @@ class GalleryRefused(ContractError):
         super().__init__("\n".join(str(problem) for problem in problems))
 
 
+class PhotoTaken(GalleryRefused):
+    """Photos that are references already; ``gtins``: of which products."""
+
+    def __init__(self, problems: list[Problem], gtins: list[str]) -> None:
+        self.gtins = gtins
+        super().__init__(problems)
+
+
 @dataclass(frozen=True)
 class Gallery:
     """Attributes:
@@ -126,9 +134,10 @@ class Reference:
 def added(gallery: Gallery, references: Sequence[Reference]) -> Gallery:
     """The gallery with these views at its end.
 
-    Raises: GalleryRefused when a vector is of another dimension, a photo is there already or stands for two products,
-        or there would be too many.
+    Raises: GalleryRefused when a vector is of another dimension or there would be too many; PhotoTaken when a photo is
+        there already or stands for two products, naming it by its place among ``references``, from 1.
     """
+    _refuse_taken(gallery, references)
     entries = (*gallery.entries, *(reference.entry for reference in references))
     vectors = b"".join((gallery.vectors, *(reference.vector for reference in references)))
     width = gallery.dimension * _BYTES_A_NUMBER
@@ -147,6 +156,26 @@ def added(gallery: Gallery, references: Sequence[Reference]) -> Gallery:
     if problems:
         raise GalleryRefused(problems)
     return replace(gallery, entries=entries, vectors=vectors)
+
+
+def _refuse_taken(gallery: Gallery, references: Sequence[Reference]) -> None:
+    known: dict[str, GalleryEntry] = {}
+    for entry in gallery.entries:
+        known.setdefault(entry.photo_sha256, entry)
+    problems, gtins = [], []
+    for place, entry in enumerate((reference.entry for reference in references), start=1):
+        first = known.setdefault(entry.photo_sha256, entry)
+        if first.gtin != entry.gtin:
+            what = f"this photo is already a reference of {first.gtin}"
+            remedy = "one photo stands for one product: take another, or undo the wrong enrolment"
+        elif first.enrolment != entry.enrolment:
+            what, remedy = "this photo was enrolled before", "leave it out"
+        else:
+            continue
+        problems.append(Problem(f"photo {place}", entry.photo_sha256[:12], what, remedy))
+        gtins.append(first.gtin)
+    if problems:
+        raise PhotoTaken(problems[:_MOST_PROBLEMS], sorted(set(gtins)))
 
 
 def removed(gallery: Gallery, gtin: str) -> Gallery:

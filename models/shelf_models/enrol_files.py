@@ -137,6 +137,9 @@ def photos_in(folder: Path) -> list[Path]:
 
 def undo_last(file: Path) -> tuple[Gallery, str]:
     """Take the last enrolment back; the gallery after it, and the enrolment's name. Raises: FileProblems."""
+    if not file.is_file():
+        remedy = "name the gallery that you enrolled into with --gallery"
+        raise FileProblems(file, [Problem("", "no file", "must be a gallery: there is nothing to undo", remedy)])
     with held(file):
         gallery = read_gallery(file)
         name = last_enrolment(gallery)

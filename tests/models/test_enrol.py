@@ -66,6 +66,12 @@ def test_photos_become_references_and_an_undo_takes_them_back(models: Path, tmp_
     assert (code, "nothing to undo" in said) == (2, True)
 
 
+def test_an_undo_in_a_gallery_that_is_not_there_leaves_nothing(models: Path, tmp_path: Path) -> None:
+    code, said = enrol(models, tmp_path / "typo" / "nothere.gallery", "--undo")
+    assert (code, "nothere.gallery" in said, "nothing to undo" in said, "--gallery" in said) == (2, *[True] * 3), said
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_the_product_is_cropped_not_the_shelf_around_it(models: Path, tmp_path: Path) -> None:
     gallery = tmp_path / "shop.gallery"
     small, large = (10, 20, 40, 70), (120, 20, 200, 170)

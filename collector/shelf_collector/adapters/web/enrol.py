@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Annotated
+from collections.abc import Callable, Iterable
+from typing import Annotated, TypeVar
 
 from fastapi import APIRouter, Header, Path, Request
 from fastapi.responses import Response
@@ -21,11 +21,14 @@ from shelf_collector.adapters.web.site import Site, site_of
 from shelf_collector.core.access import Role
 from shelf_collector.core.views import PlaceView
 from shelf_collector.enrolling import MOST_PHOTOS_AT_ONCE, Chosen, Enrolling
+from shelf_contracts.gallery import PhotoTaken
 from shelf_contracts.ids import BayId, Gtin, SlotId
 from shelf_contracts.messages import SeenProduct, UtcTime, iso_time
 from shelf_contracts.products import Text
 
 router = APIRouter()
+T = TypeVar("T")
+
 pages = APIRouter(include_in_schema=False)
 
 _MOST_PRODUCTS = 500
@@ -232,7 +235,7 @@ def enrol(request: Request, asked: EnrolRequest, mark: Mark = "") -> EnrolledVie
     """Enrol: all of these photos or none. Nodes take the new gallery by themselves."""
     must_be_own(request, mark)
     site, enrolling, visit = site_of(request), _enrolling(request), visit_of(request)
-    name, _ = in_words(lambda: enrolling.enrol(visit.who, visit.origin, asked.gtin, asked.kind, _chosen(asked)))
+    name, _ = _in_words(site, lambda: enrolling.enrol(visit.who, visit.origin, asked.gtin, asked.kind, _chosen(asked)))
     names = _names(site, [asked.gtin])
     return EnrolledView(enrolment=name, gtin=asked.gtin, name=names[asked.gtin], revision=_offered(enrolling))
 
@@ -247,7 +250,7 @@ def enrol_seen(request: Request, asked: SeenRequest, mark: Mark = "") -> Enrolle
     seen = reading.seen if reading is not None else None
     if seen is None or seen.verdict != "unknown" or iso_time(seen.since) != iso_time(asked.since):
         raise HTTPException(409, "something else stands there by now: look again")
-    name, _ = in_words(lambda: enrolling.enrol_seen(visit.who, visit.origin, asked.gtin, asked.kind, seen))
+    name, _ = _in_words(site, lambda: enrolling.enrol_seen(visit.who, visit.origin, asked.gtin, asked.kind, seen))
     names = _names(site, [asked.gtin])
     return EnrolledView(enrolment=name, gtin=asked.gtin, name=names[asked.gtin], revision=_offered(enrolling))
 
@@ -306,6 +309,22 @@ def _enrolling(request: Request) -> Enrolling:
     if enrolling is None:
         raise HTTPException(503, "enrolment is not set up here")
     return enrolling
+
+
+def _in_words(site: Site, action: Callable[[], T]) -> T:
+    """As ``in_words``; a product whose photo it is already is called by its name."""
+
+    def named() -> T:
+        try:
+            return action()
+        except PhotoTaken as taken:
+            text = str(taken)
+            for gtin, name in _names(site, taken.gtins).items():
+                called = name.get("en") or next(iter(name.values()))
+                text = text.replace(gtin, f"{called} ({gtin})" if called != gtin else gtin)
+            raise HTTPException(422, text) from taken
+
+    return in_words(named)
 
 
 def _chosen(asked: EnrolRequest) -> list[Chosen]:

@@ -30,7 +30,7 @@ SESSION_COOKIE = "smartshelf_session"
 SECURE_SESSION_COOKIE = "__Host-smartshelf_session"
 LARGEST_BODY_BYTES = 64 * 1024
 LARGEST_PHOTO_BYTES = 16 * 1024 * 1024
-_TOO_LARGE = "a request may hold {} bytes: make the file smaller"
+_TOO_LARGE = "a request may hold {} KB: make the file smaller (a photo needs no more than 2000 pixels a side)"
 LARGEST_PLANOGRAM_BYTES = 1024 * 1024
 _LONGEST_SECRET = 200
 _FORM_KEY_BYTES = 32
@@ -332,7 +332,7 @@ class BodyLimit:
         rules = [rule for rule in rules_for(scope["path"]) if rule.method == scope["method"]]
         largest = max((rule.largest_body_bytes for rule in rules), default=LARGEST_BODY_BYTES)
         if not said.isdecimal() or int(said[:12]) > largest:
-            answer = _error(413, "too_large", _TOO_LARGE.format(largest))
+            answer = _error(413, "too_large", _TOO_LARGE.format(largest // 1024))
             await answer(scope, receive, send)
             return
         received, has_begun = 0, False
@@ -358,7 +358,7 @@ class BodyLimit:
             if received <= largest or has_begun:
                 raise
         if received > largest and not has_begun:
-            await _error(413, "too_large", _TOO_LARGE.format(largest))(scope, receive, send)
+            await _error(413, "too_large", _TOO_LARGE.format(largest // 1024))(scope, receive, send)
 
 
 def _visit(scope: Scope, who: Principal, form_key: str) -> Visit:
