@@ -11,8 +11,9 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
-from shelf_collector.core.cards import CardRules, allergen_doubt, stressed_words
+from shelf_collector.core.cards import CardRules, allergen_doubt
 from shelf_collector.core.languages import LANGUAGES
+from shelf_collector.core.stressed import stressed_in, stressed_words
 from shelf_contracts.errors import FileProblems, Problem, shown
 from shelf_contracts.files import read_model
 from shelf_contracts.ids import BayId, DisplayId, StoreId
@@ -556,6 +557,10 @@ def allergen_warnings(path: Path, products: list[Product], rules: CardRules, now
                 where, value = f"{key}.contains", "[]"
                 stressed = _stressed(index, product)
                 why = f"lists none, and may_contain neither, but {stressed}; correct the one that is wrong"
+            case "not_listed":
+                where, value = f"{key}.contains", shown([*facts.contains])
+                missing = sorted(stressed_in(product) - {*facts.contains, *facts.may_contain})
+                why = f"lists no {', '.join(missing)}, but {_stressed(index, product)}; correct the one that is wrong"
             case "to_review":
                 where, value = f"{key}.needs_review", shown(facts.needs_review)
                 why = "holds tags that are none of the fourteen; sort them out, then empty the list"

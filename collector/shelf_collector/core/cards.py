@@ -10,6 +10,7 @@ from typing import Literal
 
 from shelf_collector.core.filters import Answer, Verdict, answers
 from shelf_collector.core.origin_map import OriginMap, origin_map
+from shelf_collector.core.stressed import stressed_in, stressed_words
 from shelf_collector.core.texts import ALLERGENS, WORDS, money, net_content, number, shown_date
 from shelf_contracts.messages import iso_time
 from shelf_contracts.products import (
@@ -270,19 +271,15 @@ def _words(text: Text | None, language: str) -> Words | None:
     return Words(chosen, language if text.get(language) == chosen else found)
 
 
-AllergenDoubt = Literal["too_old", "to_come", "none_listed", "to_review"]
-
-
-def stressed_words(text: str) -> list[str]:
-    """What an ingredient list stresses as allergens."""
-    return [part.text for part in emphasised(text) if part.is_strong]
+AllergenDoubt = Literal["too_old", "to_come", "none_listed", "not_listed", "to_review"]
 
 
 def allergen_doubt(product: Product, now: datetime, rules: CardRules) -> AllergenDoubt | None:
     """Why a display shows "not available" although allergens were given; None when it shows them, or none were given.
 
     Verified too long ago, or on a day that is still to come (a mistyped year would never age); none listed although the
-    ingredients stress some: one of the two is wrong, and nobody guesses which; tags that somebody has to look at.
+    ingredients stress some, or one not listed that they stress: one of the two is wrong, and nobody guesses which; tags
+    that somebody has to look at.
     """
     facts = product.allergens
     if facts is None:
@@ -294,6 +291,8 @@ def allergen_doubt(product: Product, now: datetime, rules: CardRules) -> Allerge
         return "to_come"
     if not facts.contains and not facts.may_contain and any(map(stressed_words, (product.ingredients or {}).values())):
         return "none_listed"
+    if stressed_in(product) - {*facts.contains, *facts.may_contain}:
+        return "not_listed"
     return "to_review" if facts.needs_review else None
 
 

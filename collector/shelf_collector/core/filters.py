@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from shelf_collector.core.stressed import stressed_in
 from shelf_contracts.products import Allergen, Product
 
 Verdict = Literal["fits", "no", "unknown"]
@@ -67,7 +68,9 @@ def _vegan(product: Product) -> Answer:
     found = tuple(tag for tag in _OF_ANIMALS if facts is not None and tag in facts.contains)
     if found:
         return Answer("vegan", "no", "contains", found)
-    if product.vegan is None:
+    is_waiting = facts is not None and bool(facts.needs_review)
+    may_be = is_waiting or not stressed_in(product).isdisjoint(_OF_ANIMALS)
+    if product.vegan is None or (product.vegan and may_be):
         return Answer("vegan", "unknown", "not_known")
     return Answer("vegan", "fits") if product.vegan else Answer("vegan", "no", "not_vegan")
 
