@@ -170,6 +170,68 @@ def test_who_reads_goes_on_reading_while_others_reach(live: LiveShop, open_page:
     page.locator("#whole").wait_for(state="hidden")
 
 
+READABLE = """() => {
+    const lines = (node, from, to) => {
+        const range = document.createRange();
+        range.setStart(node, from);
+        range.setEnd(node, to);
+        return [...range.getClientRects()];
+    };
+    const texts = (place) => {
+        const walker = document.createTreeWalker(place, NodeFilter.SHOW_TEXT);
+        const found = [];
+        while (walker.nextNode()) if (walker.currentNode.data.trim()) found.push(walker.currentNode);
+        return found.filter((node) => node.parentElement.getClientRects().length);
+    };
+    const before = (one, other) => one.right <= other.left + 1 || one.bottom <= other.top + 1;
+    const apart = (one, other) => before(one, other) || before(other, one);
+    const box = (part) => part.getBoundingClientRect();
+    const whole = document.querySelector("#whole");
+    const places = [...document.querySelectorAll("#panels .panel")];
+    const faults = [];
+    for (const place of [...places, whole]) {
+        const key = place.querySelector(".key");
+        const said = key.textContent;
+        const ink = document.createRange();
+        ink.selectNodeContents(key);
+        if (box(ink).right > box(place).right - 4) faults.push(said + ": the name is cut");
+        const warning = place.querySelector(".fact-allergens");
+        if (!apart(box(ink), box(warning))) faults.push(said + ": the name covers allergens");
+        for (const node of [key, ...place.querySelectorAll(".fact-allergens .lead")].flatMap(texts)) {
+            for (const { 0: word, index } of node.data.matchAll(/[\\p{L}'’]+/gu)) {
+                const rows = new Set(lines(node, index, index + word.length).map((one) => Math.round(one.top)));
+                if (rows.size > 1) faults.push(said + ": broken: " + word);
+            }
+        }
+    }
+    for (const place of places) {
+        const said = place.querySelector(".key").textContent;
+        if (!apart(box(place), box(whole))) faults.push(said + ": under what is read");
+        const facts = [...place.querySelectorAll(".column > .fact")].filter((one) => one.getClientRects().length);
+        if (!facts.length) faults.push(said + ": nothing but allergens");
+        const bottom = Math.max(...[...place.querySelectorAll(".panel-head, .fact")].map((one) => box(one).bottom));
+        if ((box(place).bottom - bottom) / box(place).height > 0.35) faults.push(said + ": mostly blank");
+    }
+    return faults;
+}"""
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_while_somebody_reads_the_other_panels_stay_readable(
+    demo_products: list[str], live: LiveShop, open_page: Callable[..., Page], size: str
+) -> None:
+    page = open_display(open_page, size, "nl")
+    node = Node()
+    for index in (2, 3, 5):
+        live.say(node.event("reach", demo_products[index], now=live.shop.clock.now()))
+    wait_for_panels(page, 3)
+    page.locator("#panels .more").first.click()
+    wait_for_panels(page, 2)
+    assert page.locator("#whole .key").inner_text().startswith("Biologische meergranenontbijtvlokken")
+    assert page.evaluate(READABLE) == []
+    assert page.evaluate(WHAT_STICKS_OUT) == []
+
+
 def test_a_tap_and_a_reach_show_side_by_side(live: LiveShop, open_page: Callable[..., Page]) -> None:
     page = open_display(open_page)
     page.get_by_role("button", name="Spaghetti").click()

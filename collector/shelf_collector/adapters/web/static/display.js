@@ -121,7 +121,12 @@ function wantedPanels() {
     panels = [...others, panel].sort((one, other) => one.side - other.side);
   }
   // Who reads everything about a product does not need its panel beside it, when there is another to show.
-  const others = reading ? panels.filter((one) => one.gtin !== reading.gtin) : panels;
+  let others = reading ? panels.filter((one) => one.gtin !== reading.gtin) : panels;
+  if (others.length === MOST_PANELS && reading) {
+    // What is read is the third: more has no room in letters that can be read.
+    const extra = others.findLastIndex((one) => one.slot !== touched?.panel.slot);
+    others = others.filter((_, at) => at !== extra);
+  }
   return (others.length ? others : panels).map((one) => ({ ...one }));
 }
 

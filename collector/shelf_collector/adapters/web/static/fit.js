@@ -126,12 +126,13 @@ function element(className, ...children) {
   return one;
 }
 
-function size(panel, { key, text, warning, shape }) {
+function size(panel, { key, text, warning, shape, isForced = false }) {
   panel.style.setProperty("--key-share", key);
   panel.style.setProperty("--warning-share", warning);
   panel.style.setProperty("--text-share", text);
   panel.dataset.shape = shape;
   panel.toggleAttribute("data-breaks", key <= BREAKS_FROM);
+  panel.toggleAttribute("data-forced", isForced);
 }
 
 /** Put a look on a panel without asking the browser anything: one layout, when it paints. */
@@ -283,7 +284,7 @@ function* search(panel, count, onlyKey) {
     }
   }
   const [key, text] = [onlyKey ?? KEYS.at(-1), TEXTS.at(-1)];
-  return { key, text, warning: ROUNDS.at(-1).warning, shape: trials.shapesWith(text).at(-1).shape, sizes: {}, columns: [[]] };
+  return { key, text, warning: ROUNDS.at(-1).warning, shape: trials.shapesWith(text).at(-1).shape, sizes: {}, columns: [[]], isForced: true };
 }
 
 // For a product that nobody worked out yet, while a hand is at the shelf: letters that fit nearly always, in few layouts.
