@@ -329,6 +329,48 @@ def test_side_by_side_names_are_alike_and_what_fits_is_there(
     assert wide_of_the_mark == []
 
 
+SMALL_OR_UNTOLD = """() => {
+    const seen = (part) => part.getClientRects().length > 0;
+    const faults = [];
+    for (const part of document.querySelectorAll("#panels .panel *, #whole *, #rest *")) {
+        const says = [...part.childNodes].some((one) => one.nodeType === Node.TEXT_NODE && one.data.trim());
+        if (!says || !seen(part) || part.closest("svg")) continue;
+        const px = parseFloat(getComputedStyle(part).fontSize);
+        if (px < 11) faults.push(`${px} px: ${part.textContent.trim().slice(0, 30)}`);
+    }
+    for (const panel of document.querySelectorAll("#panels .panel")) {
+        const card = document.querySelector(`template[data-product="${panel.dataset.gtin}"]`).content;
+        const line = panel.querySelector(".fact-rest");
+        const told = line && seen(line) ? line.textContent : "";
+        for (const kind of ["origin", "nutrition", "packaging", "ingredients"]) {
+            const part = card.querySelector(`.fact-${kind}`);
+            if (!part || [...panel.querySelectorAll(`.fact-${kind}`)].some(seen)) continue;
+            const word = part.querySelector("h3").firstChild.data.trim();
+            const name = panel.querySelector(".key").textContent;
+            if (!told.includes(word)) faults.push(`${name}: ${word} is left out untold`);
+        }
+    }
+    return faults;
+}"""
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_no_letters_are_too_small_and_what_is_left_out_is_told(
+    demo_products: list[str], live: LiveShop, open_page: Callable[..., Page], size: str
+) -> None:
+    page = open_display(open_page, size, "nl")
+    assert page.evaluate(SMALL_OR_UNTOLD) == []
+    node = Node()
+    for count, index in enumerate((2, 3, 5), start=1):
+        live.say(node.event("reach", demo_products[index], now=live.shop.clock.now()))
+        wait_for_panels(page, count)
+        assert page.evaluate(SMALL_OR_UNTOLD) == []
+        assert page.evaluate(WHAT_STICKS_OUT) == []
+    page.locator("#panels .more").first.click()
+    wait_for_panels(page, 2)
+    assert page.evaluate(SMALL_OR_UNTOLD) == []
+
+
 def test_name_and_price_are_read_from_afar_and_allergens_from_half_a_metre(
     demo_products: list[str], live: LiveShop, open_page: Callable[..., Page]
 ) -> None:

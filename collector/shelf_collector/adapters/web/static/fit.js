@@ -4,19 +4,24 @@
 const KEYS = [1, 0.88, 0.76, 0.66, 0.56, 0.47, 0.39, 0.32, 0.28];
 const TEXTS = [1.5, 1.3, 1.15, 1, 0.9, 0.82, 0.72, 0.66, 0.6, 0.52, 0.45, 0.38];
 const SMALLEST_FOR_MORE = 0.6; // of the text: to say more, it does not get smaller
+const SMALLEST_PX = 11; // as in display.css
 const BREAKS_FROM = 0.47; // a word that is longer than its line is broken rather than every name made smaller still
 
 // Name, price and allergens always stand there. The rest comes in the order of need: a step is a part, or more of one; a
 // step for which there is no room is passed over, and the next is tried.
 const STEPS = [
   ["origin", 1], ["nutrition", 1], ["climate", 1], ["nutrition", 2], ["packaging", 1], ["origin", 2], ["ingredients", 1],
-  ["nutrition", 3], ["origin", 3], ["nutrition", 4], ["link", 1], ["recipe", 1], ["recipe", 2], ["rest", 1],
+  ["nutrition", 3], ["origin", 3], ["nutrition", 4], ["link", 1], ["recipe", 1], ["recipe", 2], ["rest", 1], ["rest", 2],
 ].map(([part, size]) => ({ part, size, name: `${part} ${size}` }));
 const READING_ORDER = ["origin", "climate", "packaging", "nutrition", "ingredients", "recipe", "link", "rest"];
+// What stands on every pack: when it is left out, the line "rest" says so, with room for the first two or for all four.
+const ON_PACK = ["packaging", "ingredients", "origin", "nutrition"];
+const leftOut = (has, sizes) => ON_PACK.filter((name) => has(name) && !sizes[name]);
+const restSize = (missing) => (missing.some((name) => ON_PACK.indexOf(name) > 1) ? 2 : 1);
 const upTo = (name) => STEPS.findIndex((step) => step.name === name) + 1;
 
 // Which letters are worth leaving something out for. In each round the largest letters win with which its wish fits; with
-// `warning` 1 allergens are read from half a metre at least.
+// `warning` 1 allergens are read from half a metre at least. With a wish of -1 not even what is left out has to be named.
 const ROUNDS = [
   { wish: upTo("recipe 2"), keys: [1, 0.66], texts: [1.5, 0.9], warning: 1 },
   { wish: upTo("nutrition 3"), keys: [1, 0.47], texts: [1.15, 0.72], warning: 1 },
@@ -24,7 +29,8 @@ const ROUNDS = [
   { wish: upTo("origin 2"), keys: [0.66, 0.39], texts: [0.82, 0.6], warning: 0.85 },
   { wish: upTo("nutrition 2"), keys: [0.56, 0.32], texts: [0.72, 0.6], warning: 0.75 },
   { wish: upTo("origin 1"), keys: [0.47, 0.28], texts: [0.72, 0.38], warning: 0.6 },
-  { wish: 0, keys: [0.28, 0.28], texts: [0.38, 0.38], warning: 0.4 },
+  { wish: 0, keys: [0.28, 0.28], texts: [0.45, 0.38], warning: 0.4 },
+  { wish: -1, keys: [0.28, 0.28], texts: [0.38, 0.38], warning: 0.4 },
 ];
 // A single panel can be read from where people stand: the smallest text there is, before a smaller name.
 const ROUNDS_ALONE = [
@@ -86,22 +92,28 @@ export function pack(parts, heights, columns, gap) {
 }
 
 /**
- * What of `present` (names of parts) has room, step by step: {sizes: {part: size}, columns: lists of parts}. Null when
- * one of the first `wish` steps has none. `heights(step name, kind)` is what a part takes in a size.
+ * What of `present` (names of parts) has room, step by step: {sizes: {part: size}, columns: lists of parts}; what is left
+ * out is named in the part "rest". Null when one of the first `wish` steps has no room, or the line for what is left out.
+ * `heights(step name, kind)` is what a part takes in a size.
  */
 export function arrange(present, heights, columns, gap, wish) {
+  const told = (sizes) => {
+    const missing = present.has("rest") ? leftOut((name) => present.has(name), sizes) : [];
+    return missing.length ? { ...sizes, rest: restSize(missing) } : sizes;
+  };
+  const place = (sizes) => pack(Object.keys(sizes), (one, kind) => heights(`${one} ${sizes[one]}`, kind), columns, gap);
   let sizes = {};
-  let lists = columns.map(() => []);
+  let lists = place(told(sizes));
+  if (!lists) return wish >= 0 ? null : { sizes, columns: columns.map(() => []) };
   for (const [index, { part, size }] of STEPS.entries()) {
-    const missing = ["packaging", "ingredients"].some((one) => present.has(one) && !sizes[one]);
-    if (!present.has(part) || (part === "rest" && !missing)) continue;
+    if (part === "rest" || !present.has(part)) continue;
     if (size > 1 && !sizes[part]) continue; // no room for less of it
     const trial = { ...sizes, [part]: size };
-    const found = pack(Object.keys(trial), (one, kind) => heights(`${one} ${trial[one]}`, kind), columns, gap);
+    const found = place(told(trial));
     if (found) [sizes, lists] = [trial, found];
     else if (index < wish) return null;
   }
-  return { sizes, columns: lists };
+  return { sizes: told(sizes), columns: lists };
 }
 
 // -- how a panel looks ------------------------------------------------------------------------------------------------
@@ -135,6 +147,10 @@ function size(panel, { key, text, warning, shape, isForced = false }) {
   panel.toggleAttribute("data-forced", isForced);
 }
 
+function nameRest(rest, missing) {
+  rest.querySelector("strong").textContent = missing.map((name) => rest.dataset[name]).join(", ");
+}
+
 /** Put a look on a panel without asking the browser anything: one layout, when it paints. */
 function dress(panel, look) {
   if (looks.get(panel) === look) return;
@@ -148,8 +164,7 @@ function dress(panel, look) {
     return element("column", ...names.map((name) => all.get(name)));
   });
   const rest = all.get("rest");
-  const leftOut = ["packaging", "ingredients"].filter((name) => all.has(name) && !look.sizes[name]);
-  if (rest) rest.querySelector("strong").textContent = leftOut.map((name) => rest.dataset[name]).join(", ");
+  if (rest) nameRest(rest, leftOut((name) => all.has(name), look.sizes));
   panel.querySelector(".lean")?.remove();
   if (look.shape === "wide") {
     const lean = columns.pop();
@@ -178,6 +193,7 @@ class Trials {
       const copy = all.get(step.part).cloneNode(true);
       copy.dataset.size = step.size;
       copy.dataset.step = step.name;
+      if (step.part === "rest") nameRest(copy, leftOut((name) => all.has(name), {}).slice(0, step.size * 2));
       for (const drawing of copy.querySelectorAll("svg.map, svg.qr")) drawing.replaceChildren(); // its size is what counts
       return copy;
     });
@@ -194,7 +210,7 @@ class Trials {
       this.height = this.panel.clientHeight;
       this.fontPx = parseFloat(getComputedStyle(this.panel).fontSize);
     }
-    const em = this.fontPx * text;
+    const em = Math.max(SMALLEST_PX, this.fontPx * text);
     const isWide = this.width > this.height * 1.12 && this.width > em * 34;
     const shapes = this.width > this.height * 2.6 ? ["bar"] : isWide ? ["wide", "tall"] : ["tall"];
     return shapes.map((shape) => {
@@ -240,7 +256,8 @@ class Trials {
   * look(letters, wish) {
     for (const { shape, most, em } of this.shapesWith(letters.text)) {
       let isHeadTooLarge = true;
-      for (const count of most > 1 ? [most, most - 1] : [1]) {
+      // A single column is for the line that names what is left out, where little else has room.
+      for (const count of new Set([most, Math.max(1, most - 1), ...(wish > 0 ? [] : [1])])) {
         if (!this.seen.has(this.called(letters, shape, count))) yield;
         const { isFull, columns, heights } = this.measure(letters, shape, count);
         if (isFull) continue;
@@ -256,7 +273,7 @@ class Trials {
 }
 
 /** How much a look says, and how large: a part or more of one is worth a quarter of the text's size. */
-const worth = ({ text, sizes = {} }) => 4 * text + Object.values(sizes).reduce((sum, one) => sum + one, 0);
+const worth = ({ text, sizes = {} }) => 4 * text + STEPS.filter(({ part, size }) => part !== "rest" && size <= (sizes[part] ?? 0)).length;
 
 /** The look of a panel: the first round whose wish fits, its largest name, then its largest text. */
 function* search(panel, count, onlyKey) {
@@ -288,7 +305,7 @@ function* search(panel, count, onlyKey) {
 }
 
 // For a product that nobody worked out yet, while a hand is at the shelf: letters that fit nearly always, in few layouts.
-const HASTY = [[0.56, 0.72, 1], [0.47, 0.66, 0.85], [0.39, 0.6, 0.75], [0.28, 0.45, 0.6]];
+const HASTY = [[0.56, 0.72, 1], [0.47, 0.66, 0.85], [0.39, 0.6, 0.75], [0.28, 0.45, 0.6], [0.28, 0.38, 0.4]];
 const HASTY_ALONE = [[1, 0.82, 1], [0.76, 0.72, 1], ...HASTY];
 
 function* hastySearch(panel, count, onlyKey) {
