@@ -261,6 +261,26 @@ def test_another_language_keeps_the_filter_and_the_display_comes_home(
     phone.wait_for_selector('html[lang="nl"] .my-product[data-verdict="no"]')
 
 
+def test_another_language_waits_on_the_page_until_the_collector_is_back(
+    live: LiveShop, open_page: Callable[..., Page]
+) -> None:
+    page = open_display(open_page)
+    page.get_by_role("button", name="No gluten").click()
+    live.stop()
+    page.wait_for_selector('#display[data-stream="down"]')
+    page.get_by_role("link", name="Italiano").click()
+    page.get_by_text("Italiano, appena torna il collegamento").wait_for()
+    assert page.locator("html").get_attribute("lang") == "en"
+    assert page.locator("#language-state").get_attribute("lang") == "it"
+    page.get_by_role("link", name="English").click()
+    page.locator("#language-state").wait_for(state="hidden")
+    page.get_by_role("link", name="Italiano").click()
+    page.locator("#language-state").wait_for()
+    live.again()
+    page.wait_for_selector('html[lang="it"] .chip[data-filter="no_gluten"][aria-pressed="true"]')
+    page.locator("#language-state").wait_for(state="hidden")
+
+
 # -- products --------------------------------------------------------------------------------------------------------
 
 

@@ -146,6 +146,7 @@ def page(request: Request, name: str, context: Mapping[str, object], status: int
         "words": WORDS[language],
         "visit": visit_of(request),
         "language_names": LANGUAGE_NAMES,
+        "language_later": {code: words["language_later"] for code, words in WORDS.items()},
         "languages": list(LANGUAGE_NAMES),
         "now": site.clock.now(),
         "navigation": _navigation(request),

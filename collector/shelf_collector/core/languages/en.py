@@ -31,6 +31,7 @@ LANGUAGE = Language(
         "rest_line": "Reach for a product to see where it comes from.",
         "rest_lead": "Origin, allergens and price, as soon as your hand meets the shelf.",
         "data_from": "data from",
+        "language_later": "English, as soon as the connection is back",
         "unknown_product": "We have no information about this product here.",
         "see_pack": "not available – see pack",
         "see_pack_short": "see pack",

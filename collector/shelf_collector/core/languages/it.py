@@ -31,6 +31,7 @@ LANGUAGE = Language(
         "rest_line": "Prendi un prodotto e scopri da dove viene.",
         "rest_lead": "Origine, allergeni e prezzo, appena la mano tocca lo scaffale.",
         "data_from": "dati delle",
+        "language_later": "Italiano, appena torna il collegamento",
         "unknown_product": "Di questo prodotto qui non abbiamo informazioni.",
         "see_pack": "non disponibile – vedi confezione",
         "see_pack_short": "vedi confezione",

@@ -31,6 +31,7 @@ LANGUAGE = Language(
         "rest_line": "Pak een product en lees waar het vandaan komt.",
         "rest_lead": "Herkomst, allergenen en prijs, zodra je hand het schap raakt.",
         "data_from": "gegevens van",
+        "language_later": "Nederlands, zodra de verbinding terug is",
         "unknown_product": "Van dit product hebben we hier geen gegevens.",
         "see_pack": "niet beschikbaar – zie verpakking",
         "see_pack_short": "zie verpakking",

@@ -376,6 +376,7 @@ for (const kind of ["pointerdown", "keydown"]) {
 }
 
 function endVisit() {
+  wantLanguage(null);
   pressChips(chips, "");
   applyFilter();
 }
@@ -398,9 +399,50 @@ function takeOver({ home, filter, open: slot }) {
   [...document.querySelectorAll(".slot")].find((one) => one.dataset.slot === slot)?.dispatchEvent(new Event("click"));
 }
 
-function goHome() {
-  const isStill = !shown.length && !reading && !visitUntil && root.dataset.stream === "up";
-  if (homeLanguage !== document.body.dataset.lang && isStill) location.replace(`?lang=${encodeURIComponent(homeLanguage)}`);
+async function goHome() {
+  const isStill = () => !shown.length && !reading && !visitUntil && root.dataset.stream === "up";
+  if (homeLanguage === document.body.dataset.lang || !isStill()) return;
+  const address = `?lang=${encodeURIComponent(homeLanguage)}`;
+  if ((await isThere(address)) && isStill()) location.replace(address);
+}
+
+// A kiosk that leaves for a page which nobody serves ends on the browser's own error page: we ask first, and stay.
+const languageState = document.getElementById("language-state");
+let languageWanted = null; // the link somebody tapped while the collector was away
+let isAsking = false;
+
+async function isThere(address) {
+  if (isAsking) return false;
+  isAsking = true;
+  try {
+    return (await fetch(address, { signal: AbortSignal.timeout(5000) })).ok; // also what the service worker keeps
+  } catch {
+    return false;
+  } finally {
+    isAsking = false;
+  }
+}
+
+function wantLanguage(link) {
+  languageWanted = link;
+  languageState.hidden = true;
+  languageState.textContent = "";
+}
+
+async function openLanguage() {
+  const link = languageWanted;
+  if (!link || isAsking) return;
+  const isHere = await isThere(link.href);
+  if (languageWanted !== link) return; // another one was tapped meanwhile, or the visit is over
+  if (isHere) {
+    languageWanted = null;
+    link.hash = new URLSearchParams(carriedToAnotherLanguage()).toString();
+    location.assign(link.href);
+  } else if (languageState.hidden) {
+    languageState.lang = link.lang;
+    languageState.hidden = false;
+    languageState.textContent = link.dataset.later;
+  }
 }
 
 // -- ask a colleague ------------------------------------------------------------------------------------------------------
@@ -499,6 +541,7 @@ function everySecond() {
     visitUntil = 0;
     endVisit();
   }
+  openLanguage();
   goHome();
   const night = isNight(now);
   root.toggleAttribute("data-night", night);
@@ -516,6 +559,14 @@ function everySecond() {
   }
   for (const panel of [...panels.children, ...full.querySelectorAll(".panel")]) hideOldPrices(panel);
 }
-takeOver(carryOver(document.querySelectorAll(".languages a"), carriedToAnotherLanguage));
+const languageLinks = document.querySelectorAll(".languages a");
+takeOver(carryOver(languageLinks, carriedToAnotherLanguage));
+for (const link of languageLinks) {
+  link.addEventListener("click", (event) => {
+    event.preventDefault();
+    wantLanguage(link.hasAttribute("aria-current") ? null : link);
+    openLanguage();
+  });
+}
 setInterval(everySecond, 1000);
 everySecond();

@@ -42,6 +42,9 @@ async function newestOrKept(request) {
     return answer;
   } catch (error) {
     if (kept) return kept;
+    // A display in another language is better than the browser's error page, which nobody at a shelf can leave.
+    const other = request.mode === "navigate" && (await cache.match(request, { ignoreSearch: true }));
+    if (other) return other;
     throw error;
   }
 }
