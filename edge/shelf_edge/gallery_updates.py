@@ -15,6 +15,7 @@ from typing import Literal
 from shelf_contracts.errors import ContractError
 from shelf_contracts.gallery import Embedder, Gallery, read_gallery, refuse_empty
 from shelf_contracts.messages import GalleryHealth, GalleryOffer
+from shelf_edge.core.pauses import pause_after
 from shelf_edge.ports import Clock
 
 log = logging.getLogger(__name__)
@@ -178,7 +179,7 @@ class GalleryUpdates:
         """The old one stays; what was refused is tried again, less and less often: a network comes back."""
         with self._lock:
             if self._wanted is offer:
-                pause_s = min(_LONGEST_PAUSE_S, _SHORTEST_PAUSE_S * 2.0**self._failures)
+                pause_s = pause_after(self._failures, _SHORTEST_PAUSE_S, _LONGEST_PAUSE_S)
                 self._failures += 1
                 self._try_again_s = self._clock.monotonic_s() + pause_s
         if self._health.text != why[:300]:

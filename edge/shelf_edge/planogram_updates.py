@@ -17,6 +17,7 @@ from shelf_contracts.errors import ContractError, FileProblems, Problem
 from shelf_contracts.files import read_model
 from shelf_contracts.messages import PlanogramHealth, PlanogramOffer
 from shelf_contracts.planogram import Planogram
+from shelf_edge.core.pauses import pause_after
 from shelf_edge.core.view_check import view_problems
 from shelf_edge.ports import Clock
 
@@ -223,7 +224,7 @@ class PlanogramUpdates:
     def _refuse(self, served: _Served, offer: PlanogramOffer, why: str, *, may_pass: bool = False) -> None:
         """The one in use stays. What may pass (a network that is away) is tried again, less and less often."""
         if may_pass:
-            pause_s = min(_LONGEST_PAUSE_S, _SHORTEST_PAUSE_S * 2.0 ** min(served.failures, 10))
+            pause_s = pause_after(served.failures, _SHORTEST_PAUSE_S, _LONGEST_PAUSE_S)
             served.failures += 1
             served.try_again_s = self._clock.monotonic_s() + pause_s
         else:

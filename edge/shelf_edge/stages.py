@@ -9,13 +9,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from shelf_edge.core.frame import Frame
+from shelf_edge.core.pauses import pause_after
 from shelf_edge.ports import Clock, FrameSource, SourceEnded, SourceProblem
 
 log = logging.getLogger(__name__)
 
 _SHORTEST_PAUSE_S = 0.5
 _LONGEST_PAUSE_S = 30.0
-_MOST_DOUBLINGS = 10
 
 
 class LatestFrame:
@@ -124,7 +124,7 @@ class Capture:
             finally:
                 self._source.close()
             failures = 1 if self._clock.monotonic_s() - began_s > _LONGEST_PAUSE_S else failures + 1
-            pause_s = min(_LONGEST_PAUSE_S, _SHORTEST_PAUSE_S * 2.0 ** min(failures - 1, _MOST_DOUBLINGS))
+            pause_s = pause_after(failures - 1, _SHORTEST_PAUSE_S, _LONGEST_PAUSE_S)
             self._stop.wait(pause_s * random.uniform(0.7, 1.3))
 
     def _become(self, is_online: bool, text: str) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -10,7 +9,7 @@ from typing import Literal
 
 from shelf_collector.core.filters import Answer, Verdict, answers
 from shelf_collector.core.origin_map import OriginMap, origin_map
-from shelf_collector.core.stressed import stressed_in, stressed_words
+from shelf_collector.core.stressed import STRESSED, stressed_in, stressed_words
 from shelf_collector.core.texts import ALLERGENS, WORDS, money, net_content, number, shown_date
 from shelf_contracts.messages import iso_time
 from shelf_contracts.products import (
@@ -259,7 +258,7 @@ def emphasised(text: str) -> tuple[TextPart, ...]:
     >>> [(part.text, part.is_strong) for part in emphasised("_wheat_ flour, salt")]
     [('wheat', True), (' flour, salt', False)]
     """
-    parts = re.split(r"_([^_]+)_", text)
+    parts = STRESSED.split(text)
     return tuple(TextPart(part, index % 2 == 1) for index, part in enumerate(parts) if part)
 
 

@@ -32,6 +32,11 @@ def box_area(boxes: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     return np.asarray(sides[:, 0] * sides[:, 1], np.float32)
 
 
+def base_points(boxes: Points) -> Points:
+    """Where boxes (n, 4) stand: the middles of their lower edges, (n, 2)."""
+    return np.column_stack([(boxes[:, 0] + boxes[:, 2]) / 2, boxes[:, 3]])
+
+
 def contains(polygon: Points, points: Points) -> npt.NDArray[np.bool_]:
     """Which of (n, 2) points lie inside a polygon of (k, 2) corners, by the even-odd rule."""
     x, y = points[:, 0][:, None], points[:, 1][:, None]

@@ -49,6 +49,8 @@ class Decoder:
         self._iou_threshold = iou_threshold
         self._part_weight = part_weight
         self._lowest = score_threshold if faint_threshold is None else min(faint_threshold, score_threshold)
+        self._least_of = np.full(len(Kind), score_threshold)  # by kind
+        self._least_of[Kind.PRODUCT] = self._lowest
 
     def __call__(self, output: Output, placement: Placement) -> Detections:
         """Detections in picture pixels, best first. Raises: ValueError when the output does not fit the head."""
@@ -57,11 +59,10 @@ class Decoder:
         # in one column: a score is its product with a probability.
         possible = np.flatnonzero(rows[:, 4] >= self._lowest) if self._head == "yolox" else slice(None)
         scores, labels = self._scores(rows[possible])
-        is_product = self._kinds[labels] == Kind.PRODUCT
-        is_wanted = (scores >= np.where(is_product, self._lowest, self._score_threshold)) & (self._kinds[labels] > 0)
-        wanted = possible[is_wanted] if isinstance(possible, np.ndarray) else np.flatnonzero(is_wanted)
-        boxes, scores, labels = self._boxes(rows[wanted], wanted, placement), scores[is_wanted], labels[is_wanted]
         kinds = self._kinds[labels]
+        is_wanted = (scores >= self._least_of[kinds]) & (kinds > 0)
+        wanted = possible[is_wanted] if isinstance(possible, np.ndarray) else np.flatnonzero(is_wanted)
+        boxes, scores, kinds = self._boxes(rows[wanted], wanted, placement), scores[is_wanted], kinds[is_wanted]
         finite = np.isfinite(boxes)
         if not finite.all():
             sound = finite.all(axis=1)
@@ -73,7 +74,7 @@ class Decoder:
         boxes, kinds = boxes[keep], kinds[keep]
         scores = weigh_parts(boxes, scores[keep], kinds, self._part_weight)
         order = np.argsort(-scores, kind="stable")
-        order = order[scores[order] >= np.where(kinds[order] == Kind.PRODUCT, self._lowest, self._score_threshold)]
+        order = order[scores[order] >= self._least_of[kinds[order]]]
         boxes, scores, kinds = boxes[order], scores[order], kinds[order]
         kinds[scores < self._score_threshold] = Kind.FAINT_PRODUCT
         return Detections(placement.undo(boxes), scores, kinds)

@@ -13,7 +13,7 @@ import numpy as np
 
 from shelf_edge.core.detections import Boxes
 from shelf_edge.core.facts import SlotFact
-from shelf_edge.core.geometry import Points, project
+from shelf_edge.core.geometry import Points, base_points, project
 from shelf_edge.core.memory import ColumnMemory
 from shelf_edge.core.slot_view import ColumnView, SlotGeometry
 
@@ -107,8 +107,7 @@ def has_fallen(geometry: SlotGeometry, boxes: Boxes, rules: PostureRules) -> boo
     if geometry.to_board is None or not len(boxes) or geometry.item_aspect < rules.tall:
         return False
     corners = np.asarray(boxes, float)
-    bases: Points = np.column_stack([(corners[:, 0] + corners[:, 2]) / 2, corners[:, 3]])
-    on_board = project(geometry.to_board, bases)
+    on_board = project(geometry.to_board, base_points(corners))
     is_here = ((on_board > 0) & (on_board < 1)).all(axis=1) & np.isfinite(on_board).all(axis=1)
     if not is_here.any():
         return False

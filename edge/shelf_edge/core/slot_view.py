@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from shelf_contracts.planogram import Planogram, Position, SlotView, View
 from shelf_edge.core.detections import Detections
-from shelf_edge.core.geometry import Matrix, Points, contains, interior_points, project, unit_square_from
+from shelf_edge.core.geometry import Matrix, Points, base_points, contains, interior_points, project, unit_square_from
 
 # A base may be found this far outside the board: boxes are a pixel or two off. What is further in front is held, not
 # standing.
@@ -219,7 +219,7 @@ def view_slot(
     Returns: one ColumnView per column; a slot without a board has a single column whose ``visible`` is its count.
     """
     boxes = products.boxes_px.astype(float)
-    bases = _bases(boxes)
+    bases = base_points(boxes)
     if geometry.to_board is None:
         standing = int(_stands_in(geometry.front, bases).sum())
         covered = cover.share_of(geometry.samples)
@@ -227,7 +227,7 @@ def view_slot(
     if faint is not None and len(faint):
         likely = _likely(geometry, faint.boxes_px.astype(float))
         boxes = np.concatenate([boxes, likely])
-        bases = np.concatenate([bases, _bases(likely)])
+        bases = np.concatenate([bases, base_points(likely)])
     on_board = project(geometry.to_board, bases)
     u, v = on_board[:, 0], on_board[:, 1]
     here = (u > -_SIDE_MARGIN) & (u < 1 + _SIDE_MARGIN)
@@ -298,7 +298,7 @@ def shown_items(geometry: SlotGeometry, products: Detections, columns: Sequence[
         return []
     sides = boxes[:, 2:] - np.maximum(boxes[:, :2], 0.0)
     large = (sides >= _LEAST_SHOWN_PX).all(axis=1)
-    bases = np.column_stack([(boxes[:, 0] + boxes[:, 2]) / 2, boxes[:, 3]])
+    bases = base_points(boxes)
     if geometry.to_board is None:
         standing = np.flatnonzero(_stands_in(geometry.front, bases) & large)
         largest = sorted(standing, key=lambda row: -float(sides[row].prod()))[:3]
@@ -318,15 +318,10 @@ def shown_items(geometry: SlotGeometry, products: Detections, columns: Sequence[
     return found
 
 
-def _bases(boxes: Points) -> Points:
-    """Where boxes (n, 4) stand: the middles of their lower edges, (n, 2)."""
-    return np.column_stack([(boxes[:, 0] + boxes[:, 2]) / 2, boxes[:, 3]])
-
-
 def _likely(geometry: SlotGeometry, boxes: Points) -> Points:
     """Boxes, of (n, 4), that are as large as an item of the slot, in the middle of a column and on one of its rows."""
     assert geometry.to_board is not None
-    on_board = project(geometry.to_board, _bases(boxes))
+    on_board = project(geometry.to_board, base_points(boxes))
     across, depths = on_board[:, 0] * geometry.columns, on_board[:, 1] * geometry.rows - geometry.front_gap
     here = (across > 0) & (across < geometry.columns) & (depths > -0.5) & (depths < geometry.rows - 0.5)
     here &= np.abs(across - np.floor(across) - 0.5) < _FAINT_ASIDE
