@@ -27,7 +27,7 @@ def read_model(path: Path | str, model: type[M]) -> M:
     Raises: FileProblems with every problem, each naming key path, value and what is allowed.
     """
     file = Path(path)
-    return parse_model(file, _read_bytes(file), model)
+    return parse_model(file, read_bytes(file), model)
 
 
 def read_text(path: Path | str) -> str:
@@ -36,7 +36,7 @@ def read_text(path: Path | str) -> str:
     Raises: FileProblems.
     """
     file = Path(path)
-    raw = _read_bytes(file)
+    raw = read_bytes(file)
     if len(raw) > LARGEST_FILE_BYTES:
         allowed = f"must be at most {LARGEST_FILE_BYTES} bytes"
         raise FileProblems(file, [Problem("", f"more than {LARGEST_FILE_BYTES} bytes", allowed)])
@@ -100,8 +100,11 @@ def problem_of(error: OSError) -> Problem:
     return Problem("", reason.lower(), "must be a place that can be read and written", "choose another path")
 
 
-def _read_bytes(file: Path) -> bytes:
-    """No more than the largest file holds: a path may lead to something without an end."""
+def read_bytes(file: Path) -> bytes:
+    """What a file holds, and no more than the largest may: a path may lead to something without an end.
+
+    Raises: FileProblems.
+    """
     try:
         with file.open("rb") as opened:
             return opened.read(LARGEST_FILE_BYTES + 1)
@@ -115,7 +118,7 @@ def _parse(file: Path, raw: bytes) -> Any:
         allowed = f"must be at most {LARGEST_FILE_BYTES} bytes"
         raise FileProblems(file, [Problem("", f"more than {LARGEST_FILE_BYTES} bytes", allowed)])
     try:
-        text = raw.decode("utf-8")
+        text = raw.decode("utf-8-sig")  # some editors put a byte order mark first
         content = tomllib.loads(text) if file.suffix == ".toml" else _loads(text)
         refuse_depth(content)
     except (ValueError, RecursionError) as error:  # ValueError: no UTF-8, no TOML or JSON, a number of 5000 digits

@@ -366,7 +366,7 @@ class Task(Message):
     """
 
     task: Annotated[str, Field(pattern=r"^t-[0-9]{1,16}$")]
-    kind: Literal["help", "replenish", "misplaced", "unknown", "anomaly", "camera", "node"]
+    kind: Literal["help", "replenish", "misplaced", "unknown", "anomaly", "camera", "node", "products"]
     state: Literal["open", "claimed", "done", "verified", "failed", "cancelled"]
     bay: BayId | None = None
     slot: SlotId | None = None

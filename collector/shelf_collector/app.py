@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 import uuid
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -36,9 +37,9 @@ from shelf_collector.core.memory import DisplayPlan, StoreMemory
 from shelf_collector.core.plan import StorePlan, store_plan
 from shelf_collector.core.rollout import NodeReport
 from shelf_collector.core.surroundings import surroundings
-from shelf_collector.core.tasks import Surroundings, TaskRules
+from shelf_collector.core.tasks import Condition, Surroundings, TaskRules
 from shelf_collector.core.texts import WORDS
-from shelf_collector.core.views import Viewer
+from shelf_collector.core.views import ProductsView, Screen, Viewer
 from shelf_collector.doorkeeper import Doorkeeper
 from shelf_collector.enrolling import Enrolling
 from shelf_collector.galleries import Galleries
@@ -47,6 +48,7 @@ from shelf_collector.notice_words import NoticeWords, notice_rules, routes
 from shelf_collector.notifying import Notifier
 from shelf_collector.planogram_offers import PlanogramOffers
 from shelf_collector.ports import Bus, Clock, Delivery, LabelDriver
+from shelf_collector.product_files import ProductWatch, ShopProducts
 from shelf_collector.rollouts import Rollouts
 from shelf_collector.task_topics import TaskTopics
 from shelf_collector.taskdesk import DeskRules, Foreman, TaskDesk, Worth
@@ -82,10 +84,19 @@ def build(setup: CollectorSetup, clock: Clock | None = None) -> Collector:
     database = Database(setup.database_url, config.history_days, clock)
     database.open()
     doorkeeper = open_door(setup, clock)
-    note_files(doorkeeper.accounts, clock, database.shop_products(), setup.products, setup.planograms)
-    database.replace_shop_products(setup.products)
     plan = store_plan(setup.planograms)
-    catalogue = Catalogue(database.products(sorted({slot.gtin for slot in plan.slots.values() if slot.gtin})))
+    planned = sorted({slot.gtin for slot in plan.slots.values() if slot.gtin})
+    catalogue = Catalogue({})
+
+    def take_products(shop: ShopProducts) -> None:
+        """What the product files say now; of a file that cannot be read, what may be said all the same."""
+        before = database.shop_products()
+        products = shop.with_former(before).products
+        note_files(doorkeeper.accounts, clock, before, products, setup.planograms)
+        database.replace_shop_products(products)
+        catalogue.replace(database.products(planned))
+
+    take_products(setup.shop_products)
 
     def recall() -> StoreMemory:
         """The store's memory as the database has it."""
@@ -102,6 +113,12 @@ def build(setup: CollectorSetup, clock: Clock | None = None) -> Collector:
 
     viewer = Viewer(plan, catalogue)
     hub = Hub(boot=uuid.uuid4().hex[:12])
+
+    def take_and_tell(shop: ShopProducts) -> None:
+        take_products(shop)
+        hub.show(Screen("products", ProductsView(read_at=clock.now())))
+
+    product_watch = ProductWatch(setup.product_files, setup.planned_name, setup.shop_products, take_and_tell, clock)
     address = config.broker.address(setup.folder)
 
     def deliver(delivery: Delivery) -> None:
@@ -115,7 +132,7 @@ def build(setup: CollectorSetup, clock: Clock | None = None) -> Collector:
     if config.models is not None:
         shelf = ModelShelf(setup.folder / config.models.folder, setup.models_url)
         rollouts = Rollouts(setup.rollouts_folder, shelf, bus, clock, config.store, lambda: node_reports(keeper, clock))
-    desk = open_desk(setup, doorkeeper, hub, clock, plan, keeper, database)
+    desk = open_desk(setup, doorkeeper, hub, clock, plan, keeper, database, product_watch.conditions)
     task_topics = TaskTopics(bus, config.store)
     desk.listen(task_topics.hear)
     enrolling = open_enrolling(setup, bus, clock, doorkeeper)
@@ -144,6 +161,7 @@ def build(setup: CollectorSetup, clock: Clock | None = None) -> Collector:
         foreman.start(desk)
         enrolling.start()
         planograms.start()
+        product_watch.start()
         if rollouts is not None:
             rollouts.start()
         log.info("collecting for store %s from %s", config.store, address)
@@ -152,6 +170,7 @@ def build(setup: CollectorSetup, clock: Clock | None = None) -> Collector:
         # First no more messages, then what is queued, then goodbye: 6 s at most.
         if rollouts is not None:
             rollouts.stop()
+        product_watch.stop()
         enrolling.stop()
         if labels is not None:
             labels.stop()
@@ -207,9 +226,9 @@ def open_door(setup: CollectorSetup, clock: Clock) -> Doorkeeper:
 
 def open_desk(
     setup: CollectorSetup, doorkeeper: Doorkeeper, hub: Hub, clock: Clock, plan: StorePlan, keeper: Keeper,
-    database: Database,
+    database: Database, more: Callable[[], Mapping[str, Condition]] = dict,
 ) -> TaskDesk:  # fmt: skip
-    """Work for staff, as the config wants it."""
+    """Work for staff, as the config wants it; ``more``: what besides the shelves asks for somebody, by key."""
     section = setup.config.tasks
     minutes = {name: timedelta(minutes=getattr(section, f"{name}_minutes")) for name in ("escalate", "verify", "hold")}
     rules = TaskRules(
@@ -219,7 +238,8 @@ def open_desk(
 
     def look() -> Surroundings:
         with keeper.lock:
-            return surroundings(keeper.memory, clock.now())
+            around = surroundings(keeper.memory, clock.now())
+        return replace(around, conditions={**around.conditions, **more()})
 
     worth = Worth(
         database.slot_history, database.products, timedelta(days=section.demand_days), section.least_watched_hours,

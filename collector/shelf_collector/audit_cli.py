@@ -103,7 +103,7 @@ def audit(
         errors.print(f"--since = {since!r}: must be like 30m, 24h, 7d or 2026-11-22T09:00", markup=False)
         raise typer.Exit(_BAD_INPUT) from None
     try:
-        setup = load_setup(config)
+        setup = load_setup(config, despite_products=True)
         database = Database(to_be_read(setup.database_url))
     except (SetupProblems, StorageProblem) as problems:
         errors.print(str(problems), style="red", markup=False)
@@ -144,7 +144,7 @@ def verify(
 
     try:
         noted = [head_of(text) for text in head or []]
-        setup = load_setup(config)
+        setup = load_setup(config, despite_products=True)
         accounts = Accounts(to_be_read(setup.database_url))
         try:
             count, newest, breaks = accounts.verify(noted)

@@ -47,11 +47,13 @@ def run(
     """Collect from the broker and serve displays, staff page, overview and API until stopped."""
     from shelf_collector.app import run as run_collector
     from shelf_collector.ports import StorageProblem
+    from shelf_collector.product_files import log_faults
 
     level = logging.DEBUG if verbose else logging.INFO
     logging.basicConfig(level=level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     logging.getLogger("alembic").setLevel(logging.WARNING)
     setup = _load(config)
+    log_faults(setup.shop_products)
     if setup.warnings:
         more = len(setup.warnings) - 1
         logging.getLogger(__name__).warning("%s (and %d more: see the check command)", setup.warnings[0], more)
@@ -65,7 +67,7 @@ def run(
 @app.command()
 def check(config: ConfigOption) -> None:
     """Read the config and every file it names, and say everything that is wrong."""
-    setup = _load(config)
+    setup = _load(config, despite_products=False)
     for warning in setup.warnings:
         console.print(f"warning: {warning}", markup=False, highlight=False, soft_wrap=True)
     slots = sum(len(plan.positions) for plan in setup.planograms)
@@ -268,11 +270,11 @@ def _note_in(url: str, deed: Deed) -> None:
         accounts.close()
 
 
-def _load(config: Path) -> CollectorSetup:
+def _load(config: Path, *, despite_products: bool = True) -> CollectorSetup:
     from shelf_collector.config import SetupProblems, load_setup
 
     try:
-        return load_setup(config)
+        return load_setup(config, despite_products=despite_products)
     except SetupProblems as problems:
         errors.print(str(problems), style="red", markup=False, highlight=False, soft_wrap=True)
         raise typer.Exit(BAD_INPUT) from problems

@@ -14,12 +14,13 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validat
 from shelf_collector.core.cards import CardRules, allergen_doubt
 from shelf_collector.core.languages import LANGUAGES
 from shelf_collector.core.stressed import stressed_in, stressed_words
+from shelf_collector.product_files import ShopProducts, read_shop_products
 from shelf_contracts.errors import FileProblems, Problem, shown
 from shelf_contracts.files import read_model
 from shelf_contracts.ids import BayId, DisplayId, StoreId
 from shelf_contracts.messages import UtcTime
 from shelf_contracts.planogram import Planogram
-from shelf_contracts.products import Place, Product, ProductFile
+from shelf_contracts.products import Place, Product
 from shelf_mqtt.settings import BrokerSection
 
 Port = Annotated[int, Field(ge=1, le=65_535)]
@@ -379,6 +380,17 @@ class CollectorSetup:
     products: list[Product]
     displays: list[DisplaySection]
     warnings: list[str]
+    shop_products: ShopProducts
+    """``products`` as they were read, with what is wrong in their files."""
+
+    @property
+    def product_files(self) -> list[Path]:
+        """Where the shop's products are read from."""
+        return [self.folder / name for name in self.config.products]
+
+    def planned_name(self, gtin: str) -> str:
+        """What the planograms call a product; empty when none has it."""
+        return planned_name(self.planograms, gtin)
 
     @property
     def rollouts_folder(self) -> Path:
@@ -431,9 +443,12 @@ class SetupProblems(ValueError):
         super().__init__("\n".join(str(file) for file in files))
 
 
-def load_setup(path: Path) -> CollectorSetup:
+def load_setup(path: Path, *, despite_products: bool = False) -> CollectorSetup:
     """Read the config and every file it names.
 
+    Args:
+        despite_products: faults of product files are not raised but told by the setup: a store does not stand still
+            for one product.
     Raises: SetupProblems with every problem of every file.
     """
     try:
@@ -457,20 +472,11 @@ def load_setup(path: Path) -> CollectorSetup:
         if any(plan.bay == other.bay for other in planograms):
             own.append(Problem(f"planograms[{index}]", shown(plan.bay), "its bay has a planogram already"))
         planograms.append(plan)
-    for index, name in enumerate(config.products):
-        try:
-            file = read_model(folder / name, ProductFile)
-        except FileProblems as error:
-            wrong.append(error)
-            continue
-        seen = {product.gtin for product in products}
-        own += [
-            Problem(f"products[{index}]", product.gtin, "is in an earlier file already")
-            for product in file.products
-            if product.gtin in seen
-        ]
-        products += file.products
-        doubts += allergen_warnings(folder / name, file.products, config.shop.card_rules, datetime.now(UTC))
+    shop = read_shop_products([folder / name for name in config.products], lambda gtin: planned_name(planograms, gtin))
+    products = list(shop.products)
+    if not despite_products:
+        wrong += [one.problems for one in shop.faulty]
+    doubts = allergen_warnings(shop, config.shop.card_rules, datetime.now(UTC))
     bays = [plan.bay for plan in planograms]
     if not wrong:
         own += _display_problems(config, bays)
@@ -497,12 +503,12 @@ def load_setup(path: Path) -> CollectorSetup:
     if own:
         wrong.append(FileProblems(path, own))
     if wrong:
-        raise SetupProblems(wrong)
+        raise SetupProblems(wrong + [one.problems for one in shop.faulty if despite_products])
     displays = config.displays or [DisplaySection(id=bay, bay=bay) for bay in bays]
     warnings = doubts + _warnings(planograms, products)
     if config.security_txt and config.security_txt.expires < datetime.now(UTC):
         warnings.append("security_txt.expires has passed: nobody believes an expired security.txt")
-    return CollectorSetup(config, folder, planograms, products, displays, warnings)
+    return CollectorSetup(config, folder, planograms, products, displays, warnings, shop)
 
 
 def _display_problems(config: CollectorConfig, bays: list[str]) -> list[Problem]:
@@ -538,10 +544,16 @@ def _warnings(planograms: list[Planogram], products: list[Product]) -> list[str]
     return found
 
 
-def allergen_warnings(path: Path, products: list[Product], rules: CardRules, now: datetime) -> list[str]:
-    """What displays will not show of a file's allergens: where it stands, what stands there, why not, what to do."""
+def planned_name(planograms: list[Planogram], gtin: str) -> str:
+    """What the planograms call a product; empty when none has it."""
+    return next((one.name for plan in planograms for one in plan.products if one.gtin == gtin and one.name), "")
+
+
+def allergen_warnings(shop: ShopProducts, rules: CardRules, now: datetime) -> list[str]:
+    """What displays will not show of the allergens given: where it stands, what stands there, why not, what to do."""
     found = []
-    for index, product in enumerate(products):
+    for product in shop.products:
+        path, index = shop.places[product.gtin].file, shop.places[product.gtin].index
         facts, doubt = product.allergens, allergen_doubt(product, now, rules)
         if facts is None or doubt is None:
             continue

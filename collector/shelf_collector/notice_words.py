@@ -86,6 +86,8 @@ class NoticeWords:
             what = words.get(f"camera_{task.detail}", what)
         if task.kind == "node":
             what = f"{what}: {task.detail}"
+        if task.kind == "products":
+            what = f"{what}: {task.key.partition('/')[2]}"
         if task.slot and task.kind != "unknown":
             is_other = task.kind == "misplaced"
             known = self._viewer.event_name(task.bay, task.slot, task.gtin, "misplaced" if is_other else None)

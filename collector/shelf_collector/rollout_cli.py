@@ -33,7 +33,7 @@ def rollout(
     from shelf_contracts.files import read_model, write_json
 
     try:
-        setup = load_setup(config)
+        setup = load_setup(config, despite_products=True)
         folder = setup.rollouts_folder
         if model or stop:
             if not setup.config.models:

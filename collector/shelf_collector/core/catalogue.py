@@ -13,6 +13,10 @@ class Catalogue:
     def __init__(self, products: Mapping[str, Product]) -> None:
         self._products = dict(products)
 
+    def replace(self, products: Mapping[str, Product]) -> None:
+        """From now on this is known. Any thread: who reads meanwhile has either the old or the new."""
+        self._products = dict(products)
+
     def get(self, gtin: str | None) -> Product | None:
         return None if gtin is None else self._products.get(gtin)
 

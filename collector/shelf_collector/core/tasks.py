@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Literal, get_args
 
-TaskKind = Literal["help", "replenish", "misplaced", "unknown", "anomaly", "camera", "node"]
+TaskKind = Literal["help", "replenish", "misplaced", "unknown", "anomaly", "camera", "node", "products"]
 TaskState = Literal["open", "claimed", "done", "verified", "failed", "cancelled"]
 StepName = Literal["claim", "release", "snooze", "no_stock", "done"]
 SnoozeReason = Literal["customer", "later", "delivery", "blocked"]
@@ -19,8 +19,8 @@ STEPS: tuple[StepName, ...] = get_args(StepName)
 SNOOZE_REASONS: tuple[SnoozeReason, ...] = get_args(SnoozeReason)
 LONGEST_SNOOZE_MIN = 720
 
-SEEN_BY_CAMERA: frozenset[TaskKind] = frozenset({"replenish", "misplaced", "unknown", "camera", "node"})
-"""Kinds whose end somebody else than the one who did it can see: cameras, or the node that is heard again."""
+SEEN_BY_CAMERA: frozenset[TaskKind] = frozenset({"replenish", "misplaced", "unknown", "camera", "node", "products"})
+"""Kinds whose end somebody else than who did it can see: cameras, the node that is heard again, the reader of files."""
 
 CALL_LASTS = timedelta(minutes=30)
 ANOMALY_LASTS = timedelta(hours=2)

@@ -181,6 +181,12 @@ class HelpView(View):
     state: TaskState
 
 
+class ProductsView(View):
+    """The product files changed and were read anew: whoever shows products fetches them again."""
+
+    read_at: UtcTime
+
+
 class TaskView(View):
     """A task for staff; who has it is not told to machines. ``is_quiet``: nobody can see it at present."""
 
@@ -206,7 +212,7 @@ class Screen:
 
 
 class Viewer:
-    """Makes views from the memory's facts; holds only what never changes while the collector runs."""
+    """Makes views from the memory's facts; only the catalogue in it changes while the collector runs."""
 
     def __init__(self, plan: StorePlan, catalogue: Catalogue) -> None:
         self._plan = plan

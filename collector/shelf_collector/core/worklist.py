@@ -12,7 +12,7 @@ from shelf_collector.core.plan import StorePlan
 from shelf_collector.core.tasks import Surroundings, Task
 
 _AISLE = re.compile(r"^([a-z]+)-?\d")
-_FIRST = {"help": 0, "node": 1, "camera": 1}
+_FIRST = {"help": 0, "node": 1, "camera": 1, "products": 1}
 """People before shelves; what makes us blind before what we saw."""
 
 

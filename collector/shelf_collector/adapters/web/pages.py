@@ -32,13 +32,13 @@ STATIC = _HERE / "static"
 _PREVIEW_TIMEOUT = httpx.Timeout(5.0, connect=2.0)
 _MOST_TOPICS = 16
 _LOOK_AT_SESSION_S = 10.0
-_TOPIC = re.compile(r"^(display|help|task|slot|alert|bay|node|camera|event)(/[a-z0-9-]{1,32}){0,2}$")
+_TOPIC = re.compile(r"^(display|help|products|task|slot|alert|bay|node|camera|event)(/[a-z0-9-]{1,32}){0,2}$")
 NAVIGATION = (
     ("/staff", "nav_tasks"), ("/enrol", "nav_enrol"), ("/calibrate", "nav_calibrate"),
     ("/staff/notices", "nav_notices"), ("/", "nav_overview"),
 )  # fmt: skip
 """The pages staff walk between; each is shown to whoever may open it, once it is in the gate's table."""
-ALL_TOPICS = ("display", "help", "task", "slot", "alert", "bay", "node", "camera", "event")
+ALL_TOPICS = ("display", "help", "products", "task", "slot", "alert", "bay", "node", "camera", "event")
 
 router = APIRouter(include_in_schema=False)
 stream = APIRouter()
@@ -52,8 +52,8 @@ templates.env.filters["number"] = number
 async def get_stream(request: Request, topics: Annotated[str, Query(max_length=800)] = "") -> StreamingResponse:
     """Server-sent events. ``topics`` is a comma-separated list such as ``display/a01,alert,slot/a01``; empty: all.
 
-    Event names: ``display slot alert bay node camera event``; the data of each is the matching API model. A new
-    listener first gets the present state of its topics; one that comes back with ``Last-Event-ID`` what it missed.
+    Event names: ``display products slot alert bay node camera event``; the data of each is the matching API model. A
+    new listener first gets the present state of its topics; one that comes back with ``Last-Event-ID`` what it missed.
     """
     site = site_of(request)
     wanted = [topic.strip() for topic in topics.split(",") if topic.strip()] or list(ALL_TOPICS)
@@ -64,7 +64,7 @@ async def get_stream(request: Request, topics: Annotated[str, Query(max_length=8
         )
 
     who = visit_of(request).who
-    if not all(topic.startswith(("display/", "help/")) for topic in wanted) and not who.may(
+    if not all(topic == "products" or topic.startswith(("display/", "help/")) for topic in wanted) and not who.may(
         Role.VIEWER, TokenScope.STREAM
     ):
         raise HTTPException(401, "topics other than display/... need a login or a token with the scope stream:read")

@@ -47,7 +47,7 @@ def _samples(site: Site) -> WorkList:
         is_stock = kind == "replenish"
         values: dict[str, Any] = {"state": "open", "key": f"{kind}/n01/c1", "detail": detail, "quantity": 6, **changes}
         display = site.setup.displays[0].id if kind == "help" else ""
-        place = None if kind in {"camera", "node"} else slot.slot
+        place = None if kind in {"camera", "node", "products"} else slot.slot
         since = now - timedelta(minutes=7)
         task = Task(-number, kind, display, slot.bay, place, slot.gtin, created_at=since, **values)
         worth = Loss(cents, per_hour=2.4 if cents is not None else None, missing="" if cents is not None else "rate")
@@ -61,6 +61,7 @@ def _samples(site: Site) -> WorkList:
         sample(4, "replenish", "stock_out", escalated_at=now), sample(5, "replenish", "stock_low", None),
         sample(6, "misplaced", slots[0].gtin or ""), sample(7, "unknown"),
         sample(8, "anomaly", "too many at once"),
+        sample(11, "products", "products[3].price.cents = 0: must be greater than 0", key="products/products.json"),
     )  # fmt: skip
     mine = (sample(9, "replenish", "stock_out", state="claimed", claimed_by=""),)
     snoozed = (sample(10, "replenish", "stock_low", snoozed_until=now + timedelta(hours=1), reason="delivery"),)

@@ -13,6 +13,7 @@ const READING_MS = 60_000; // everything about a product stays so long after the
 const MOST_PANELS = 3;
 const VISIT_MS = 90_000; // a filter is forgotten when nobody touched the display for so long
 const RENEW_MS = 10 * 60_000; // prices begin and end: the cards are fetched anew
+const RENEW_WITHIN_MS = 2000; // not all displays of a store in one moment, when products changed
 const ASK_SHOWN_MS = 120_000;
 
 const root = document.getElementById("display");
@@ -478,8 +479,8 @@ function heardHelp(view) {
 // -- the stream ---------------------------------------------------------------------------------------------------
 
 listen(
-  [`display/${root.dataset.display}`, `help/${root.dataset.display}`],
-  { display: show, help: heardHelp },
+  [`display/${root.dataset.display}`, `help/${root.dataset.display}`, "products"],
+  { display: show, help: heardHelp, products: () => setTimeout(renewCards, Math.random() * RENEW_WITHIN_MS) },
   (state) => {
     if (state === "up") {
       heardAt = new Date();
@@ -506,6 +507,8 @@ async function renewCards() {
     products = readProducts();
     const offers = document.querySelector("template[data-offers]").content.cloneNode(true);
     document.getElementById("offers").replaceChildren(offers);
+    shown = []; // panels are made anew of what is true now
+    render();
     fitAgain();
   } catch {
     // What is shown stays; prices past their time disappear by themselves.
