@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -134,6 +134,8 @@ class Reference:
 def added(gallery: Gallery, references: Sequence[Reference]) -> Gallery:
     """The gallery with these views at its end.
 
+    A product is of one kind: the last that was said counts for all its views, and a view without one takes it.
+
     Raises: GalleryRefused when a vector is of another dimension or there would be too many; PhotoTaken when a photo is
         there already or stands for two products, naming it by its place among ``references``, from 1.
     """
@@ -155,7 +157,27 @@ def added(gallery: Gallery, references: Sequence[Reference]) -> Gallery:
         problems = _problems_in(entries, gallery.dimension, vectors)
     if problems:
         raise GalleryRefused(problems)
-    return replace(gallery, entries=entries, vectors=vectors)
+    said = {entry.gtin: entry.kind for entry in entries if entry.kind}
+    fresh = {reference.entry.gtin for reference in references}
+    return replace(
+        gallery, entries=_of_kinds(entries, {gtin: said[gtin] for gtin in fresh & set(said)}), vectors=vectors
+    )
+
+
+def with_kind(gallery: Gallery, gtin: str, kind: str) -> Gallery:
+    """The gallery with a product being of this kind. Raises: GalleryRefused when it is not in it."""
+    if all(entry.gtin != gtin for entry in gallery.entries):
+        raise GalleryRefused([Problem("gtin", gtin, "is not in the gallery")])
+    return replace(gallery, entries=_of_kinds(gallery.entries, {gtin: kind}))
+
+
+def _of_kinds(entries: Sequence[GalleryEntry], kinds: Mapping[str, str]) -> tuple[GalleryEntry, ...]:
+    return tuple(
+        entry.model_copy(update={"kind": kinds[entry.gtin]})
+        if kinds.get(entry.gtin, entry.kind) != entry.kind
+        else entry
+        for entry in entries
+    )
 
 
 def _refuse_taken(gallery: Gallery, references: Sequence[Reference]) -> None:

@@ -90,6 +90,29 @@ class EventScore:
 
 
 @dataclass(frozen=True)
+class FoundHeld:
+    """A product that a node said a hand holds, in a frame of that time."""
+
+    gtin: str
+    at_s: float
+
+
+@dataclass(frozen=True)
+class HeldScore:
+    """What hands hold, as it was told. Sums of runs are sums of the fields.
+
+    ``told``: picks whose product was told while it was carried off; ``mistaken``: those during which a product was told
+    that nobody carried. ``messages`` in all, ``right`` ones among them: of something that a hand carried then.
+    """
+
+    picks: int
+    told: int
+    mistaken: int
+    messages: int
+    right: int
+
+
+@dataclass(frozen=True)
 class CountScore:
     """Shares of slot-time in which the reported count was right; None when there was no such time.
 
@@ -474,6 +497,32 @@ def double_reaches(scored: EventScore, from_s: float, to_s: float) -> DoubleReac
         )
         right += in_time and not third
     return DoubleReaches(happened, right)
+
+
+def score_held(events: Iterable[TruthEvent], found: Sequence[FoundHeld], from_s: float, to_s: float) -> HeldScore:
+    """Products in hands: what was taken is carried until a while after the slot is clear, what is put is brought.
+
+    Picks of which the hand came before ``from_s``, or left after ``to_s``, are not asked for.
+    """
+    carried: list[tuple[str, float, float]] = []
+    picks: list[tuple[str, float, float]] = []
+    for event in events:
+        if event.kind == "pick":
+            span = event.gtin, event.done_s - EARLY_S, event.clear_s + LATE_S
+            carried.append(span)
+            if from_s <= event.begin_s and event.clear_s <= to_s:
+                picks.append(span)
+        elif event.kind in ("put", "restock", "misplaced"):
+            carried.append((event.gtin, event.begin_s - LATE_S, event.done_s + EARLY_S))
+    asked = [one for one in found if from_s <= one.at_s <= to_s]
+    wrong = [one for one in asked if not any(one.gtin == gtin and a <= one.at_s <= b for gtin, a, b in carried)]
+    return HeldScore(
+        picks=len(picks),
+        told=sum(any(one.gtin == gtin and a <= one.at_s <= b for one in asked) for gtin, a, b in picks),
+        mistaken=sum(any(a <= one.at_s <= b for one in wrong) for _, a, b in picks),
+        messages=len(asked),
+        right=len(asked) - len(wrong),
+    )
 
 
 @dataclass(frozen=True)

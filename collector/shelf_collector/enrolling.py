@@ -173,6 +173,10 @@ class Enrolling:
         """Forget a product. Raises: GalleryRefused, FileProblems."""
         return self.galleries.remove(gtin, self._noted("gallery.removed", who, origin, f"product:{gtin}"))
 
+    def set_kind(self, who: Principal, origin: str, gtin: str, kind: str) -> Gallery:
+        """Say of what kind a product is. Raises: GalleryRefused, FileProblems."""
+        return self.galleries.set_kind(gtin, kind, self._noted("gallery.kind", who, origin, f"product:{gtin}"))
+
     def _crop(self, who: Principal, chosen: Chosen, gtin: str, place: int) -> Crop:
         """Raises: PhotoGone; PhotoProblem, so too when nobody said what of a photo without a product is one."""
         gallery = self.galleries.present

@@ -28,6 +28,7 @@ from shelf_contracts.gallery import (
     refuse_empty,
     removed,
     undone,
+    with_kind,
     without_names,
     write_gallery,
     write_whole,
@@ -167,6 +168,10 @@ class Galleries:
     def remove(self, gtin: str, note: Note) -> Gallery:
         """Forget a product. Raises: GalleryRefused when it is not there."""
         return self._change(lambda gallery: removed(_must_be(gallery), gtin), note)
+
+    def set_kind(self, gtin: str, kind: str, note: Note) -> Gallery:
+        """Say what a product is when the very product is not sure. Raises: GalleryRefused when it is not there."""
+        return self._change(lambda gallery: with_kind(_must_be(gallery), gtin, kind), note)
 
     def _change(
         self, change: Callable[[Gallery | None], Gallery], note: Note, model: tuple[Embedder, int] | None = None

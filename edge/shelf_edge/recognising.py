@@ -34,7 +34,7 @@ log = logging.getLogger(__name__)
 _PAUSE_S = 30.0
 _NICENESS = 10
 _MARGIN = 0.02
-_MOST_HELD = 2
+_MOST_HELD = 3
 _LEAST_HELD_PX = 18
 _REACHED_S = 4.0
 
@@ -266,9 +266,11 @@ class Recognising:
             sights.revision = references.revision
         for geometry in bay.geometry:
             sights.sights[geometry.slot].cover(bay.covered(geometry))
+        sights.in_hands = []
         if bay.looked_s != sights.looked_s:
             sights.looked_s = bay.looked_s
-            sights.in_hands = sights.things.follow(*bay.in_reach, bay.looked_s)
+            near = bay.in_reach
+            sights.in_hands = sights.things.follow(near.products_px, near.foreground, near.hands_px, bay.looked_s)
             for geometry in bay.geometry:
                 sight = sights.sights[geometry.slot]
                 if sight.strange and not bay.sight.text:
@@ -309,11 +311,13 @@ class Recognising:
     def _note_held(self, sights: _BaySight, frame: Frame, revision: str) -> None:
         """Products in hands that are certain now, and not said just before."""
         width = frame.image.shape[1]
-        for thing in sights.in_hands:
-            slot, expected = sights.reached(frame.captured_s)
-            answer = thing.answer(self._calibration, expected, frame.captured_s)
-            if answer is None:
+        reached = sights.reached(frame.captured_s)
+        slot_of = {sights.expected[slot]: slot for slot in reached if sights.expected.get(slot)}
+        for thing in sights.things.with_news:
+            answer = thing.answer(self._calibration, slot_of)
+            if answer is None or not sights.things.is_news(answer.product, frame.captured_s):
                 continue
+            slot = slot_of.get(answer.product, reached[-1] if reached else None)
             seen = told(answer, revision, moment(frame.captured_s), thing.looks)
             if seen is not None:
                 side = min(max((thing.box[0] + thing.box[2]) / 2 / width, 0.0), 1.0)
@@ -362,10 +366,10 @@ class Recognising:
 
     def _choose_held(self, sights: _BaySight, frame: Frame) -> list[_Crop]:
         chosen = []
-        for thing in sights.in_hands:
+        for thing in sorted(sights.in_hands, key=lambda one: one.looks):
             picture = _crop(frame.image, thing.box)
-            if thing.wants_look and min(picture.shape[:2]) >= _LEAST_HELD_PX:
-                chosen.append(_Crop(_to_thing(thing, frame.captured_s), picture))
+            if min(picture.shape[:2]) >= _LEAST_HELD_PX:
+                chosen.append(_Crop(_to_thing(thing), picture))
         return chosen[:_MOST_HELD]
 
     def _to_slot(self, sight: SlotSight, item: ShownItem, taken_s: float) -> Callable[[Vector, Look], None]:
@@ -397,7 +401,7 @@ class _BaySight:
         self.in_hands: list[HeldThing] = []
         self.looked_s = float("-inf")
         self.expected = {slot.slot: planogram.product_of(slot.slot).gtin or "" for slot in geometry}
-        self._reached: tuple[str, float] | None = None
+        self._reached: dict[str, float] = {}
         self.sights = {
             slot.slot: SlotSight(
                 slot.slot,
@@ -408,19 +412,17 @@ class _BaySight:
             for slot in geometry
         }
 
-    def reached(self, now_s: float) -> tuple[str | None, str]:
-        """The slot a hand was at last, a moment ago, and what belongs there."""
-        if self._reached is None or now_s - self._reached[1] > _REACHED_S:
-            return None, ""
-        slot = self._reached[0]
-        return slot, self.expected.get(slot, "")
+    def reached(self, now_s: float) -> list[str]:
+        """The slots that hands were at a moment ago, the last one last."""
+        return [slot for slot, at_s in self._reached.items() if 0 <= now_s - at_s <= _REACHED_S]
 
     def note(self, facts: list[Fact]) -> set[str]:
         """What happened to the slots; those about which something else must be said now."""
         emptied = set()
         for fact in facts:
             if isinstance(fact, SlotFact) and fact.action in ("reach", "pick"):
-                self._reached = fact.slot, fact.captured_s
+                self._reached.pop(fact.slot, None)
+                self._reached[fact.slot] = fact.captured_s
             sight = self.sights.get(fact.slot)
             if sight is None:
                 continue
@@ -435,8 +437,8 @@ class _BaySight:
         return emptied
 
 
-def _to_thing(thing: HeldThing, taken_s: float) -> Callable[[Vector, Look], None]:
-    return lambda vector, look: thing.see(look, taken_s)
+def _to_thing(thing: HeldThing) -> Callable[[Vector, Look], None]:
+    return lambda vector, look: thing.see(look)
 
 
 def _crop(image: Picture, box_px: tuple[float, float, float, float]) -> Picture:

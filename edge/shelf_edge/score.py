@@ -10,7 +10,7 @@ import threading
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from functools import partial
 from pathlib import Path
 
@@ -22,6 +22,8 @@ from shelf_contracts.scoring import (
     DoubleReaches,
     FoundCount,
     FoundEvent,
+    FoundHeld,
+    HeldScore,
     JudgedEvents,
     KindFigures,
     ListScore,
@@ -33,6 +35,7 @@ from shelf_contracts.scoring import (
     quantity_exact,
     score_counts,
     score_events,
+    score_held,
     score_lists,
     with_reaches,
 )
@@ -77,6 +80,7 @@ class TakeScore:
     counts: CountScore
     lists: ListScore
     doubles: DoubleReaches
+    held: HeldScore
     alerts: int
     alerts_false: int
     causes: tuple[Cause, ...]
@@ -166,6 +170,7 @@ def score_recording(
     camera = planogram.views[0].camera
     events: list[FoundEvent] = []
     counts: list[FoundCount] = []
+    held: list[FoundHeld] = []
     frames = looked_at = 0
     for step in steps(recording.pictures, planogram, camera, detector, note.fps, recognising):
         frames += 1
@@ -184,6 +189,7 @@ def score_recording(
             for change in step.sights
             for _ in change.misplaced
         ]
+        held += [FoundHeld(one.seen.gtin, captured_s) for one in step.held if one.seen.gtin is not None]
         on_frame(step.frame.number)
     begin_s, end_s = WARM_UP_S, note.seconds
     scored = score_events(with_reaches(log.events), events, sights=log.sights)
@@ -200,6 +206,7 @@ def score_recording(
         counts=score_counts(log.counts, log.sights, counts, begin_s=begin_s, end_s=end_s),
         lists=score_lists(log.counts, log.sights, counts, begin_s=begin_s, end_s=end_s),
         doubles=double_reaches(scored, begin_s, end_s),
+        held=score_held(log.events, held, begin_s, end_s),
         alerts=len(alerts),
         alerts_false=len(false_alerts(alerts, log.counts, marks, recent_s=_ALERT_GRACE_S)),
         causes=tuple(explain(judged, log, counts)),
@@ -226,6 +233,8 @@ class Figures:
             wrong: a count was said and was not the true one (``unknown`` is not wrong).
         list_exact: share of the time in which every slot (not occluded, settled) was exact; strict: all, always.
         false_changes: picks, puts and restocks told falsely; alerts: low-stock alerts a shop would have heard.
+        held_*: products in hands: share of the picks whose product was told while it was carried off (told) and during
+            which another one was told (mistaken); share of what was told that a hand carried then (precision).
         double_reaches: two hands in two slots at once, and both told and no third.
         hand_to_reach_ms: from the hand's coming into the slot; change_to_event_ms: from the slot's change.
         causes: of misses and false events, the commonest first.
@@ -251,6 +260,11 @@ class Figures:
     alerts_false_per_bay_day: float
     double_reaches: int
     double_reaches_right: float | None
+    held_picks: int
+    held_told: float | None
+    held_mistaken: float | None
+    held_messages: int
+    held_precision: float | None
     hand_to_reach_ms: Percentiles
     change_to_event_ms: Percentiles
     causes: dict[str, int]
@@ -266,6 +280,7 @@ def figures_of(scores: Sequence[TakeScore]) -> Figures:
     quiet = {"reach", *OUT_OF_PLACE}
     false_changes = sum(extra.kind not in quiet for run in judged for extra in run.extras)
     alerts_false = sum(score.alerts_false for score in scores)
+    held = HeldScore(*(sum(getattr(score.held, one.name) for score in scores) for one in fields(HeldScore)))
     causes = Counter(f"{cause.wrong} {cause.kind}: {cause.cause}" for score in scores for cause in score.causes)
 
     def weighed(name: str) -> float | None:
@@ -292,6 +307,11 @@ def figures_of(scores: Sequence[TakeScore]) -> Figures:
         alerts_false_per_bay_day=round(alerts_false * _DAY_S / span_s, 1) if span_s else 0.0,
         double_reaches=doubles,
         double_reaches_right=_share(sum(score.doubles.right for score in scores), doubles),
+        held_picks=held.picks,
+        held_told=_share(held.told, held.picks),
+        held_mistaken=_share(held.mistaken, held.picks),
+        held_messages=held.messages,
+        held_precision=_share(held.right, held.messages),
         hand_to_reach_ms=_percentiles(h.found.at_s - h.truth.begin_s for h in hits if h.truth.kind == "reach"),
         change_to_event_ms=_percentiles(h.delay_s for h in hits if h.truth.kind != "reach"),
         causes=dict(sorted(causes.items(), key=lambda item: (-item[1], item[0]))),

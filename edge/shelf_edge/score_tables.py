@@ -16,7 +16,7 @@ def figures_table(scores: Sequence[TakeScore]) -> Table:
     for heading in (
         "scenario", "pick+put", "recall", "precision", "reach r/p", "restock r", "misplaced r/p", "fallen r/p",
         "pushed r/p", "quantity", "exact",
-        "within 1", "wrong", "list", "false/day", "alerts/day", "doubles", "hand ms", "event ms",
+        "within 1", "wrong", "list", "false/day", "alerts/day", "doubles", "held", "hand ms", "event ms",
     ):  # fmt: skip
         table.add_column(heading, justify="left" if heading == "scenario" else "right", no_wrap=True)
     names = list(dict.fromkeys(score.take.scenario for score in scores))
@@ -49,6 +49,7 @@ def _cells(name: str, figures: Figures) -> list[str]:
         f"{figures.false_changes_per_bay_day:.0f}",
         f"{figures.alerts_false_per_bay_day:.0f}",
         f"{_share(figures.double_reaches_right)} of {figures.double_reaches}",
+        f"{_share(figures.held_told)}/{_share(figures.held_precision)}",
         f"{_ms(hand.p50)}/{_ms(hand.p95)}",
         f"{_ms(change.p50)}/{_ms(change.p95)}",
     ]

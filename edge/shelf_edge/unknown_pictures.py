@@ -112,7 +112,7 @@ class UnknownPictures:
         covers = mask.covers(width, height, detections, frame.captured_s)
         if covers is None or detections is None or not things.things:
             return
-        hands = grown(detections.of(Kind.HAND).boxes_px, width, height) + grown(bay.in_reach[1], width, height)
+        hands = grown(detections.of(Kind.HAND).boxes_px, width, height) + grown(bay.in_reach.hands_px, width, height)
         for thing in things.things:
             key = name, thing.slot
             if key in self._had:

@@ -29,7 +29,7 @@ from shelf_contracts.gallery import (
     undone,
     write_gallery,
 )
-from shelf_contracts.messages import GalleryHealth, GalleryOffer, NodeHealth, SeenProduct
+from shelf_contracts.messages import GalleryHealth, GalleryOffer, ModelInfo, NodeHealth, NodeInfo, SeenProduct
 from tests.collector.builders import GTINS, NOON, Node, at
 from tests.collector.conftest import Shop
 from tests.collector.eyes import MODEL, TINY_JPEG
@@ -109,6 +109,26 @@ def test_an_enrolment_is_undone_and_a_product_forgotten(shop: Shop, staff: Visit
     assert staff.get("/api/v1/enrol").json()["problem"] == ""
     actions = {row.action for row in shop.site.doorkeeper.accounts.log_page(None, 20)}
     assert {"gallery.enrolled", "gallery.undone", "gallery.removed"} <= actions
+
+
+def test_a_product_has_one_kind_that_nodes_get_and_that_can_be_changed(shop: Shop, staff: Visitor) -> None:
+    def offered() -> set[tuple[str, str]]:
+        offer = GalleryOffer.model_validate(shop.bus.newest("gallery/offer"))
+        content = Visitor(shop, "192.168.1.20", "http://192.168.1.2").get(f"/galleries/{offer.revision}").content
+        return {(entry.gtin, entry.kind) for entry in decode_gallery(content, "x").entries}
+
+    enrol(staff, GTINS[0], b"a one")
+    assert send(staff, "", {**wish(GTINS[0], take(staff, b"a two")), "kind": " pasta "}).status_code == 200
+    enrol(staff, GTINS[0], b"a three")
+    assert offered() == {(GTINS[0], "pasta")}, "all views of a product are of its kind, also the ones before and after"
+    changed = send(staff, "/kind", {"gtin": GTINS[0], "kind": "noodles"}).json()
+    assert [(product["gtin"], product["kind"]) for product in changed["products"]] == [(GTINS[0], "noodles")]
+    assert offered() == {(GTINS[0], "noodles")}
+    assert 'data-kind="noodles"' in staff.get("/enrol").text
+    assert send(staff, "/kind", {"gtin": GTINS[1], "kind": "noodles"}).status_code == 422
+    assert send(staff, "/kind", {"gtin": GTINS[0], "kind": "x" * 65}).status_code == 422
+    rows = [row for row in shop.site.doorkeeper.accounts.log_page(None, 20) if row.action == "gallery.kind"]
+    assert [(row.actor, row.subject) for row in rows] == [("person:Anna", f"product:{GTINS[0]}")]
 
 
 def test_look_alikes_and_bad_light_are_told_before_saving(staff: Visitor) -> None:
@@ -360,6 +380,19 @@ def test_a_large_gallery_is_listed_in_part_and_counted_whole(shop: Shop, staff: 
     galleries.add(present.embedder, present.dimension, many, lambda _: None)
     found = staff.get("/api/v1/enrol").json()
     assert (found["known"], len(found["products"])) == (402, 300)
+
+
+def test_after_a_restart_a_node_that_is_off_is_still_listed(locked_folder: Path, open_shop: Any) -> None:
+    models = [ModelInfo(role="recogniser", name="eyes", version="1", sha256="e" * 64, licence="x")]
+    first = open_shop()
+    for name, has in (("n01", models), ("n02", [])):
+        info = NodeInfo(node=name, session="s", software="1", models=has)
+        first.say_raw((f"smartshelf/v1/demo/node/{name}/info", info.model_dump_json().encode()))
+    again = open_shop()
+    found = logged_in(again, "Anna", Role.STAFF).get("/api/v1/enrol").json()["nodes"]
+    assert [(node["node"], node["is_live"], node["state"]) for node in found] == [("n01", False, "unknown")], (
+        "one without a recogniser has nothing to learn"
+    )
 
 
 def test_which_nodes_run_it_is_told(shop: Shop, staff: Visitor) -> None:

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from shelf_contracts.files import read_model
 from shelf_contracts.planogram import Fixture, PlannedProduct, Planogram, Position
-from shelf_edge.adapters.barcodes import BarcodeReader
+from shelf_edge.adapters.barcodes import Barcode, BarcodeReader, most_read
 from shelf_edge.cli import app
 from shelf_edge.core.shelf_labels import HungLabel, ReadLabel, SlotLabel, agreed, propose, under_slots, with_labels
 from shelf_edge.proposals import name_by_labels
@@ -64,6 +64,32 @@ def test_a_turned_faint_print_is_read_when_it_insists_and_its_place_is_right() -
     assert [one.gtin for one in found] == [PLANNED]
     middle = turn @ np.array([180 + bars.shape[1] / 2, 200 + bars.shape[0] / 2, 1.0])
     assert np.hypot(*(np.array(found[0].middle_px) - middle)) < 60
+
+
+def read(digits: str, left: float, top: float = 50) -> Barcode:
+    gtin = digits.zfill(14)
+    return Barcode(gtin, digits, ((left, top), (left + 100, top), (left + 100, top + 2), (left, top + 2)))
+
+
+GOOD, BAD, ALSO = "4006381333931", "4006381333900", "8712345678906"
+
+
+@pytest.mark.parametrize(
+    ("readings", "found"),
+    [
+        ([[read(GOOD, 0)]], {GOOD}),
+        ([[read(GOOD, 0)], [read(BAD, 0)]], set()),  # one of them is misread, and nobody knows which
+        ([[read(GOOD, 0)], [read(BAD, 0, 80)]], set()),  # another line of the same bars
+        ([[read(GOOD, 0)], [read(BAD, 0)], [read(GOOD, 0)]], {GOOD}),
+        ([[read(BAD, 0), read(GOOD, 0, 60)], [read(GOOD, 0)]], {GOOD}),
+        ([[read(GOOD, 0), read(ALSO, 300)], [read(GOOD, 0)]], {GOOD, ALSO}),  # another label beside it
+        ([[], []], set()),
+    ],
+)
+def test_a_number_must_be_read_more_often_than_any_other_at_its_place(
+    readings: list[list[Barcode]], found: set[str]
+) -> None:
+    assert {one.lstrip("0") for one in most_read(readings)} == found
 
 
 def test_a_label_belongs_to_the_slot_above_it() -> None:

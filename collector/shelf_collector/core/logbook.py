@@ -20,7 +20,7 @@ Action = Literal[
     "planogram.changed", "model.changed", "task.opened", "task.claimed", "task.done", "task.released",
     "task.snoozed", "task.no_stock", "task.verified", "task.reopened", "task.escalated", "task.cancelled",
     "notice.tested",
-    "gallery.enrolled", "gallery.undone", "gallery.removed",
+    "gallery.enrolled", "gallery.undone", "gallery.removed", "gallery.kind",
     "label.shown", "database.restored",
 ]  # fmt: skip
 

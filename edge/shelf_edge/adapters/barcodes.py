@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +18,10 @@ Point = tuple[float, float]
 
 INSTALL = 'pip install "smartshelf[barcodes]"'
 _LARGEST_ENLARGED_PX = 3000
+_SETTLED_LEAD = 2
+"""A number read in so many looks more than any other at its place needs no further look."""
+_AROUND = 0.35
+"""Two readings that lie nearer than this share of their length are of one code: bars are high."""
 _ENLARGED = (2.0, 3.0)
 _TURNS_DEG = (12.0, -12.0, 25.0, -25.0)
 
@@ -40,7 +44,8 @@ class BarcodeReader:
     """EAN-13, EAN-8, UPC-A and UPC-E.
 
     Args:
-        insists: where nothing is read, look again at the picture enlarged, sharpened, evened out and turned.
+        insists: look again at the picture evened out, enlarged, sharpened and turned, until what is read is read often
+            enough: a single look misreads one code in twenty-five, check digit or not.
     Raises: FileProblems when zxing-cpp is not installed.
     """
 
@@ -56,20 +61,22 @@ class BarcodeReader:
     def read(self, picture: Picture) -> list[Barcode]:
         """The barcodes of a picture (h, w, 3) or (h, w), from top left to bottom right; each once."""
         grey = np.asarray(picture if picture.ndim == 2 else cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY), np.uint8)
-        found = self._read(grey, np.eye(3), {})
-        if not found and self._insists:
-            for clearer, to_original in _clearer(grey):
-                found = _without_contradictions(self._read(clearer, to_original, {}))
-                if found:
-                    break
-        return _in_order(found)
+        if not self._insists:
+            return _in_order(self._read(grey, np.eye(3)))
+        readings: list[list[Barcode]] = []
+        for clearer, to_original in ((grey, np.eye(3)), *_clearer(grey)):
+            readings.append(list(self._read(clearer, to_original).values()))
+            if _are_settled(readings):
+                break
+        return _in_order(most_read(readings))
 
     def read_plainly(self, picture: Picture) -> list[Barcode]:
         """The same, once and without insisting."""
         grey = np.asarray(picture if picture.ndim == 2 else cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY), np.uint8)
-        return _in_order(self._read(grey, np.eye(3), {}))
+        return _in_order(self._read(grey, np.eye(3)))
 
-    def _read(self, grey: Picture, to_original: Matrix, found: dict[str, Barcode]) -> dict[str, Barcode]:
+    def _read(self, grey: Picture, to_original: Matrix) -> dict[str, Barcode]:
+        found: dict[str, Barcode] = {}
         for one in self._zxing.read_barcodes(np.ascontiguousarray(grey), formats=self._formats):
             gtin = _gtin_of(one.text, str(one.format))
             if not gtin or gtin in found:
@@ -86,17 +93,49 @@ def _in_order(found: dict[str, Barcode]) -> list[Barcode]:
     return sorted(found.values(), key=lambda one: (one.middle_px[1], one.middle_px[0]))
 
 
-def _without_contradictions(found: dict[str, Barcode]) -> dict[str, Barcode]:
-    """Two numbers read at one place: one of them is misread at least, so neither counts."""
-    boxes = {}
-    for gtin, one in found.items():
-        xs, ys = zip(*one.corners_px, strict=True)
-        boxes[gtin] = min(xs), min(ys), max(xs), max(ys)
-    return {
-        gtin: one
-        for gtin, one in found.items()
-        if not any(other != gtin and _meet(boxes[gtin], boxes[other]) for other in found)
-    }
+def most_read(readings: Sequence[Sequence[Barcode]]) -> dict[str, Barcode]:
+    """What several looks at one picture say together: at each place the number that most of them read.
+
+    Two numbers that were read equally often at one place are both left out: one of them at least is misread.
+    """
+    places = _places(readings)
+    return {gtin: found[0] for gtin, found in places.items() if len(found) > _most_against(gtin, places)}
+
+
+def _are_settled(readings: Sequence[Sequence[Barcode]]) -> bool:
+    """Whether further looks would change nothing."""
+    places = _places(readings)
+    against = {gtin: _most_against(gtin, places) for gtin in places}
+    return bool(places) and all(abs(len(found) - against[gtin]) >= _SETTLED_LEAD for gtin, found in places.items())
+
+
+def _places(readings: Sequence[Sequence[Barcode]]) -> dict[str, list[Barcode]]:
+    """By number: one reading of each look that read it."""
+    places: dict[str, list[Barcode]] = {}
+    for look in readings:
+        for gtin, one in {one.gtin: one for one in look}.items():
+            places.setdefault(gtin, []).append(one)
+    return places
+
+
+def _most_against(gtin: str, places: dict[str, list[Barcode]]) -> int:
+    """How many looks read the strongest other number at the place of this one."""
+    own = [_around(one) for one in places[gtin]]
+    return max(
+        (
+            len(found)
+            for other, found in places.items()
+            if other != gtin and any(_meet(one, _around(seen)) for one in own for seen in found)
+        ),
+        default=0,
+    )
+
+
+def _around(one: Barcode) -> tuple[float, float, float, float]:
+    (left, top), (right, bottom) = one.corners_px[:2]
+    aside = _AROUND * max(float(np.hypot(right - left, bottom - top)), 1.0)
+    xs, ys = zip(*one.corners_px, strict=True)
+    return min(xs) - aside, min(ys) - aside, max(xs) + aside, max(ys) + aside
 
 
 def _meet(one: tuple[float, ...], other: tuple[float, ...]) -> bool:

@@ -94,6 +94,16 @@ class PeopleCover:
 
 
 @dataclass(frozen=True, eq=False)
+class InReach:
+    """Boxes of products (n, 4) and of hands (m, 4); ``foreground``: (n,) share of each product's box that differs from
+    the picture without people, 0 where there is no hand."""
+
+    products_px: Boxes
+    foreground: npt.NDArray[np.float64]
+    hands_px: Boxes
+
+
+@dataclass(frozen=True, eq=False)
 class _Seen:
     """The last look: products, sure and faint, and what hid them; each slot's columns are made when asked for."""
 
@@ -353,11 +363,14 @@ class Bay:
         return shown_items(slot, self._seen.products, self._seen.columns_of(slot))
 
     @property
-    def in_reach(self) -> tuple[Boxes, Boxes]:
-        """Boxes of products (n, 4) and of hands (m, 4) in the last frame that was looked at."""
+    def in_reach(self) -> InReach:
+        """What may be in hands, and the hands, in the last frame that was looked at."""
         if self._seen is None:
-            return np.zeros((0, 4), np.float32), np.zeros((0, 4), np.float32)
-        return self._seen.products.boxes_px, self._seen.hands_px
+            return InReach(np.zeros((0, 4), np.float32), np.zeros(0), np.zeros((0, 4), np.float32))
+        products_px, hands_px, arms = self._seen.products.boxes_px, self._seen.hands_px, self._seen.cover.arms
+        if arms is None or not len(hands_px):
+            return InReach(products_px, np.zeros(len(products_px)), hands_px)
+        return InReach(products_px, arms.foreground_of(products_px), hands_px)
 
     def hidden_share(self, box_px: tuple[float, float, float, float]) -> float:
         """Share of a box that hands, their arms and bodies hid in the last look; 1 when there is none."""

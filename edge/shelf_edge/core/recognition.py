@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -339,6 +339,20 @@ def vote(
     ]
     voted.sort(key=lambda candidate: (-candidate.chance, candidate.product))
     return Look(tuple(voted), weights[0] / total)
+
+
+def believed_beforehand(look: Look, products: Collection[str], odds: float) -> Look:
+    """A look, or a vote, when each of these products is so much likelier beforehand than any other."""
+    weights = [one.chance * (odds if one.product in products else 1.0) for one in look.candidates]
+    total = math.fsum(weights) + look.none_chance
+    weighed = [replace(one, chance=weight / total) for one, weight in zip(look.candidates, weights, strict=True)]
+    weighed.sort(key=lambda candidate: (-candidate.chance, candidate.product))
+    return Look(tuple(weighed), look.none_chance / total)
+
+
+def chance_of(look: Look, product: str) -> float:
+    """The chance that it is this product; 0 when it was not weighed."""
+    return next((one.chance for one in look.candidates if one.product == product), 0.0)
 
 
 def _at_least(chance: float) -> float:

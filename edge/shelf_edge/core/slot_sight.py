@@ -108,6 +108,8 @@ class FacingSight:
         self.answer: Recognised | None = None
         self.said: frozenset[str] = frozenset()
         """The products that were last seen there, also while it is in doubt."""
+        self.outlived_gallery = False
+        """Whether the gallery changed while this thing stood there: what it is called now says nothing of the thing."""
         self.scene = 0
         """Another number after other things may stand there: looks at an earlier scene say nothing of this one."""
         self.looked_s = float("-inf")
@@ -189,6 +191,8 @@ class FacingSight:
             before = self.answer
             is_same = before is not None and (before.verdict, before.product) == (says.verdict, says.product)
             if not is_same or moved:
+                if not any(float(vector @ glance.vector) >= calibration.none_cosine for glance in self.glances):
+                    self.outlived_gallery = False
                 self.glances.clear()
                 self.answer = None
                 self._fresh_looks = 0
@@ -212,12 +216,14 @@ class FacingSight:
         self.glances.clear()
         self.answer, self._box_px, self.said = None, None, frozenset()
         self._fresh_looks, self._is_in_doubt = 0, False
+        self.outlived_gallery = False
 
     def match_again(self, references: References, calibration: Calibration) -> None:
         if self.glances:
             vectors = np.stack([glance.vector for glance in self.glances])
             again = zip(self.glances, looks_of(references, vectors, calibration), strict=True)
             self.glances = deque((replace(one, look=look) for one, look in again), self._rules.kept_looks)
+            self.outlived_gallery = True
 
     def is_strange(self, expected: str) -> bool:
         """Whether it is certain that another product than this one stands there."""
@@ -334,10 +340,12 @@ class SlotSight:
         gone: frozenset[str] = frozenset()
         for facing, seen, answer in zip(self.facings, looks, found.facings, strict=True):
             facing.answer = answer if seen else None
-            if seen:
+            if seen and facing.outlived_gallery:
+                facing.said |= _named(answer)
+            elif seen:
                 gone |= facing.said - _named(answer)
                 facing.said = _named(answer)
-        self._told_misplaced -= gone - {product for facing in self.facings for product in facing.said}
+        self._told_misplaced -= gone - self._said()
         before, self._answer = self._answer, found.slot
         if before is not None and _key(before) == _key(self._answer):
             return False
@@ -385,10 +393,16 @@ class SlotSight:
 
     def miss(self, shown: Collection[int], now_s: float) -> bool:
         """In which facings an item can be seen now; True when a strange one is gone."""
+        said = {index: self.facings[index].said for index in self._strange}
         gone = [index for index in self._strange if self.facings[index].miss(index in shown, now_s)]
         for index in gone:
             del self._strange[index]
+            self._told_misplaced -= said[index] - self._said()
         return bool(gone)
+
+    def _said(self) -> frozenset[str]:
+        """The products that were last seen in any facing."""
+        return frozenset(product for facing in self.facings for product in facing.said)
 
     def note_strange(self, now: datetime) -> bool:
         """After ``judge``: True when something strange came, was exchanged, or is strange no longer."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Annotated, TypeVar
 
 from fastapi import APIRouter, Header, Path, Request
@@ -24,7 +24,7 @@ from shelf_collector.enrolling import MOST_PHOTOS_AT_ONCE, Chosen, Enrolling
 from shelf_contracts.gallery import PhotoTaken
 from shelf_contracts.ids import BayId, Gtin, SlotId
 from shelf_contracts.messages import SeenProduct, UtcTime, iso_time
-from shelf_contracts.products import Text
+from shelf_contracts.products import Text, text_in
 
 router = APIRouter()
 T = TypeVar("T")
@@ -36,6 +36,9 @@ _MOST_LISTED = 300
 """A phone shows no more, and asks for it every few seconds."""
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 Revision = Annotated[str, Path(pattern=r"^[0-9a-f]{64}$")]
+_LONGEST_KIND = 64
+Kind = Annotated[str, Field(max_length=_LONGEST_KIND)]
+"""What a product is when the very product is not sure: milk, apple."""
 Mark = Annotated[str, Header(alias="X-Form-Mark", max_length=100)]
 
 
@@ -62,7 +65,7 @@ class EnrolRequest(_Body):
     """Photos of one product, and what of each is the product."""
 
     gtin: Gtin
-    kind: Annotated[str, Field(max_length=64)] = ""
+    kind: Kind = ""
     photos: Annotated[list[ChosenPhoto], Field(min_length=1, max_length=MOST_PHOTOS_AT_ONCE)]
 
 
@@ -73,7 +76,14 @@ class SeenRequest(_Body):
     slot: SlotId
     since: UtcTime
     gtin: Gtin
-    kind: Annotated[str, Field(max_length=64)] = ""
+    kind: Kind = ""
+
+
+class KindRequest(_Body):
+    """Of what kind a product is; an empty one takes it back."""
+
+    gtin: Gtin
+    kind: Kind
 
 
 class UndoRequest(_Body):
@@ -113,10 +123,11 @@ class EnrolledView(BaseModel):
 
 
 class KnownProduct(BaseModel):
-    """A product that is enrolled. ``enrolment`` is its newest one."""
+    """A product that is enrolled. ``enrolment`` is its newest one; ``kind`` is empty where nobody said it."""
 
     gtin: str
     name: Text
+    kind: str
     photos: int
     at: UtcTime
     by: str
@@ -125,7 +136,10 @@ class KnownProduct(BaseModel):
 
 
 class NodeGallery(BaseModel):
-    """What a node runs; ``is_live`` when it is what is offered."""
+    """What a node runs; ``is_live`` when it is what is offered.
+
+    ``state``: as the node's health tells it, or ``unknown`` when it was not heard since we started.
+    """
 
     node: str
     is_present: bool
@@ -235,7 +249,9 @@ def enrol(request: Request, asked: EnrolRequest, mark: Mark = "") -> EnrolledVie
     """Enrol: all of these photos or none. Nodes take the new gallery by themselves."""
     must_be_own(request, mark)
     site, enrolling, visit = site_of(request), _enrolling(request), visit_of(request)
-    name, _ = _in_words(site, lambda: enrolling.enrol(visit.who, visit.origin, asked.gtin, asked.kind, _chosen(asked)))
+    name, _ = _in_words(
+        site, lambda: enrolling.enrol(visit.who, visit.origin, asked.gtin, asked.kind.strip(), _chosen(asked))
+    )
     names = _names(site, [asked.gtin])
     return EnrolledView(enrolment=name, gtin=asked.gtin, name=names[asked.gtin], revision=_offered(enrolling))
 
@@ -250,7 +266,9 @@ def enrol_seen(request: Request, asked: SeenRequest, mark: Mark = "") -> Enrolle
     seen = reading.seen if reading is not None else None
     if seen is None or seen.verdict != "unknown" or iso_time(seen.since) != iso_time(asked.since):
         raise HTTPException(409, "something else stands there by now: look again")
-    name, _ = _in_words(site, lambda: enrolling.enrol_seen(visit.who, visit.origin, asked.gtin, asked.kind, seen))
+    name, _ = _in_words(
+        site, lambda: enrolling.enrol_seen(visit.who, visit.origin, asked.gtin, asked.kind.strip(), seen)
+    )
     names = _names(site, [asked.gtin])
     return EnrolledView(enrolment=name, gtin=asked.gtin, name=names[asked.gtin], revision=_offered(enrolling))
 
@@ -261,6 +279,15 @@ def undo(request: Request, asked: UndoRequest, mark: Mark = "") -> EnrolView:
     must_be_own(request, mark)
     enrolling, visit = _enrolling(request), visit_of(request)
     in_words(lambda: enrolling.undo(visit.who, visit.origin, asked.enrolment))
+    return get_enrol(request)
+
+
+@router.post("/api/v1/enrol/kind", tags=["enrolment"])
+def set_kind(request: Request, asked: KindRequest, mark: Mark = "") -> EnrolView:
+    """Say of what kind a product is: what a camera tells when it cannot tell the very product."""
+    must_be_own(request, mark)
+    enrolling, visit = _enrolling(request), visit_of(request)
+    in_words(lambda: enrolling.set_kind(visit.who, visit.origin, asked.gtin, asked.kind.strip()))
     return get_enrol(request)
 
 
@@ -283,10 +310,12 @@ def enrol_page(request: Request, lang: str | None = None) -> Response:
     planned = sorted({slot.gtin for slot in site.plan.slots.values() if slot.gtin})
     names = _names(site, [*planned, *site.database.product_gtins(after="", limit=_MOST_PRODUCTS)])
     order = sorted(names, key=lambda gtin: (gtin in known, gtin not in planned, gtin))
+    kinds = _kinds(site, enrolling, order, language)
     context = {
         "lang": language,
         "enrol_words": words_of("enrol", language),
-        "products": [(gtin, names[gtin], gtin in known) for gtin in order],
+        "products": [(gtin, names[gtin], gtin in known, kinds.get(gtin, "")) for gtin in order],
+        "kinds": sorted({kind for kind in kinds.values() if kind}, key=str.casefold),
         "keeps_thumbnails": enrolling.galleries.keeps_thumbnails,
         "is_admin": visit_of(request).who.role >= Role.ADMIN,
         "install": INSTALL,
@@ -344,6 +373,18 @@ def _names(site: Site, gtins: Iterable[str]) -> dict[str, Text]:
     return {gtin: described[gtin].name if gtin in described else {"en": planned.get(gtin) or gtin} for gtin in wanted}
 
 
+def _kinds(site: Site, enrolling: Enrolling, gtins: Sequence[str], language: str) -> dict[str, str]:
+    """Of what kind products are: as it was said, else by the category in their file."""
+    described = site.database.products(gtins)
+    kinds = {
+        gtin: text_in(product.category, language)[:_LONGEST_KIND]
+        for gtin, product in described.items()
+        if product.category
+    }
+    gallery = enrolling.galleries.present
+    return kinds | {entry.gtin: entry.kind for entry in (gallery.entries if gallery else ()) if entry.kind}
+
+
 def _known(site: Site, enrolling: Enrolling) -> list[KnownProduct]:
     """The newest enrolment first."""
     gallery = enrolling.galleries.present
@@ -357,6 +398,7 @@ def _known(site: Site, enrolling: Enrolling) -> list[KnownProduct]:
         found[entry.gtin] = KnownProduct(
             gtin=entry.gtin,
             name=names[entry.gtin],
+            kind=entry.kind,
             photos=1 + (before.photos if before else 0),
             at=entry.at,
             by=entry.by,
@@ -409,11 +451,12 @@ def _nodes(site: Site, offered: str) -> list[NodeGallery]:
         NodeGallery(
             node=node.node,
             is_present=node.is_present,
-            is_live=bool(offered) and node.gallery.revision == offered,
-            state=node.gallery.state,
-            revision=node.gallery.revision,
-            text=node.gallery.text,
+            is_live=bool(offered) and node.gallery is not None and node.gallery.revision == offered,
+            state=node.gallery.state if node.gallery is not None else "unknown",
+            revision=node.gallery.revision if node.gallery is not None else "",
+            text=node.gallery.text if node.gallery is not None else "",
         )
         for node in nodes
-        if node.gallery is not None
+        # What a node runs is told by its heartbeats; that it recognises at all is remembered from its birth.
+        if node.gallery is not None or any(model.role == "recogniser" for model in node.models)
     ]

@@ -116,6 +116,7 @@ RULES: tuple[Rule, ...] = (
     Rule("POST", "/api/v1/enrol/check", _STAFF),
     Rule("POST", "/api/v1/enrol/seen", _STAFF),
     Rule("POST", "/api/v1/enrol/undo", _STAFF),
+    Rule("POST", "/api/v1/enrol/kind", _STAFF),
     Rule("GET", "/calibrate", _STAFF, is_page=True),
     Rule("GET", "/calibrate/planograms/{bay}.json", _STAFF),
     Rule("POST", "/api/v1/calibrate/back", _STAFF),

@@ -458,6 +458,11 @@ LANGUAGE = Language(
         "enrol_gtin": "Name or barcode number (GTIN)",
         "enrol_gtin_hint": "Choose from the list, or type the number under the barcode.",
         "enrol_gtin_wrong": "This number is not right: check the digits under the barcode.",
+        "enrol_kind": "Kind",
+        "enrol_kind_hint": "What cameras may say when they cannot tell the very product: milk, tea, soap. May stay "
+        "empty.",
+        "enrol_kind_change": "Change the kind",
+        "enrol_kind_of": "Kind of {name}",
         "enrol_is_known": "known",
         "enrol_photos": "Photos",
         "enrol_take": "Take or choose photos",

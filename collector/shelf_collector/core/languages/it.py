@@ -459,6 +459,11 @@ LANGUAGE = Language(
         "enrol_gtin": "Nome o codice a barre (GTIN)",
         "enrol_gtin_hint": "Scegli dall'elenco o scrivi il numero sotto il codice a barre.",
         "enrol_gtin_wrong": "Questo numero non è giusto: controlla le cifre sotto il codice a barre.",
+        "enrol_kind": "Tipo",
+        "enrol_kind_hint": "Ciò che le telecamere possono dire quando non distinguono il prodotto esatto: latte, "
+        "tè, sapone. Può restare vuoto.",
+        "enrol_kind_change": "Cambia tipo",
+        "enrol_kind_of": "Tipo di {name}",
         "enrol_is_known": "già noto",
         "enrol_photos": "Foto",
         "enrol_take": "Scatta o scegli foto",

@@ -459,6 +459,11 @@ LANGUAGE = Language(
         "enrol_gtin": "Naam of streepjescode (GTIN)",
         "enrol_gtin_hint": "Kies uit de lijst, of typ het nummer onder de streepjescode.",
         "enrol_gtin_wrong": "Dit nummer klopt niet: controleer de cijfers onder de streepjescode.",
+        "enrol_kind": "Soort",
+        "enrol_kind_hint": "Wat camera's mogen zeggen als ze niet weten welk product het precies is: melk, thee, "
+        "zeep. Mag leeg blijven.",
+        "enrol_kind_change": "Soort wijzigen",
+        "enrol_kind_of": "Soort van {name}",
         "enrol_is_known": "al bekend",
         "enrol_photos": "Foto's",
         "enrol_take": "Foto maken of kiezen",

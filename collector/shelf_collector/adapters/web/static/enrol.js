@@ -11,6 +11,7 @@ const main = document.getElementById("main");
 const form = document.getElementById("enrol");
 const gtinField = document.getElementById("gtin");
 const gtinName = document.getElementById("gtin-name");
+const kindField = document.getElementById("kind");
 const filesField = document.getElementById("photos");
 const drop = document.getElementById("drop");
 const shotList = document.getElementById("shots");
@@ -87,8 +88,20 @@ function showProduct() {
   gtinField.setAttribute("aria-invalid", looksWrong ? "true" : "false");
 }
 
+const kindOf = (gtin) => document.querySelector(`#products option[data-gtin="${gtin}"]`)?.dataset.kind ?? "";
+
+/** What is known of the product's kind, unless somebody typed another. */
+function proposeKind() {
+  if (!kindField.dataset.own) kindField.value = kindOf(chosenGtin());
+}
+
+kindField.addEventListener("input", () => {
+  kindField.dataset.own = kindField.value.trim() ? "yes" : "";
+});
+
 gtinField.addEventListener("input", () => {
   showProduct();
+  proposeKind();
   changed();
 });
 
@@ -312,7 +325,7 @@ async function changed() {
   }
 }
 
-const wish = (gtin, ready) => ({ gtin, photos: ready.map(({ photo, box }) => ({ photo, box })) });
+const wish = (gtin, ready) => ({ gtin, kind: kindField.value.trim(), photos: ready.map(({ photo, box }) => ({ photo, box })) });
 
 function cropOf(shot) {
   const from = shot.element.querySelector("canvas");
@@ -375,8 +388,11 @@ form.addEventListener("submit", async (event) => {
     shots.length = 0;
     shotList.replaceChildren();
     alikePart.hidden = true;
+    rememberKind(gtin, kindField.value.trim());
     gtinField.value = "";
+    kindField.dataset.own = "";
     showProduct();
+    proposeKind();
     saveButton.textContent = words.save;
     saved(done);
   } catch (error) {
@@ -397,6 +413,17 @@ function saved(done) {
   outcome.focus();
   outcome.scrollIntoView({ block: "center" });
   look();
+}
+
+/** The next time this product is chosen its kind is there; and it is one to choose from. */
+function rememberKind(gtin, kind) {
+  const option = document.querySelector(`#products option[data-gtin="${gtin}"]`);
+  if (option && kind) option.dataset.kind = kind;
+  const kinds = document.getElementById("kinds");
+  if (!kind || [...kinds.children].some((one) => one.value === kind)) return;
+  const made = document.createElement("option");
+  made.value = kind;
+  kinds.append(made);
 }
 
 function changedButton() {
@@ -485,7 +512,7 @@ function namer(item) {
     tell("");
     try {
       const { bay, slot, since } = item;
-      saved(await post("/api/v1/enrol/seen", { bay, slot, since, gtin }));
+      saved(await post("/api/v1/enrol/seen", { bay, slot, since, gtin, kind: kindOf(gtin) }));
     } catch (error) {
       tell(error.message);
       trouble.scrollIntoView({ block: "center" });
@@ -503,7 +530,7 @@ function knownRow(product) {
   const photos = product.photos === 1 ? words.known_photo : say("known_photos", { n: product.photos });
   about.append(
     text("h3", name),
-    text("p", [photos, when(product.at), product.by].filter(Boolean).join(" · "), "quiet"),
+    text("p", [product.kind, photos, when(product.at), product.by].filter(Boolean).join(" · "), "quiet"),
     text("p", product.gtin.replace(/^0/, ""), "quiet number"),
   );
   const actions = document.createElement("div");
@@ -512,7 +539,7 @@ function knownRow(product) {
   back.type = "button";
   back.setAttribute("aria-label", `${words.undo}: ${name}`);
   back.addEventListener("click", () => undo(product.enrolment));
-  actions.append(back);
+  actions.append(back, kindChanger(product, name));
   if (main.dataset.admin) {
     const more = document.createElement("details");
     const sure = text("button", say("remove_sure", { name }), "button danger");
@@ -530,6 +557,31 @@ function knownRow(product) {
   if (product.thumbnail) row.append(image(product.thumbnail, ""));
   row.append(about, actions);
   return row;
+}
+
+/** Say of what kind a known product is. */
+function kindChanger(product, name) {
+  const more = document.createElement("details");
+  const label = text("label", say("kind_of", { name }));
+  const field = document.createElement("input");
+  field.setAttribute("list", "kinds");
+  field.autocomplete = "off";
+  field.maxLength = 64;
+  field.value = product.kind || kindOf(product.gtin);
+  label.append(field);
+  const sure = text("button", words.save, "button");
+  sure.type = "button";
+  sure.addEventListener("click", async () => {
+    const kind = field.value.trim();
+    try {
+      show(await post("/api/v1/enrol/kind", { gtin: product.gtin, kind }));
+      rememberKind(product.gtin, kind);
+    } catch (error) {
+      tell(error.message);
+    }
+  });
+  more.append(text("summary", words.kind_change, "button quiet-button"), label, sure);
+  return more;
 }
 
 function nodeRow(node) {
