@@ -196,6 +196,9 @@ def score(
     ] = "dev",
     seconds: Annotated[float, typer.Option(min=5, max=3600, help="Of each recording.")] = 90.0,
     seeds: Annotated[int, typer.Option(min=1, max=99, help="Recordings of each scenario.")] = 1,
+    deliveries: Annotated[
+        int, typer.Option(min=0, max=99, help="Each so many times as a live camera: frames late and lost. 0: as it is.")
+    ] = 0,
     model: Annotated[Path | None, typer.Option(help="A model folder or .onnx file; default: the shipped one.")] = None,
     recogniser: Annotated[
         Path | None, typer.Option(help="Model folder of the embedding network; default: the shipped one.")
@@ -226,7 +229,12 @@ def score(
             raise FileProblems(Path(scenario), [Problem("--scenario", scenario, allowed)])
         names = known if scenario == "all" else [scenario]
         sight = None if no_recogniser else recogniser or model_folder(DEFAULT_RECOGNISER)
-        takes = [Take(name, split, number, seconds) for name in names for number in range(seeds)]
+        takes = [
+            Take(name, split, number, seconds, delivery=delivery)
+            for name in names
+            for number in range(seeds)
+            for delivery in (range(1, deliveries + 1) if deliveries else (0,))
+        ]
         columns = (
             TextColumn("{task.description}"),
             BarColumn(),

@@ -15,6 +15,7 @@ from shelf_contracts.messages import SlotEvent, StockLevel
 from shelf_contracts.planogram import Planogram
 from shelf_edge.adapters.camera_files import PICTURES_FPS, open_recording
 from shelf_edge.core.bay import Bay
+from shelf_edge.core.delivery import Delivery
 from shelf_edge.core.detections import Detections
 from shelf_edge.core.drawing import draw_look
 from shelf_edge.core.facts import Fact, SlotFact
@@ -69,9 +70,9 @@ def read_planogram_for(path: Path, camera: str | None) -> tuple[Planogram, str]:
 
 def steps(
     source: Path, planogram: Planogram, camera: str, detector: Detector, fps: float = PICTURES_FPS,
-    recognising: Recognising | None = None,
+    recognising: Recognising | None = None, delivery: Delivery | None = None,
 ) -> Iterator[ReplayStep]:  # fmt: skip
-    """Every frame of a recording through the chain; ``fps`` is that of pictures.
+    """Every frame of a recording through the chain; ``fps`` is that of pictures, ``delivery`` says which frames come.
 
     A node embeds crops on a thread of its own; here ``recognising`` must not be started: what it says of a frame is
     known with that frame. Raises: FileProblems.
@@ -84,6 +85,11 @@ def steps(
                 frame = recording.read()
             except SourceEnded:
                 return
+            if delivery is not None:
+                delivered = delivery.deliver(frame)
+                if delivered is None:
+                    continue
+                frame = delivered
             detections = still.look(detector.detect, frame.image) if bay.wants_look(frame) else None
             facts = bay.advance(frame, detections)
             sights: list[SightChange] = []

@@ -51,6 +51,7 @@ from shelf_edge.adapters.remembered import (
 )
 from shelf_edge.adapters.rendered import FPS, Rendered, Stopped, Take, rendered
 from shelf_edge.adapters.store_gallery import store_gallery
+from shelf_edge.core.delivery import Delivery
 from shelf_edge.core.facts import SlotFact, StockFact
 from shelf_edge.ports import Detector
 from shelf_edge.recognising import Recognising
@@ -172,7 +173,8 @@ def score_recording(
     counts: list[FoundCount] = []
     held: list[FoundHeld] = []
     frames = looked_at = 0
-    for step in steps(recording.pictures, planogram, camera, detector, note.fps, recognising):
+    delivery = Delivery(note.fps, take.delivery)
+    for step in steps(recording.pictures, planogram, camera, detector, note.fps, recognising, delivery):
         frames += 1
         looked_at += step.detections is not None
         for fact in step.facts:
@@ -191,7 +193,7 @@ def score_recording(
         ]
         held += [FoundHeld(one.seen.gtin, captured_s) for one in step.held if one.seen.gtin is not None]
         on_frame(step.frame.number)
-    begin_s, end_s = WARM_UP_S, note.seconds
+    begin_s, end_s = delivery.start_s + WARM_UP_S, note.seconds
     scored = score_events(with_reaches(log.events), events, sights=log.sights)
     judged = judge_events(scored, log.counts, begin_s, end_s, log.sights)
     marks = {(note.bay, position.id): position.min_presentation for position in planogram.positions}

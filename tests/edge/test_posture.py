@@ -10,7 +10,7 @@ import pytest
 from shelf_contracts.planogram import Planogram
 from shelf_edge.core.geometry import project
 from shelf_edge.core.memory import ColumnMemory
-from shelf_edge.core.posture import PostureRules, PostureWatch, has_fallen
+from shelf_edge.core.posture import PostureRules, PostureWatch, behind_lying, has_fallen
 from shelf_edge.core.slot_view import ColumnView, SlotGeometry, bay_geometry
 from shelf_testing.planograms import one_slot_planogram
 
@@ -100,3 +100,13 @@ def test_an_item_pushed_by_less_than_half_a_row_is_told_and_a_row_is_a_taking(
         facts = watch.step(SLOT, np.zeros((0, 4), np.float32), views, settled, float(second))
         told += sum(fact.cause == "pushed-back" for fact in facts)
     assert told == wanted
+
+
+def test_what_lies_before_a_column_is_marked_there_and_nowhere_else() -> None:
+    views = (ColumnView(1, 0.2),) * SLOT.columns
+    middle = 0.5 / SLOT.columns
+    lying = np.array([box(middle, 0.2, 0.9 * SLOT.item_aspect, 1.2)], np.float32)
+    seen = behind_lying(SLOT, lying, views, RULES)
+    assert seen[0].is_behind_lying
+    assert not behind_lying(SLOT, np.array([box(middle, 0.2, 1.0, SLOT.item_aspect)]), views, RULES)[0].is_behind_lying
+    assert behind_lying(SLOT, np.zeros((0, 4), np.float32), views, RULES) is views

@@ -309,6 +309,17 @@ def test_several_that_came_without_a_hand_take_longer_to_believe() -> None:
     assert story.clear(0.0, 1.0, seconds=2.0).told == [("put", 2)]
 
 
+def test_an_item_that_a_hand_knocked_over_is_neither_put_nor_taken() -> None:
+    story = Story().clear(0.2, 0.2).hand(0.2, 0.2)
+    views = tuple(replace(ColumnView(1, depth, False), is_behind_lying=True) for depth in (0.9, -0.3))
+    for _ in range(30):
+        story.facts += story.slot.step(SlotLook(story.now_s, views, False, 0.0, 0.0))
+        story.now_s += STEP_S
+    assert story.told == [("reach", 0)]
+    assert story.count == 6
+    assert not story.slot.is_waiting
+
+
 def test_a_constant_error_of_the_view_cancels_out() -> None:
     story = Story().clear(0.4, 0.4).hand(0.4, 0.4).clear(1.4, 0.4)
     assert (story.told[-1], story.count) == (("pick", 1), 5)

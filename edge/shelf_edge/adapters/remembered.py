@@ -86,7 +86,8 @@ class RememberingDetector:
     def keep(self) -> None:
         """Write down what is known: boxes, no pictures; whole or not at all."""
         if self._fresh:
-            _write(self._file, (_row_of(key, found) for key, found in self._known.items()))
+            known = _read(self._file) | self._known  # somebody else may have written meanwhile
+            _write(self._file, (_row_of(key, found) for key, found in known.items()))
 
     def _real(self) -> Detector:
         if self._detector is None:

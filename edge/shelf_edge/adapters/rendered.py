@@ -40,13 +40,17 @@ class Stopped(Exception):
 
 @dataclass(frozen=True)
 class Take:
-    """Which recording: a shipped scenario (or a TOML file), a split's store, which of its seeds, how long, how fast."""
+    """Which recording: a shipped scenario (or a TOML file), a split's store, which of its seeds, how long, how fast.
+
+    ``delivery``: how its frames come (``core.delivery``); 0: all, in time.
+    """
 
     scenario: str
     split: str
     number: int
     seconds: float
     fps: float = FPS
+    delivery: int = 0
 
     @property
     def name(self) -> str:

@@ -18,7 +18,7 @@ from shelf_edge.core.frame import Frame
 from shelf_edge.core.geometry import Points, share_covered
 from shelf_edge.core.hands import BodyMemory, Hand, HandRules, HandTracker
 from shelf_edge.core.memory import LONGEST_S, SlotMemory
-from shelf_edge.core.posture import PostureRules, PostureWatch
+from shelf_edge.core.posture import PostureRules, PostureWatch, behind_lying
 from shelf_edge.core.sight import Sight, SightRules, SightWatch, State
 from shelf_edge.core.slot import Slot, SlotLook, SlotRules
 from shelf_edge.core.slot_view import (
@@ -111,6 +111,7 @@ class _Seen:
     faint: Detections
     cover: PeopleCover
     hands_px: Boxes
+    posture_rules: PostureRules
     _columns: dict[str, tuple[ColumnView, ...]] = field(default_factory=dict)
 
     @property
@@ -124,7 +125,9 @@ class _Seen:
     def columns_of(self, slot: SlotGeometry) -> tuple[ColumnView, ...]:
         views = self._columns.get(slot.slot)
         if views is None:
-            views = self._columns[slot.slot] = view_slot(slot, self.products, self.cover, self.faint)
+            views = view_slot(slot, self.products, self.cover, self.faint)
+            views = behind_lying(slot, self.products.boxes_px, views, self.posture_rules)
+            self._columns[slot.slot] = views
         return views
 
 
@@ -263,7 +266,8 @@ class Bay:
             for (_, slot), moving in zip(self._slots, self._change.slot_shares.tolist(), strict=True):
                 facts += slot.rest(now_s, moving)
             return self._on_the_clock(facts)
-        self._seen = _Seen(products, detections.of(Kind.FAINT_PRODUCT), cover, hands_px)
+        faint = detections.of(Kind.FAINT_PRODUCT)
+        self._seen = _Seen(products, faint, cover, hands_px, self._posture_rules)
         is_whole_check = now_s - self._checked_s >= self._rules.recheck_s
         if is_whole_check:
             self._checked_s = now_s
@@ -295,7 +299,7 @@ class Bay:
                 ),
             )
             facts += slot.step(look)
-            if not (len(cover.boxes_px) or look.moving or slot.is_waiting):
+            if not (look.crowded or look.covered or look.moving or slot.is_waiting):
                 posture = self._postures[geometry.slot]
                 facts += posture.step(geometry, products.boxes_px, views, slot.settled, now_s)
         return self._on_the_clock(facts)

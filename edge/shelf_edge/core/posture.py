@@ -1,4 +1,4 @@
-"""Items that do not stand as they should: one that lies, one that was pushed back. Told once, when nobody is near.
+"""Items that do not stand as they should: one that lies, one that was pushed back. Told once, nobody near the slot.
 
 A lying item's box is as wide as the item is high, and much lower. One pushed back by less than half a row is still the
 same item: one row further back would mean that the one before it was taken, so that is a taking.
@@ -7,7 +7,7 @@ same item: one row further back would mean that the one before it was taken, so 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -16,6 +16,9 @@ from shelf_edge.core.facts import SlotFact
 from shelf_edge.core.geometry import Points, base_points, project
 from shelf_edge.core.memory import ColumnMemory
 from shelf_edge.core.slot_view import ColumnView, SlotGeometry
+
+_LIES_BEFORE_SHARE = 0.3
+"""An item lies before a column when its box is before more than this share of its width."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +37,7 @@ class PostureRules:
     tall: float = 1.6
     long_shares: tuple[float, float] = (0.72, 1.15)
     low_widths: float = 1.45
-    pushed_rows: tuple[float, float] = (0.3, 0.48)
+    pushed_rows: tuple[float, float] = (0.25, 0.48)
 
 
 @dataclass
@@ -104,13 +107,35 @@ class PostureWatch:
 
 def has_fallen(geometry: SlotGeometry, boxes: Boxes, rules: PostureRules) -> bool:
     """Whether one of the boxes (n, 4) is a product of the slot that lies on its board."""
+    return len(lying_boxes(geometry, boxes, rules)) > 0
+
+
+def behind_lying(
+    geometry: SlotGeometry, boxes: Boxes, views: tuple[ColumnView, ...], rules: PostureRules
+) -> tuple[ColumnView, ...]:
+    """The columns of a look, those marked before which an item lies: where it lies is not where their items stand."""
+    lying = lying_boxes(geometry, boxes, rules)
+    if not len(lying):
+        return views
+    seen = []
+    for view, points in zip(views, geometry.column_samples, strict=True):
+        left, right = points[:, 0].min(), points[:, 0].max()
+        shared = np.minimum(lying[:, 2], right) - np.maximum(lying[:, 0], left)
+        is_behind = bool((shared > _LIES_BEFORE_SHARE * (right - left)).any())
+        seen.append(replace(view, is_behind_lying=True) if is_behind else view)
+    return tuple(seen)
+
+
+def lying_boxes(geometry: SlotGeometry, boxes: Boxes, rules: PostureRules) -> Points:
+    """Those of the boxes (n, 4) that are a product of the slot that lies on its board."""
+    nothing: Points = np.zeros((0, 4))
     if geometry.to_board is None or not len(boxes) or geometry.item_aspect < rules.tall:
-        return False
+        return nothing
     corners = np.asarray(boxes, float)
     on_board = project(geometry.to_board, base_points(corners))
     is_here = ((on_board > 0) & (on_board < 1)).all(axis=1) & np.isfinite(on_board).all(axis=1)
     if not is_here.any():
-        return False
+        return nothing
     to_picture: Points = np.asarray(np.linalg.inv(geometry.to_board), np.float64)
     aside = np.array([geometry.item_width / 2, 0.0])
     spans = project(to_picture, on_board[is_here] + aside) - project(to_picture, on_board[is_here] - aside)
@@ -124,7 +149,7 @@ def has_fallen(geometry: SlotGeometry, boxes: Boxes, rules: PostureRules) -> boo
     # Of two that stand behind another only the tops are seen, as one wide and low box: what lies must be seen whole.
     is_free = np.array([not _hides(here, row) for row in range(len(here))], bool)
     is_below_ceiling = here[:, 1] > geometry.ceiling_px + 0.45 * wide
-    return bool((is_long & is_low & is_free & is_below_ceiling).any())
+    return np.asarray(here[is_long & is_low & is_free & is_below_ceiling], np.float64)
 
 
 def _hides(boxes: Points, row: int) -> bool:
@@ -138,7 +163,7 @@ def _hides(boxes: Points, row: int) -> bool:
 def _is_pushed(views: tuple[ColumnView, ...], settled: tuple[ColumnMemory, ...], rules: PostureRules) -> bool:
     nearest, farthest = rules.pushed_rows
     for view, column in zip(views, settled, strict=True):
-        if column.depth is None or not view.visible or not view.is_whole or not view.is_full:
+        if column.depth is None or not view.visible or not view.is_whole or view.is_behind_lying:
             continue
         if nearest <= view.depth - column.depth <= farthest:
             return True

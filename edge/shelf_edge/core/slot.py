@@ -351,6 +351,10 @@ class Slot:
         if self._geometry.to_board is None:
             count, times = Counter(view.visible for view in recent).most_common(1)[0]
             return _Belief(_Column(count, 0.0) if is_free else None, times / len(recent))
+        lying = sum(view.is_behind_lying for view in recent)
+        if 2 * lying >= len(recent) and self._settled is not None:
+            # Nothing came or went: one that stood there lies there now.
+            return _Belief(self._settled[index] if is_free else None, lying / len(recent))
         whole = sorted(view.depth for view in recent if view.visible and view.is_whole)
         if 2 * len(whole) >= len(recent):
             column = self._column_at(whole[len(whole) // 2], index)

@@ -190,6 +190,7 @@ class ColumnView:
         is_whole: nothing hides that one, so that its depth can be believed.
         covered: share of the column that lies under hands, arms and bodies.
         is_full: its full height is seen; an item may be whole without, when the board above hides its top.
+        is_behind_lying: an item that fell over lies before it.
     """
 
     visible: int
@@ -197,6 +198,7 @@ class ColumnView:
     is_whole: bool = True
     covered: float = 0.0
     is_full: bool = True
+    is_behind_lying: bool = False
 
 
 class Cover(Protocol):
