@@ -329,6 +329,11 @@ def refuse_empty(gallery: Gallery, file: Path | str) -> None:
         raise FileProblems(file, [Problem("entries", "none", allowed, remedy)])
 
 
+def thumbnail_file(folder: Path, photo_sha256: str) -> Path:
+    """Where a small picture of an enrolled photo lies, beside the gallery in ``folder``, where a shop keeps them."""
+    return folder / "thumbnails" / f"{photo_sha256}.jpg"
+
+
 def write_gallery(path: Path | str, gallery: Gallery, before_it_counts: Callable[[], None] = lambda: None) -> None:
     """As ``write_whole``."""
     write_whole(Path(path), encode_gallery(gallery), before_it_counts)

@@ -27,6 +27,7 @@ from shelf_contracts.gallery import (
     read_gallery,
     refuse_empty,
     removed,
+    thumbnail_file,
     undone,
     with_kind,
     without_names,
@@ -240,7 +241,7 @@ class Galleries:
         return frozenset(path.stem for path in (self._folder / "thumbnails").glob("*.jpg"))
 
     def _thumbnail(self, entry: GalleryEntry) -> Path:
-        return self._folder / "thumbnails" / f"{entry.photo_sha256}.jpg"
+        return thumbnail_file(self._folder, entry.photo_sha256)
 
     def _forget_thumbnails(self, gallery: Gallery) -> None:
         """Those of photos that are in no gallery any more, and all when the shop keeps none."""

@@ -35,6 +35,12 @@ def enrol(
     whole: Annotated[
         bool, typer.Option("--whole", help="Where no product is found in a photo, all of it is the product.")
     ] = False,
+    keep_thumbnails: Annotated[
+        bool,
+        typer.Option(
+            help="Keep a small picture of each photo beside the gallery, for the page that shows look-alikes."
+        ),
+    ] = False,
     undo: Annotated[bool, typer.Option("--undo", help="Take the last enrolment back.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object on the last line.")] = False,
 ) -> None:
@@ -52,7 +58,8 @@ def enrol(
             output.print(json.dumps(_figures(after) | {"undone": name}) if as_json else text, markup=False)
             return
         if folders is not None:
-            _enrol_many(gallery, folders, load_enroller(recogniser, detector), by or getpass.getuser()[:64])
+            many = load_enroller(recogniser, detector)
+            _enrol_many(gallery, folders, many, by or getpass.getuser()[:64], keep_thumbnails)
             return
         try:
             number = parse_gtin(gtin)
@@ -72,6 +79,7 @@ def enrol(
                 by=by or getpass.getuser()[:64],
                 kind=kind,
                 whole=whole,
+                keeps_thumbnails=keep_thumbnails,
                 on_photo=step,
             )
     for name, warning in done.warnings:
@@ -88,12 +96,12 @@ def enrol(
     )
 
 
-def _enrol_many(gallery: Path, folders: Path, enroller: Enroller, by: str) -> None:
+def _enrol_many(gallery: Path, folders: Path, enroller: Enroller, by: str, keeps_thumbnails: bool) -> None:
     from shelf_contracts.gallery import read_gallery
     from shelf_models.enrol_files import enrol_folders
 
     with progress("products", sum(path.is_dir() for path in folders.glob("*"))) as step:
-        done = enrol_folders(gallery, folders, enroller, by=by, on_product=step)
+        done = enrol_folders(gallery, folders, enroller, by=by, keeps_thumbnails=keeps_thumbnails, on_product=step)
     for one in done:
         for name, warning in one.warnings:
             errors.print(f"warning: {name + ': ' if name else ''}{warning.text}", markup=False, style="yellow")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -36,7 +36,10 @@ _LEAST_PROPOSED_SHARE = 0.01
 _SMALL_PX = 64
 _LEAST_CROP_PX = 24
 _CUT_OUT_PX = 160
-"""A picture this small is a product already: no shelf, nobody is looked for in it."""
+"""A picture this small shows one product and little else; it is looked at with a margin, as it would hang on a page."""
+_MARGIN_SHARE = 0.25
+_CUT_OUT_SHARE = 0.5
+"""Of such a picture the product fills at least so much, or the product is what was found in it."""
 _DARK, _BRIGHT = 45.0, 235.0
 _BLURRED = 30.0
 _JUDGED_AT_PX = 256
@@ -129,32 +132,48 @@ class Enroller:
     def dimension(self) -> int:
         return self._embedder.dimension
 
-    def open(self, name: str, raw: bytes) -> Photo:
+    def open(self, name: str, raw: bytes, *, from_catalogue: bool = False) -> Photo:
         """Decode a photo and propose crops.
 
+        Args:
+            from_catalogue: a picture of at most 160 px is a product that was cut out, and is not looked at.
         Raises: FileProblems naming it: no picture, torn, huge; or people in it and no product.
         """
         picture = opened_picture(name, raw)
         height, width = picture.shape[:2]
         is_cut_out = max(width, height) <= _CUT_OUT_PX
-        found = Detections.none() if is_cut_out else self._detector.detect(picture)
+        is_trusted = is_cut_out and from_catalogue
+        found = Detections.none() if is_trusted else self._found(picture, _MARGIN_SHARE if is_cut_out else 0.0)
         size = np.array([width, height, width, height], np.float32)
         products, people = (
             [_box(row) for row in np.clip(found.of(kind).boxes_px / size, 0.0, 1.0)]
             for kind in (Kind.PRODUCT, Kind.PERSON)
         )
         proposals = _apart([box for box in products if _is_large_enough(box, width, height)])
+        is_all_product = is_cut_out and not people and any(_area(box) >= _CUT_OUT_SHARE for box in proposals)
         warnings = []
         if people:
             warnings.append(Warned("people", "somebody is in the photo: only the product's box is used"))
         if not proposals and people:
             remedy = "photograph the product alone"
             raise FileProblems(Path(name), [Problem("", "somebody, and no product", "must show the product", remedy)])
-        if not proposals and not is_cut_out:
+        if not proposals and not is_trusted:
             warnings.append(Warned("no-product", "no product was found: all of it is one only if a person says so"))
-        boxes = (*proposals, *(() if people else (WHOLE,)))
+        boxes = (WHOLE,) if is_all_product else (*proposals, *(() if people else (WHOLE,)))
         sha256 = hashlib.sha256(raw).hexdigest()
         return Photo(name, sha256, picture, boxes, tuple(people), tuple(warnings))
+
+    def _found(self, picture: Picture, margin_share: float) -> Detections:
+        """What is in a picture (h, w, 3), with a margin of its own edge's colour around it; boxes are the picture's."""
+        margin_px = round(margin_share * max(picture.shape[:2]))
+        if not margin_px:
+            return self._detector.detect(picture)
+        edge = np.concatenate([picture[0], picture[-1], picture[:, 0], picture[:, -1]])
+        colour = tuple(float(value) for value in np.median(edge, axis=0))
+        sides = margin_px, margin_px, margin_px, margin_px
+        wider = cv2.copyMakeBorder(picture, *sides, cv2.BORDER_CONSTANT, value=colour)
+        found = self._detector.detect(np.asarray(wider, np.uint8))
+        return replace(found, boxes_px=found.boxes_px - np.float32(margin_px))
 
     def embed(self, crops: Sequence[Picture]) -> npt.NDArray[np.float16]:
         """Embeddings (n, dimension) as galleries keep them."""

@@ -19,13 +19,14 @@ from shelf_contracts.gallery import (
     added,
     last_enrolment,
     read_gallery,
+    thumbnail_file,
     undone,
     write_gallery,
 )
 from shelf_contracts.gallery_lock import held
 from shelf_contracts.ids import parse_gtin
 from shelf_edge.adapters.pictures import LARGEST_FILE_BYTES, PICTURE_SUFFIXES
-from shelf_models.enrol import Enroller, Photo, Warned, crop_of, crop_warnings, look_alikes
+from shelf_models.enrol import Enroller, Photo, Warned, crop_of, crop_warnings, look_alikes, thumbnail_of
 
 MOST_PHOTOS = 40
 """At once: they are all in memory before one of them is enrolled."""
@@ -43,18 +44,20 @@ class Enrolled:
 
 def enrol_files(
     file: Path, gtin: str, photos: Sequence[Path], enroller: Enroller, *, by: str, kind: str, whole: bool = False,
-    on_photo: Callable[[], None] = lambda: None,
+    from_catalogue: bool = False, keeps_thumbnails: bool = False, on_photo: Callable[[], None] = lambda: None,
 ) -> Enrolled:  # fmt: skip
     """Add these photos of one product to the gallery.
 
     Args:
         whole: where no product is found, the whole photo is it; else that is an error.
+        from_catalogue: small pictures are products that were cut out.
+        keeps_thumbnails: a small picture of each photo is kept beside the gallery, as a collector that keeps them does.
     Raises: FileProblems for the photos (all problems of all of them, nothing is written then) or for the gallery.
     """
     if len(photos) > MOST_PHOTOS:
         allowed, remedy = f"must be at most {MOST_PHOTOS} at once", "from this one on, enrol them in a second call"
         raise FileProblems(photos[MOST_PHOTOS], [Problem("photos", str(len(photos)), allowed, remedy)])
-    opened, warnings = _open_all(photos, enroller, whole, on_photo)
+    opened, warnings = _open_all(photos, enroller, whole, from_catalogue, on_photo)
     with held(file):
         gallery = read_gallery(file, enroller.embedder, enroller.dimension) if file.exists() else None
         gallery = gallery if gallery is not None else Gallery(enroller.embedder, enroller.dimension)
@@ -88,6 +91,8 @@ def enrol_files(
         warnings += [("", one) for one in look_alikes(gallery, gtin, vectors, enroller.look_alike)]
         after = added(gallery, references)
         write_gallery(file, after)
+        if keeps_thumbnails:
+            _keep_thumbnails(file.parent, fresh)
     return Enrolled(after, enrolment, [(photo.name, photo.proposals[0]) for photo in fresh], warnings)
 
 
@@ -97,6 +102,7 @@ def enrol_folders(
     enroller: Enroller,
     *,
     by: str,
+    keeps_thumbnails: bool = False,
     on_product: Callable[[], None] = lambda: None,
 ) -> list[Enrolled]:
     """Many products at once: each sub-folder is named by a GTIN and holds its photos. Known photos are left out.
@@ -122,7 +128,18 @@ def enrol_folders(
         fresh = [photo for photo in photos if hashlib.sha256(_read(photo)).hexdigest() not in known]
         for begin in range(0, len(fresh), MOST_PHOTOS):
             some = fresh[begin : begin + MOST_PHOTOS]
-            done.append(enrol_files(file, gtin, some, enroller, by=by, kind="", whole=True))
+            enrolled = enrol_files(
+                file,
+                gtin,
+                some,
+                enroller,
+                by=by,
+                kind="",
+                whole=True,
+                from_catalogue=True,
+                keeps_thumbnails=keeps_thumbnails,
+            )
+            done.append(enrolled)
         on_product()
     return done
 
@@ -133,6 +150,18 @@ def photos_in(folder: Path) -> list[Path]:
     if not found:
         raise FileProblems(folder, [Problem("", "no picture", f"must hold photos ({', '.join(PICTURE_SUFFIXES)})")])
     return found
+
+
+def _keep_thumbnails(folder: Path, photos: Sequence[Photo]) -> None:
+    """Small pictures of the products; one that is missing after a power cut is missed by nobody."""
+    for photo in photos:
+        small = thumbnail_of(photo, photo.proposals[0])
+        if small:
+            file = thumbnail_file(folder, photo.sha256)
+            file.parent.mkdir(exist_ok=True)
+            part = file.with_suffix(".part")
+            part.write_bytes(small)
+            part.replace(file)
 
 
 def undo_last(file: Path) -> tuple[Gallery, str]:
@@ -152,14 +181,14 @@ def undo_last(file: Path) -> tuple[Gallery, str]:
 
 
 def _open_all(
-    paths: Sequence[Path], enroller: Enroller, whole: bool, on_photo: Callable[[], None]
+    paths: Sequence[Path], enroller: Enroller, whole: bool, from_catalogue: bool, on_photo: Callable[[], None]
 ) -> tuple[list[Photo], list[tuple[str, Warned]]]:
     opened: dict[str, Photo] = {}
     warnings: list[tuple[str, Warned]] = []
     problems: list[FileProblems] = []
     for path in paths:
         try:
-            photo = enroller.open(str(path), _read(path))
+            photo = enroller.open(str(path), _read(path), from_catalogue=from_catalogue)
             if not whole and any(one.kind == "no-product" for one in photo.warnings):
                 remedy = "come closer, before a plain ground; or say --whole when all of the photo is the product"
                 raise FileProblems(path, [Problem("", "no product was found", "must show the product", remedy)])

@@ -61,6 +61,9 @@ def test_an_unseen_product_is_enrolled_recognised_within_a_minute_and_undone(tmp
             page.locator("#gtin").fill(gtin.removeprefix("0"))
             page.locator("#photos").set_input_files(photos)
             expect(page.locator('.shot[data-state="ready"]')).to_have_count(len(photos), timeout=40_000)
+            expect(page.locator("#kind")).not_to_have_value("")  # what the product's file says
+            expect(page.locator("#known .row img").first).to_be_visible()
+            expect(page.locator("#alike .no-picture")).to_have_count(0)  # what looks alike stands side by side
             began_s = time.monotonic()
             page.locator("#save").click()
             expect(page.locator("#outcome .what")).to_contain_text("saved", timeout=20_000)

@@ -66,6 +66,37 @@ def test_photos_become_references_and_an_undo_takes_them_back(models: Path, tmp_
     assert (code, "nothing to undo" in said) == (2, True)
 
 
+def test_a_small_picture_too_must_show_a_product(models: Path, tmp_path: Path) -> None:
+    gallery = tmp_path / "shop.gallery"
+    empty, full = tmp_path / "empty.png", tmp_path / "full.png"
+    cv2.imwrite(str(empty), draw_products(120, 90, []))
+    cv2.imwrite(str(full), draw_products(120, 90, [(6, 6, 114, 84)]))
+    code, said = enrol(models, gallery, "--gtin", MILK, str(empty))
+    assert (code, "empty.png" in said, "no product was found" in said) == (2, True, True), said
+    code, said = enrol(models, gallery, "--gtin", MILK, "--json", str(full))
+    assert code == 0, said
+    assert json.loads(said.splitlines()[-1])["enrolled"] == 1
+    catalogue = tmp_path / "catalogue" / TEA
+    catalogue.mkdir(parents=True)
+    empty.rename(catalogue / "1.png")
+    assert enrol(models, gallery, "--from", str(catalogue.parent))[0] == 0, "in a catalogue it is a pack cut out"
+
+
+def test_small_pictures_are_kept_where_the_collector_looks_for_them_and_only_when_asked(
+    models: Path, tmp_path: Path
+) -> None:
+    gallery, kept = tmp_path / "shop.gallery", tmp_path / "thumbnails"
+    assert enrol(models, gallery, "--gtin", MILK, str(photo(tmp_path / "a.png", TALL)))[0] == 0
+    assert not kept.exists()
+    arguments = ["--gtin", TEA, "--keep-thumbnails", str(photo(tmp_path / "b.png", WIDE))]
+    assert enrol(models, gallery, *arguments)[0] == 0
+    mark = next(entry.photo_sha256 for entry in read_gallery(gallery).entries if entry.gtin == TEA.zfill(14))
+    assert [path.name for path in kept.iterdir()] == [f"{mark}.jpg"]
+    small = cv2.imread(str(kept / f"{mark}.jpg"))
+    assert max(small.shape[:2]) <= 160
+    assert small.shape[1] > small.shape[0], "the product, not the photo"
+
+
 def test_an_undo_in_a_gallery_that_is_not_there_leaves_nothing(models: Path, tmp_path: Path) -> None:
     code, said = enrol(models, tmp_path / "typo" / "nothere.gallery", "--undo")
     assert (code, "nothere.gallery" in said, "nothing to undo" in said, "--gallery" in said) == (2, *[True] * 3), said

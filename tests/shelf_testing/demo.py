@@ -15,7 +15,7 @@ from pathlib import Path
 import psutil
 
 ROOT = Path(__file__).resolve().parents[2]
-OPEN_WITHIN_S = 90.0
+OPEN_WITHIN_S = 180.0
 STOP_WITHIN_S = 10.0
 _ADDRESS = re.compile(r"overview\s+(http://\S+?)/?$")
 

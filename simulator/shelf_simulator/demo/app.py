@@ -9,9 +9,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from shelf_mqtt.address import BrokerAddress
-from shelf_simulator.adapters.pack_pictures import write_reference_pictures
-from shelf_simulator.app import demo_packs
-from shelf_simulator.demo.children import Child, ChildProblem, Children
+from shelf_simulator.demo.children import Child, Children
+from shelf_simulator.demo.enrolment import PackEnrolment
 from shelf_simulator.demo.observer import Observer
 from shelf_simulator.demo.readiness import answers, slots_known, wait_until
 from shelf_simulator.demo.report import DemoReport, measure
@@ -20,7 +19,6 @@ from shelf_simulator.demo.shop import HOST, STORE, Shop
 
 _PART_S = 30.0
 _ALIVE_S = 60.0
-_ENROL_S = 120.0
 _KNOWN_SHARE = 0.9
 
 Say = Callable[[str], None]
@@ -54,7 +52,7 @@ def open_shop(
     """
     shop.write_configs()
     began_s = time.monotonic()
-    with Children(shop.folder / "logs") as children:
+    with Children(shop.folder / "logs") as children, _packs_enrolled(shop, stop) as enrolment:
         say("drawing the shop")
         children.start(shop.broker_process())
         children.start(shop.simulator_process())
@@ -62,9 +60,8 @@ def open_shop(
         say("starting the collector")
         children.start(shop.collector_process())
         wait_until("the collector", lambda: answers(f"{shop.web}/readyz"), children, _PART_S, stop.is_set)
-        if shop.recognises:
-            say("enrolling the shop's packs by sight")
-            _enrol_packs(shop)
+        if enrolment is not None:
+            enrolment.finish(say)
         before_node()
         say("starting the node: it checks its model and counts the shelves")
         edge = children.start(shop.edge_process())
@@ -72,13 +69,18 @@ def open_shop(
         yield RunningShop(shop, children, edge, time.time(), time.monotonic() - began_s)
 
 
-def _enrol_packs(shop: Shop) -> None:
-    """Raises: ChildProblem."""
-    write_reference_pictures(shop.packs_folder, demo_packs())
-    child = Child.start(shop.enrol_process(), shop.folder / "logs")
-    child.wait_or_kill(time.monotonic() + _ENROL_S)
-    if child.process.returncode:
-        raise ChildProblem(f"enrol ended with code {child.process.returncode}:\n{child.last_lines()}")
+@contextmanager
+def _packs_enrolled(shop: Shop, stop: threading.Event) -> Iterator[PackEnrolment | None]:
+    """The shop's packs, enrolled beside what else is starting, where the shop recognises products."""
+    if not shop.recognises:
+        yield None
+        return
+    enrolment = PackEnrolment(shop, stop.is_set)
+    enrolment.start()
+    try:
+        yield enrolment
+    finally:
+        enrolment.stop(5.0)
 
 
 def _most_known(web: str) -> bool:

@@ -8,7 +8,7 @@ import signal
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
@@ -101,7 +101,7 @@ def demo(
 def _open(shop: Shop, stop: threading.Event, status: Status) -> None:
     from shelf_simulator.demo.app import keep_open, open_shop
 
-    with open_shop(shop, stop, status.update) as running:
+    with open_shop(shop, stop, _said_on(status)) as running:
         status.stop()
         web = shop.web
         _console.print(f"\n[bold]The shop is open[/bold] (after {running.set_up_s:.0f} s).\n")
@@ -121,10 +121,26 @@ def _open(shop: Shop, stop: threading.Event, status: Status) -> None:
     _console.print(f"closed in {time.monotonic() - began_s:.1f} s")
 
 
+def _said_on(status: Status) -> Callable[[str], None]:
+    """What is being done: on a terminal in one line that changes, elsewhere a line for each step."""
+    if _console.is_terminal:
+        return status.update
+    began_s, said = time.monotonic(), ""
+
+    def say(text: str) -> None:
+        nonlocal said
+        step = text.split(":")[0]
+        if step != said:
+            said = step
+            _console.print(f"{time.monotonic() - began_s:5.1f} s  {step}", markup=False)
+
+    return say
+
+
 def _headless(shop: Shop, seconds: int, report: Path | None, stop: threading.Event, status: Status) -> None:
     from shelf_simulator.demo.app import run_headless
 
-    result = run_headless(shop, seconds, stop, status.update)
+    result = run_headless(shop, seconds, stop, _said_on(status))
     status.stop()
     text = result.to_json()
     if report is not None:
@@ -140,7 +156,7 @@ def _headless(shop: Shop, seconds: int, report: Path | None, stop: threading.Eve
 def _screenshots(shop: Shop, folder: Path, stop: threading.Event, status: Status) -> None:
     from shelf_simulator.demo.screenshots import take_screenshots
 
-    written = take_screenshots(shop, folder, stop, status.update)
+    written = take_screenshots(shop, folder, stop, _said_on(status))
     status.stop()
     for path in written:
         _console.print(f"written: {path}", markup=False)

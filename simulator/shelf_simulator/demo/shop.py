@@ -90,9 +90,14 @@ class Shop:
         return ChildSpec("edge", "shelf_edge", ["run", "--config", str(self.folder / "edge.toml")], stop_s=7.0)
 
     def enrol_process(self) -> ChildSpec:
-        gallery = self.folder / "collector" / "gallery" / "shop.gallery"
-        arguments = ["enrol", "--from", str(self.packs_folder), "--gallery", str(gallery), "--by", "demo"]
+        arguments = ["enrol", "--from", str(self.packs_folder), "--gallery", str(self.gallery), "--by", "demo"]
+        arguments.append("--keep-thumbnails")
         return ChildSpec("enrol", "shelf_models", arguments)
+
+    @property
+    def gallery(self) -> Path:
+        """The collector's, into which the packs are enrolled."""
+        return self.folder / "collector" / "gallery" / "shop.gallery"
 
     @property
     def packs_folder(self) -> Path:
