@@ -157,6 +157,8 @@ class Product(_Facts):
 
     gtin: Gtin
     name: Annotated[Text, Field(min_length=1)]
+    short_name: Text | None = None
+    """What is read from afar instead of a long name; the whole name stands below it. Nobody else shortens a name."""
     brand: Annotated[str, Field(max_length=300)] = ""
     category: Text | None = None
     net_content: NetContent | None = None

@@ -117,6 +117,12 @@ def open_page(browser: Browser, live: LiveShop) -> Iterator[Callable[..., Page]]
     assert not complaints
 
 
+def wait_for_panels(page: Page, count: int) -> None:
+    """Until so many panels stand on a display, in the best letters there are."""
+    page.wait_for_selector(f'#display[data-panels="{count}"]')
+    page.wait_for_selector("#panels:not([data-hasty])", state="attached")
+
+
 @pytest.fixture
 def with_login(shop_folder: Path) -> None:
     """Before ``live``: a shop with a login, as every real one."""

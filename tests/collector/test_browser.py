@@ -12,7 +12,7 @@ from shelf_collector.ports import Delivery
 from shelf_contracts import topics
 from shelf_contracts.messages import GalleryHealth, NodeHealth, SeenProduct
 from tests.collector.builders import GTINS, NOON, STORE, Node
-from tests.collector.live_shop import LiveShop
+from tests.collector.live_shop import LiveShop, wait_for_panels
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -20,11 +20,6 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.browser
 
 SIZES = {"full-hd": (1920, 1080), "tablet": (1280, 800), "portrait": (1080, 1920)}
-
-
-def wait_for_panels(page: Page, count: int) -> None:
-    page.wait_for_selector(f'#display[data-panels="{count}"]', timeout=5000)
-    page.wait_for_selector("#panels:not([data-hasty])", state="attached")
 
 
 def test_a_reach_changes_the_display_and_two_hands_show_two(live: LiveShop, open_page: Callable[..., Page]) -> None:

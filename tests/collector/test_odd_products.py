@@ -13,7 +13,7 @@ from shelf_contracts.ids import gtin_check_digit
 from shelf_testing.axe import serious_findings
 from shelf_testing.browser import PAGE_SIZES
 from tests.collector.builders import Node, planogram
-from tests.collector.live_shop import LiveShop
+from tests.collector.live_shop import LiveShop, wait_for_panels
 from tests.collector.test_browser import WHAT_STICKS_OUT
 
 if TYPE_CHECKING:
@@ -137,7 +137,7 @@ def test_a_double_tap_is_one_tap(live: LiveShop, open_page: Callable[..., Page])
     chip.dblclick()
     assert chip.get_attribute("aria-pressed") == "true"
     live.say(Node().event("reach", "s1-01"))
-    page.wait_for_selector('#display[data-panels="1"]')
+    wait_for_panels(page, 1)
     page.locator("#panels .fact-origin h3").dblclick()
     page.locator("#whole[open]").wait_for()
     page.locator("#whole .close").dblclick()

@@ -27,7 +27,6 @@ from shelf_contracts.products import (
 KCAL_PER_KJ = 1 / 4.184
 _LONGEST_NAME = 110
 _LONGEST_WORD = 40
-_LONG_WORD = 18
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +117,8 @@ class ProductCard:
 
     gtin: str
     name: Words
+    short_name: str
+    """What is read from afar when it is not the whole name: the shop's word, or the name without the brand above it."""
     brand: str
     net_content: str
     price: str
@@ -150,9 +151,9 @@ class ProductCard:
         return len(self.name.text) > _LONGEST_NAME or max(map(len, self.name.text.split()), default=0) > _LONGEST_WORD
 
     @property
-    def has_long_word(self) -> bool:
-        """A word that would make every name beside it small: it may be broken before that."""
-        return max(map(len, self.name.text.split()), default=0) > _LONG_WORD
+    def large_name(self) -> str:
+        """What is read from afar."""
+        return self.short_name or self.name.text
 
 
 def product_card(
@@ -165,6 +166,7 @@ def product_card(
     """
     rules = rules or CardRules()
     words = WORDS[language]
+    name = _words(product.name, language) or Words(product.gtin, language)
     offer = offer_now(product, now)
     is_reduced = offer is not None and offer.prior_cents is not None
     per_unit = ""
@@ -183,7 +185,8 @@ def product_card(
         saving = f"{(offer.prior_cents - offer.cents) * 100 // offer.prior_cents} %"
     return ProductCard(
         gtin=product.gtin,
-        name=_words(product.name, language) or Words(product.gtin, language),
+        name=name,
+        short_name=_short_name(product, name),
         brand=product.brand,
         net_content=content,
         price=money(offer.cents, offer.currency, language) if offer else "",
@@ -232,6 +235,15 @@ def _other(product: Product, language: str, now: datetime) -> OtherProduct:
     price = money(offer.cents, offer.currency, language) if offer else ""
     until = iso_time(offer.until) if offer and offer.until else ""
     return OtherProduct(product.gtin, _words(product.name, language) or Words(product.gtin, language), price, until)
+
+
+def _short_name(product: Product, name: Words) -> str:
+    given = (product.short_name or {}).get(name.language, "").strip()
+    if given:
+        return given if given != name.text else ""
+    begins = f"{product.brand} ".casefold()
+    is_branded = bool(product.brand) and name.text.casefold().startswith(begins)
+    return name.text[len(begins) :].strip() if is_branded else ""
 
 
 def _why(answer: Answer, language: str) -> str:

@@ -22,7 +22,7 @@ from shelf_contracts.products import Allergens, Nutrition, Price, Product, Produ
 _PROMISED_IN: dict[str, type[BaseModel]] = {"price": Price, "promotion": Promotion, "allergens": Allergens}
 """What a shop answers for: it is left out as soon as something casts doubt on it."""
 
-_BY_LANGUAGE = ("name", "category", "origin", "ingredients")
+_BY_LANGUAGE = ("name", "short_name", "category", "origin", "ingredients")
 _GO_TOGETHER: dict[str, tuple[str, ...]] = {
     "price": ("promotion",),
     "promotion": ("price",),  # what is paid now is not certain while a promotion cannot be read

@@ -17,6 +17,7 @@ from starlette.responses import Response
 from shelf_collector.adapters.web.bay_cards import BayCards, Cards
 from shelf_collector.adapters.web.errors import not_found
 from shelf_collector.adapters.web.gate import visit_of
+from shelf_collector.adapters.web.hyphens import word_pieces
 from shelf_collector.adapters.web.pages import language_of, page, templates
 from shelf_collector.adapters.web.site import Site, site_of
 from shelf_collector.config import DisplaySection
@@ -46,6 +47,7 @@ def qr_code(text: str) -> Markup:
 
 
 templates.env.filters["qr"] = qr_code
+templates.env.filters["pieces"] = word_pieces
 
 
 @router.get("/display/{display}")

@@ -2,9 +2,11 @@
 // Every product's card is in the page already: a reach only chooses, and its letters were fitted beforehand.
 
 import { carryOver, chosenFilters, isSecondTap, pressChips, showAnswers, verdictOf } from "./filter.js";
-import { fitFilterList, fitOffers, makeFitter } from "./fit.js";
+import { makeFitter } from "./fit.js";
 import { clockText, listen } from "./live.js";
+import { plainText } from "./names.js";
 import { hideOldPrices } from "./prices.js";
+import { fitFilterList, fitOffers } from "./rest.js";
 
 const DOWN_SHOWN_AFTER_MS = 10_000;
 const ORPHAN_PANEL_MS = 30_000; // a panel whose stream is gone does not stay for ever
@@ -163,7 +165,7 @@ function render() {
 function tell() {
   const line = ({ element: panel }) => {
     const parts = [...panel.querySelectorAll(".key, .price strong, .price-gone:not([hidden]), .fact-allergens :is(.lead, .unknown), .choices-either button")];
-    return parts.map((part) => part.textContent.trim().replace(/\s+/g, " ")).join(". ");
+    return parts.map(plainText).join(". ");
   };
   const text = shown.map(line).join(" – ");
   if (said.textContent !== text) said.textContent = text;

@@ -1,7 +1,7 @@
 // Keeps the last display and its parts, so that a display stays useful while the collector is away. Of the pages behind
 // the login only the staff's list is kept, for dead spots, and only until somebody logs out or the session is over.
 
-const CACHE = "shelf-v4";
+const CACHE = "shelf-v5";
 const STAFF = "staff-v1";
 const WAIT_MS = 3000;
 
@@ -17,7 +17,7 @@ async function forgetOlder() {
 async function keepOpenPages() {
   const cache = await caches.open(CACHE);
   const pages = (await self.clients.matchAll({ type: "window" })).map((client) => client.url).filter((url) => isKept(new URL(url)));
-  const parts = ["style.css", "display.css", "live.js", "display.js", "filter.js", "fit.js", "prices.js", "my.js", "staff.js", "steps.js", "icon.svg"].map((name) => `/static/${name}`);
+  const parts = ["style.css", "display.css", "live.js", "display.js", "filter.js", "fit.js", "columns.js", "look.js", "names.js", "trials.js", "rest.js", "prices.js", "my.js", "staff.js", "steps.js", "icon.svg"].map((name) => `/static/${name}`);
   await Promise.allSettled([...pages, ...parts].map((url) => cache.add(url)));
 }
 
