@@ -128,7 +128,7 @@ def test_the_display_page_says_what_is_not_known(web: Web) -> None:
     assert "<strong>wheat</strong>" in fusilli
     assert "cereals containing gluten" in fusilli
     assert 'May contain <strong class="allergen">soybeans</strong>' in fusilli
-    assert "supplier, as of 1/11/2026" in fusilli
+    assert "supplier, as of 1 Nov 2026" in fusilli
     assert "not available – see pack" in spaghetti
     assert "None of the 14" not in spaghetti
     planned = page[page.index(f'data-product="{GTINS[3]}"') :].split("</template>")[0]

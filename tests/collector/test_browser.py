@@ -110,6 +110,7 @@ def test_without_the_collector_the_page_stays_and_says_how_old_it_is(
     assert page.locator("#link-state").inner_text().startswith("data from ")
     page.reload()
     assert page.get_by_role("heading", name="Reach for a product").is_visible(), "kept by the service worker"
+    page.locator("#link-state", has_text="data from ").wait_for()
 
 
 def test_my_filter_lights_up_what_fits_and_is_forgotten(live: LiveShop, open_page: Callable[..., Page]) -> None:

@@ -71,9 +71,9 @@ ALLERGEN_FACTS = {"contains": ["en:milk"], "may_contain": ["en:nuts"], "source":
 @pytest.mark.parametrize(
     ("language", "contains", "may_contain", "source"),
     [
-        ("nl", "melk", "noten", "Open Food Facts, stand 2-10-2026"),
-        ("it", "latte", "frutta a guscio", "Open Food Facts, al 2/10/2026"),
-        ("en", "milk", "nuts", "Open Food Facts, as of 2/10/2026"),
+        ("nl", "melk", "noten", "Open Food Facts, stand 2 okt 2026"),
+        ("it", "latte", "frutta a guscio", "Open Food Facts, al 2 ott 2026"),
+        ("en", "milk", "nuts", "Open Food Facts, as of 2 Oct 2026"),
     ],
 )
 def test_allergens_in_words_with_source_and_date(language: str, contains: str, may_contain: str, source: str) -> None:

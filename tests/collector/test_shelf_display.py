@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Callable
 from datetime import timedelta
@@ -256,6 +257,30 @@ def test_another_language_keeps_the_filter_and_the_display_comes_home(
     phone.get_by_role("button", name="No gluten").click()
     phone.get_by_role("link", name="Nederlands").click()
     phone.wait_for_selector('html[lang="nl"] .my-product[data-verdict="no"]')
+
+
+def test_what_somebody_reads_stays_open_in_another_language(live: LiveShop, open_page: Callable[..., Page]) -> None:
+    page = open_display(open_page)
+    page.get_by_role("button", name="Fusilli").click()
+    wait_for_panels(page, 1)
+    page.locator("#panels .more").click()
+    page.locator("#whole[open]").get_by_text("Allergens").wait_for()
+    page.get_by_role("link", name="Italiano").click()
+    page.locator('html[lang="it"] #whole[open]').get_by_text("Allergeni").wait_for()
+    assert "#" not in page.url
+
+
+def test_marks_of_the_filter_do_not_cover_one_another(
+    demo_products: list[str], live: LiveShop, open_page: Callable[..., Page]
+) -> None:
+    page = open_display(open_page)
+    page.get_by_role("button", name="No nuts").click()
+    marks = page.locator(".slot .mark circle").evaluate_all(
+        "all => all.map((one) => one.getBoundingClientRect()).map(({ left, right }) => [left, right])"
+    )
+    assert len(marks) == len(demo_products)
+    marks.sort()
+    assert all(one[1] <= other[0] + 0.5 for one, other in itertools.pairwise(marks))
 
 
 def test_another_language_waits_on_the_page_until_the_collector_is_back(

@@ -15,7 +15,8 @@ class Language:
     Attributes:
         name: what the language calls itself.
         money: a pattern of ``{sign}`` and ``{amount}``.
-        date: a pattern of ``{day}``, ``{month}`` and ``{year}``.
+        date: a pattern of ``{day}``, ``{month}`` and ``{year}``; ``months`` are the twelve names that go there: a month
+            in figures is a day to somebody else.
         words: by key; places such as ``{n}`` are filled in by the page.
     """
 
@@ -25,5 +26,6 @@ class Language:
     thousands_mark: str
     money: str
     date: str
+    months: tuple[str, ...]
     allergens: Mapping[Allergen, str]
     words: Mapping[str, str]

@@ -45,12 +45,13 @@ def money(cents: int, currency: str, language: str) -> str:
 
 
 def shown_date(day: date, language: str) -> str:
-    """A date in figures.
+    """A date with its month in letters.
 
-    >>> shown_date(date(2026, 11, 1), "nl"), shown_date(date(2026, 11, 1), "it")
-    ('1-11-2026', '1/11/2026')
+    >>> shown_date(date(2026, 11, 1), "nl"), shown_date(date(2026, 1, 11), "it"), shown_date(date(2026, 11, 1), "en")
+    ('1 nov 2026', '11 gen 2026', '1 Nov 2026')
     """
-    return LANGUAGES[language].date.format(day=day.day, month=day.month, year=day.year)
+    style = LANGUAGES[language]
+    return style.date.format(day=day.day, month=style.months[day.month - 1], year=day.year)
 
 
 def net_content(content: NetContent | None, language: str) -> str:

@@ -10,7 +10,8 @@ LANGUAGE = Language(
     decimal_mark=".",
     thousands_mark=",",
     money="{sign}{amount}",
-    date="{day}/{month}/{year}",
+    date="{day} {month} {year}",
+    months=("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"),
     allergens={
         "en:gluten": "cereals containing gluten",
         "en:crustaceans": "crustaceans",

@@ -10,7 +10,8 @@ LANGUAGE = Language(
     decimal_mark=",",
     thousands_mark=".",
     money="{amount} {sign}",
-    date="{day}/{month}/{year}",
+    date="{day} {month} {year}",
+    months=("gen", "feb", "mar", "apr", "mag", "giu", "lug", "ago", "set", "ott", "nov", "dic"),
     allergens={
         "en:gluten": "cereali contenenti glutine",
         "en:crustaceans": "crostacei",

@@ -10,7 +10,8 @@ LANGUAGE = Language(
     decimal_mark=",",
     thousands_mark=".",
     money="{sign} {amount}",
-    date="{day}-{month}-{year}",
+    date="{day} {month} {year}",
+    months=("jan", "feb", "mrt", "apr", "mei", "jun", "jul", "aug", "sep", "okt", "nov", "dec"),
     allergens={
         "en:gluten": "glutenbevattende granen",
         "en:crustaceans": "schaaldieren",

@@ -3,7 +3,7 @@
 
 import { carryOver, chosenFilters, isSecondTap, pressChips, showAnswers, verdictOf } from "./filter.js";
 import { makeFitter } from "./fit.js";
-import { clockText, listen } from "./live.js";
+import { clockText, dayText, listen } from "./live.js";
 import { plainText } from "./names.js";
 import { hideOldPrices } from "./prices.js";
 import { fitFilterList, fitOffers } from "./rest.js";
@@ -35,6 +35,7 @@ let reading = null; // {gtin, until, from}: what somebody reads everything about
 let opener = null; // the slot of the drawing that a key or a tap opened
 let heardAt = new Date(root.dataset.madeAt); // a page kept by the service worker is as old as it was made
 let downSince = null;
+let isHeard = false; // whether the collector said anything since the page was opened
 let visitUntil = 0;
 
 function readProducts() {
@@ -389,17 +390,18 @@ function endVisit() {
 let homeLanguage = document.body.dataset.lang;
 
 function carriedToAnotherLanguage() {
-  const carried = { home: homeLanguage, filter: wantedFilters().join(), open: touched?.panel.slot ?? "" };
+  const carried = { home: homeLanguage, filter: wantedFilters().join(), open: touched?.panel.slot ?? "", read: reading?.gtin ?? "" };
   return Object.fromEntries(Object.entries(carried).filter(([, value]) => value));
 }
 
-function takeOver({ home, filter, open: slot }) {
+function takeOver({ home, filter, open: slot, read: gtin }) {
   if (!home) return;
   homeLanguage = home;
   visitUntil = Date.now() + VISIT_MS;
   pressChips(chips, filter);
   if (filter) applyFilter();
   [...document.querySelectorAll(".slot")].find((one) => one.dataset.slot === slot)?.dispatchEvent(new Event("click"));
+  if (products.has(gtin)) read(gtin, Number(document.querySelector(`.slot[data-gtin="${gtin}"]`)?.dataset.side ?? 0.5));
 }
 
 async function goHome() {
@@ -486,12 +488,14 @@ listen(
   (state) => {
     if (state === "up") {
       heardAt = new Date();
+      isHeard = true;
       if (downSince !== null && Date.now() - downSince > DOWN_SHOWN_AFTER_MS) renewCards(); // much may have changed
       downSince = null;
     } else {
       downSince ??= Date.now();
     }
     root.dataset.stream = state;
+    if (!isHeard) everySecond();
   },
 );
 
@@ -527,10 +531,11 @@ function isNight(now) {
 function everySecond() {
   const now = new Date();
   document.getElementById("clock").textContent = clockText(now);
-  const isDown = downSince !== null && Date.now() - downSince > DOWN_SHOWN_AFTER_MS;
+  // A page that was kept is as old as it was made, from its first moment on.
+  const isDown = downSince !== null && Date.now() - (isHeard ? downSince : heardAt.getTime()) > DOWN_SHOWN_AFTER_MS;
   if (linkState.hidden === isDown) {
     const isToday = heardAt.toDateString() === now.toDateString();
-    const day = isToday ? "" : `${heardAt.toLocaleDateString(document.documentElement.lang)} `;
+    const day = isToday ? "" : `${dayText(heardAt)} `;
     document.getElementById("data-time").textContent = day + clockText(heardAt);
     linkState.hidden = !isDown;
   }

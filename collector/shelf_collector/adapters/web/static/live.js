@@ -63,6 +63,12 @@ export function clockText(moment, seconds = false) {
   });
 }
 
+/** A day as this place writes it, with the month in letters: 1/11 is November to some and January to others. */
+export function dayText(moment) {
+  const { lang } = document.documentElement;
+  return moment.toLocaleDateString(lang === "en" ? "en-GB" : lang, { day: "numeric", month: "short", year: "numeric" });
+}
+
 /** Write the times inside an element in the local time zone. */
 export function localTimes(root) {
   for (const time of root.querySelectorAll("time[data-clock]")) {
