@@ -108,13 +108,21 @@ OWN, OTHER = SLOTS["s1-01"][0], SLOTS["s1-02"][0]
 def test_what_is_in_the_hand_confirms_the_panel_that_shows_it() -> None:
     state = display()
     assert held(state, OWN, 0) is None, "nothing is opened by it"
-    state.touch(touch("s1-01", 1))
-    assert held(state, OWN, 2, slot=None) == [(OWN, True, [])]
-    assert held(state, OWN, 3) is None, "nothing new"
-    assert state.touch(touch("s1-01", 4)) is None, "a pick told a moment later takes nothing back"
+    state.touch(touch("s1-01", 2))
+    assert held(state, OWN, 3, slot=None) == [(OWN, True, [])]
+    assert held(state, OWN, 4) is None, "nothing new"
+    assert state.touch(touch("s1-01", 5)) is None, "a pick told a moment later takes nothing back"
     assert [panel.is_held for panel in state.content().panels] == [True]
-    again = state.touch(touch("s1-01", 9))
+    again = state.touch(touch("s1-01", 10))
     assert [panel.is_held for panel in again.panels] == [False] if again else False, "another hand"
+
+
+@pytest.mark.parametrize(("early_s", "is_held"), [(0.2, True), (5.0, False)])
+def test_what_is_told_of_the_hand_a_moment_before_its_reach_is_not_lost(early_s: float, is_held: bool) -> None:
+    state = display()
+    assert held(state, OWN, 1) is None
+    state.touch(touch("s1-01", 1 + early_s))
+    assert [panel.is_held for panel in state.content().panels] == [is_held]
 
 
 def test_another_product_in_the_hand_asks_only_when_it_is_sure() -> None:

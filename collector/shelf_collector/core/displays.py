@@ -11,6 +11,8 @@ from shelf_contracts.messages import DisplayContent, DisplayPanel
 MOST_PANELS = 3
 HELD_S = 3.0
 """So long what was recognised in a hand says more than where the hand was."""
+EARLY_S = 1.5
+"""So long before the hand's reach it may be told what it holds: the one goes by the outbox, the other past it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +58,8 @@ class DisplayState:
     revision: int
     panel_s: float
     _touches: dict[str, Touch] = field(default_factory=dict)
+    _early: dict[str, datetime] = field(default_factory=dict)
+    """Products in hands that no panel shows yet, and when they were told."""
     _shown: tuple[_Panel, ...] = ()
     _captured_at: datetime | None = None
     _touched: tuple[datetime, datetime] | None = None
@@ -66,6 +70,10 @@ class DisplayState:
         before = self._touches.get(touch.slot)
         if before is not None and before.is_held and 0 <= (touch.at - before.at).total_seconds() < HELD_S:
             touch = replace(touch, gtin=before.gtin, candidates=(), is_held=True)  # its pick is told a moment later
+        for gtin in (touch.gtin, *touch.candidates):
+            told_at = self._early.pop(gtin, None)
+            if told_at is not None and 0 <= (touch.at - told_at).total_seconds() < EARLY_S:
+                touch = replace(touch, gtin=gtin, candidates=(), is_held=True)
         self._touches[touch.slot] = touch
         return self._refresh(touch.at, touch.captured_at)
 
@@ -89,6 +97,8 @@ class DisplayState:
                 return None  # that one was seen in a hand too: there are two
             held = replace(before, candidates=(before.gtin, gtin), at=now)
         else:
+            self._early = {one: at for one, at in self._early.items() if 0 <= (now - at).total_seconds() < EARLY_S}
+            self._early[gtin] = now
             return None
         self._touches[held.slot] = held
         return self._refresh(now, captured_at)
