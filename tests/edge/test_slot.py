@@ -177,6 +177,11 @@ def test_an_item_half_hidden_is_believed_later_and_not_while_somebody_is_near() 
     assert story.half_hidden(1.0, 0.0, seconds=2).told == [("pick", 1)]
 
 
+def test_what_is_half_hidden_between_two_rows_was_not_put_there() -> None:
+    assert Story().clear(1.0, 0.0).hand(1.0, 0.0).half_hidden(0.49, 0.0, seconds=3.0).told == [("reach", 0)]
+    assert Story().clear(1.0, 0.0).hand(1.0, 0.0).half_hidden(0.1, 0.0, seconds=3.0).told[-1] == ("put", 1)
+
+
 def test_flicker_of_the_detector_is_no_event() -> None:
     story = Story().clear(0.0, 0.0)
     for _ in range(20):
@@ -306,7 +311,34 @@ def test_several_gone_from_a_column_without_a_hand_take_longer_to_believe() -> N
 def test_several_that_came_without_a_hand_take_longer_to_believe() -> None:
     story = Story().clear(2.0, 1.0).body(None, None).clear(0.0, 1.0, seconds=1.5)
     assert story.told == []
-    assert story.clear(0.0, 1.0, seconds=2.0).told == [("put", 2)]
+    assert story.clear(0.0, 1.0, seconds=2.0).told == [("anomaly", 2)]
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "told"),
+    [((1.0, 0.0), (0.0, 0.0), ("anomaly", 1)), ((0.0, 0.0), (None, 0.0), ("anomaly", 3)),
+     ((0.0, 0.0), (1.0, 0.0), ("pick", 1)), ((2.0, 2.0), (0.0, 0.0), ("restock", 4))],
+)  # fmt: skip
+def test_without_a_hand_a_put_or_more_than_a_handful_taken_corrects_the_count_and_is_no_event(
+    before: tuple[float | None, ...], after: tuple[float | None, ...], told: tuple[str, int]
+) -> None:
+    story = Story().clear(*before).body(None, None).clear(*after, seconds=4.0)
+    assert story.told == [told]
+
+
+def test_a_rise_is_not_told_while_a_hand_that_means_it_is_over_the_slot() -> None:
+    story = Story().clear(1.0, 1.0).hand(1.0, 1.0)
+    looks(story, 2.0, (0.0, 1.0), at_hand=(False, True))
+    assert story.told == [("reach", 0)]
+    assert looks(story, 1.0, (0.0, 1.0)).told == [("reach", 0), ("put", 1)]
+
+
+def test_a_put_that_was_seen_is_told_though_somebody_steps_before_it() -> None:
+    story = Story().clear(1.0, 1.0).hand(1.0, 1.0).clear(0.0, 1.0, seconds=0.4)
+    assert story.told == [("reach", 0)]
+    assert story.body(None, None, seconds=1.0).told == [("reach", 0), ("put", 1)]
+    story = Story().clear(1.0, 1.0).hand(1.0, 1.0).clear(0.0, 1.0, seconds=0.4)
+    assert story.hand(None, None, seconds=0.2).body(None, None, seconds=3.0).told == [("reach", 0)]
 
 
 def test_an_item_that_a_hand_knocked_over_is_neither_put_nor_taken() -> None:

@@ -37,11 +37,13 @@ class SlotRules:
         moving_share: the slot is moving when more than this share of its pixels changed since the frame before.
         settle_frames, settle_s: so many looks, over so long, must agree on an item that is seen whole.
         depth_tolerance_rows: how far off its row an item may seem to stand while somebody is in the way.
+        nearer_tolerance_rows: how far off its row one half hidden may seem to stand that was put before the others.
         doubt_s: the patience for an item half hidden, or a column that seems empty.
         touched_doubt_s: the same for this long (fresh_s) after a hand was in the slot.
         handful: the most items that one hand usually takes from a column at once; what looks like more waits until
             nobody is near, unless a hand was at that very column and so many looks (grab_looks) show it empty.
-        put_patience_s: a rise is told only this long after the hand left, so that one visit is one event.
+        put_patience_s: a rise is told only this long after the hand left, and none that means it is over the slot, so
+            that one visit is one event.
         filling_patience_s: the same for a rise by more than one: who fills up fetches the next handful. A slot that
             is full waits for nothing.
         rise_patience_s: a restock waits at most this long for columns that are not certain.
@@ -60,13 +62,14 @@ class SlotRules:
 
     reach_frames: int = 2
     visit_gap_s: float = 0.6
-    covered_share: float = 0.06
+    covered_share: float = 0.1
     see_through_share: float = 0.7
     see_through_after_s: float = 0.5
     moving_share: float = 0.04
     settle_frames: int = 3
     settle_s: float = 0.25
     depth_tolerance_rows: float = 0.25
+    nearer_tolerance_rows: float = 0.35
     doubt_s: float = 0.6
     touched_doubt_s: float = 0.25
     fresh_s: float = 1.2
@@ -130,6 +133,14 @@ class _Belief:
     agreement: float
 
 
+@dataclass(frozen=True)
+class _Risen:
+    """A rise that was seen and waits for the hand to be done: what was believed of the columns then."""
+
+    seen_s: float
+    beliefs: tuple[_Belief, ...]
+
+
 @dataclass
 class _Visit:
     """A hand in the slot, from its first look to the last so far."""
@@ -159,12 +170,14 @@ class Slot:
         self._visit: _Visit | None = None
         self._touched_since_s: float | None = None
         self._last_hand_s = -math.inf
+        self._last_over_s = -math.inf
         self._covered_since_s: float | None = None
         self._was_covered = False
         self._handled = 0
         self._at_hand: set[int] = set()
         self._quiet_since_s: dict[int, float] = {}
         self._differs_since_s: float | None = None
+        self._risen: _Risen | None = None
         self._unseen_at_restock: set[int] = set()
         self._said: tuple[Observation, float] | None = None
         self._seen_s = -math.inf
@@ -293,6 +306,8 @@ class Slot:
             else:
                 self._covered_since_s = None
         self._handled += look.handled
+        if any(look.columns_at_hand):
+            self._last_over_s = look.captured_s
         if look.hand or self._visit is not None or look.handled:
             self._at_hand |= {index for index, under in enumerate(look.columns_at_hand) if under}
         is_moving = look.moving > self._rules.moving_share
@@ -373,6 +388,8 @@ class Slot:
         if not longer or not self._is_free(longer):
             return _Belief(None, 0.5)
         depths = sorted(view.depth for view in longer if view.visible)
+        if 2 * len(depths) >= len(longer) and self._is_between_rows(depths[len(depths) // 2], index):
+            return _Belief(None, 0.5)
         if 2 * len(depths) >= len(longer):
             return _Belief(self._column_at(depths[len(depths) // 2], index), 0.8 * len(depths) / len(longer))
         is_grab = index in self._at_hand and len(longer) >= rules.grab_looks
@@ -383,6 +400,14 @@ class Slot:
     def _is_robbed(self, index: int) -> bool:
         """Whether an empty column would mean that more was taken at once than a hand holds."""
         return self._settled is not None and self._settled[index].count > self._rules.handful
+
+    def _is_between_rows(self, depth: float, index: int) -> bool:
+        """Whether an item half hidden seems to have come, but stands neither where the nearest stood nor a row nearer:
+        then it is the same one, a part of which is seen."""
+        if self._settled is None or self._settled[index].count == 0:
+            return False
+        nearer = self._settled[index].depth - depth
+        return round(nearer) == 1 and abs(nearer - 1) > self._rules.nearer_tolerance_rows
 
     def _is_free(self, views: list[ColumnView]) -> bool:
         return all(view.covered <= self._rules.covered_share for view in views)
@@ -416,13 +441,14 @@ class Slot:
         """Compare with the settled count; settle, and say what happened."""
         if beliefs is None:
             return None
-        is_certain = all(belief.column is not None for belief in beliefs)
         if self._settled is None:
-            if is_certain:
+            if all(belief.column is not None for belief in beliefs):
                 columns = [belief.column for belief in beliefs if belief.column is not None]
-                self._settle(columns, beliefs, None, is_certain, look.captured_s)
+                self._settle(columns, beliefs, None, True, look.captured_s)
             return None
-        now_s, rules = look.captured_s, self._rules
+        now_s, rules, seen = look.captured_s, self._rules, beliefs
+        beliefs = self._with_risen(seen, now_s)
+        is_certain = all(belief.column is not None for belief in beliefs)
         columns = [
             old if belief.column is None or not self._may_differ(index) else belief.column
             for index, (belief, old) in enumerate(zip(beliefs, self._settled, strict=True))
@@ -441,14 +467,18 @@ class Slot:
         risen = {index for index, change in enumerate(changes) if change > 0}
         is_rest_of_restock = rise > 0 and risen <= self._unseen_at_restock
         is_many = not is_rest_of_restock and max(abs(change) for change in changes) > 1
-        if waited_s < self._patience_s(look, is_many) or (
-            max(changes) > 0 and not self._may_rise(columns, rise, is_certain, waited_s, now_s)
-        ):
+        if waited_s < self._patience_s(look, is_many):
+            return None
+        if max(changes) > 0 and not self._may_rise(columns, rise, is_certain, waited_s, now_s):
+            if all(seen[index].column is not None for index in risen):
+                self._risen = _Risen(now_s, tuple(beliefs))
             return None
         touched = self._touched_since_s is not None
         started_s = self._touched_since_s if self._touched_since_s is not None else self._differs_since_s
         # What was covered before a restart, or moved while nobody watched, is not known to be somebody's doing now.
-        is_seen_done = touched or (self._was_covered and self._recalled is None)
+        is_seen_done = touched or (
+            self._was_covered and self._recalled is None and self._may_be_done_unseen(changes, rise)
+        )
         is_event = is_seen_done and rise != 0 and not is_rest_of_restock
         before = sum(column.count for column in self._settled)
         was_away = self._recalled is not None
@@ -463,6 +493,27 @@ class Slot:
         return SlotFact(
             action, self._geometry.slot, abs(rise), before, before + rise, round(confidence, 3), started_s, now_s
         )
+
+    def _with_risen(self, beliefs: list[_Belief], now_s: float) -> list[_Belief]:
+        """What is believed, and of columns that somebody covers now what was believed before he did, when only the
+        hand was waited for and it did not come back."""
+        risen = self._risen
+        if risen is None:
+            return beliefs
+        if max(self._last_hand_s, self._last_over_s) > risen.seen_s or now_s - risen.seen_s > self._rules.fresh_s:
+            self._risen = None
+            return beliefs
+        return [
+            before if belief.column is None else belief for belief, before in zip(beliefs, risen.beliefs, strict=True)
+        ]
+
+    def _may_be_done_unseen(self, changes: Sequence[int], rise: int) -> bool:
+        """Whether somebody may have done it whose hand was not seen: a put, or more than a handful taken, is then
+        nearly always an error of the count before."""
+        rules = self._rules
+        if self._handled >= rules.reach_frames or rise >= rules.restock_quantity:
+            return True
+        return rise < 0 and min(changes) >= -rules.handful
 
     def _anomaly(self, before: int, rise: int, was_away: bool, started_s: float, now_s: float) -> SlotFact:
         """The books said ``before``, the view says otherwise, and nobody was seen to change it."""
@@ -505,7 +556,7 @@ class Slot:
         if is_certain and sum(column.count for column in columns) >= self._geometry.capacity:
             return True
         patience_s = self._rules.put_patience_s if rise == 1 else self._rules.filling_patience_s
-        is_done = now_s - self._last_hand_s >= patience_s
+        is_done = now_s - max(self._last_hand_s, self._last_over_s) >= patience_s
         is_few = rise == 1
         return is_done and (is_certain or is_few or waited_s >= self._rules.rise_patience_s)
 
@@ -538,6 +589,7 @@ class Slot:
         self._handled = 0
         self._at_hand = set()
         self._differs_since_s = None
+        self._risen = None
 
     def _visible_in(self, columns: Sequence[_Column]) -> int:
         """How many items a camera can see for sure: the nearest of each column, or all without a board."""

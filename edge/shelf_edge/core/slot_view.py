@@ -27,8 +27,10 @@ _REAR_MARGIN_ROWS = 0.9
 # An item is seen whole when its box is about as wide and high as it should be there. A smaller box belongs to an item
 # that something hides in part, a larger one to an item held nearer to the camera: neither tells where it stands.
 _WHOLE_SHARES = (0.78, 1.3)
-# A box whose top is this near (in item widths) to the ceiling reaches up to it; boards are a few centimetres thick.
+# A box whose top is this near to the ceiling reaches up to it: in item widths, and below the upper edge of the board
+# above, whose front with its price rail is a few centimetres high.
 _CEILING_SHARE = 0.45
+_BOARD_FRONT_MM = 45.0
 # One that ends there and shows less than this share of an item's height may be taken for another product; labels make
 # boards a little thicker.
 _CUT_SHARE, _LEAST_HEIGHT_SHARE = 0.8, 0.45
@@ -55,6 +57,7 @@ class SlotGeometry:
         item_width: width of an item, as a share of the board's front edge.
         item_aspect: how high an item's box is to its width: its front and its top as seen at the camera's angle.
         ceiling_px: y of the front edge of the board above (or of the picture): what reaches it may go on behind it.
+        board_front_px: how high the front of the board above looks, with its price rail; 0 where there is none.
         capacity, min_presentation: items it is meant to hold, and the number that counts as low.
     """
 
@@ -70,6 +73,7 @@ class SlotGeometry:
     item_width: float
     item_aspect: float
     ceiling_px: float
+    board_front_px: float
     capacity: int
     min_presentation: int
 
@@ -117,6 +121,7 @@ def slot_geometry(
         item_width=planogram.product_of(position.id).w / position.w,
         item_aspect=_item_aspect(planogram, position, floor) if floor is not None else 0.0,
         ceiling_px=float(project(moved, ceiling)[0, 1]),
+        board_front_px=_board_front_px(position, floor) if floor is not None and ceiling[0, 1] > 0 else 0.0,
         capacity=position.capacity,
         min_presentation=position.min_presentation,
     )
@@ -141,6 +146,10 @@ def _front_gap(planogram: Planogram, position: Position) -> float:
     row_mm = _shelf_depth_mm(planogram, position) / position.facings.d
     gap_mm = (row_mm - planogram.product_of(position.id).d) / 2
     return min(max(gap_mm / row_mm, 0.0), 0.5)
+
+
+def _board_front_px(position: Position, floor: Points) -> float:
+    return _BOARD_FRONT_MM * float(np.hypot(*(floor[1] - floor[0]))) / position.w
 
 
 def _ceiling(slot_view: SlotView, view: View) -> float:
@@ -352,7 +361,7 @@ def _sizes(geometry: SlotGeometry, boxes: Points, on_board: Points) -> _Sizes:
     full: npt.NDArray[np.bool_] = ~(small | large).any(axis=1)
     # The board above hides the tops of what stands at the rear, and the picture ends somewhere: bases are seen all the
     # same.
-    ends = boxes[:, 1] <= geometry.ceiling_px + _CEILING_SHARE * expected
+    ends = boxes[:, 1] <= geometry.ceiling_px + np.maximum(_CEILING_SHARE * expected, geometry.board_front_px)
     cut: npt.NDArray[np.bool_] = boxes[:, 1] <= geometry.ceiling_px + _CUT_SHARE * expected
     cut &= ratios[:, 1] < _LEAST_HEIGHT_SHARE
     small[:, 1] &= ~ends
