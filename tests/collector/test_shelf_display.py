@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from shelf_collector.core.views import ProductsView, Screen
 from shelf_contracts.ids import gtin_check_digit
 from shelf_contracts.messages import iso_time
+from shelf_contracts.products import Price
 from tests.collector.builders import GTINS, NOON, Node, planogram
 from tests.collector.live_shop import LiveShop, wait_for_panels
 from tests.collector.test_browser import WHAT_STICKS_OUT
@@ -83,6 +85,18 @@ def test_at_rest_offers_are_whole_and_the_season_is_seen(
     page.wait_for_function("() => document.querySelectorAll('.offer-list li:not([hidden])').length <= 3")
     assert page.evaluate(CUT) == []
     assert page.locator(".season-list li:visible").count() >= 1
+
+
+def test_when_the_last_offer_is_over_nothing_announces_offers(
+    many_offers: None, live: LiveShop, open_page: Callable[..., Page]
+) -> None:
+    page = open_display(open_page)
+    assert page.get_by_role("heading", name="Offers").is_visible()
+    page.clock.install(time=NOON + timedelta(days=6))
+    page.reload()
+    page.locator(".season-list").wait_for()
+    page.clock.run_for(2_000)
+    page.get_by_role("heading", name="Offers").wait_for(state="hidden")
 
 
 def test_each_answer_of_the_filter_has_a_line(
@@ -546,6 +560,20 @@ def test_a_price_goes_when_its_time_is_over_wherever_it_stands(
     page.clock.run_for(31_000)
     page.wait_for_function("() => !document.body.innerText.includes('€1.39')")
     assert page.get_by_text("price: see shelf label").locator("visible=true").count() >= 1
+
+
+def test_a_changed_products_file_changes_the_panel_somebody_stands_before(
+    live: LiveShop, open_page: Callable[..., Page]
+) -> None:
+    page = open_display(open_page)
+    page.get_by_role("button", name="Spaghetti").click()
+    page.locator("#panels strong", has_text="€1.29").wait_for()
+    products = live.shop.setup.products
+    dearer = [one.model_copy(update={"price": Price(cents=555)}) for one in products]
+    live.shop.database.replace_shop_products(dearer)
+    live.shop.clock.advance(6)  # cards are shared for five seconds
+    live.shop.hub.show(Screen("products", ProductsView(read_at=live.shop.clock.now())))
+    page.locator("#panels strong", has_text="€5.55").wait_for()
 
 
 def test_away_for_minutes_it_says_how_old_it_is_and_comes_back_up_to_date(

@@ -100,6 +100,7 @@ LANGUAGE = Language(
         "scan": "More on your phone",
         "map_label": "Map of the origin",
         "night": "We are closed",
+        "night_until": "Open again at {time}",
         "no_category": "Other",
         "with_filter": "Choose on your phone",
         "origin_shop": "shop",

@@ -100,6 +100,7 @@ LANGUAGE = Language(
         "scan": "Di più sul telefono",
         "map_label": "Mappa dell'origine",
         "night": "Siamo chiusi",
+        "night_until": "Riapriamo alle {time}",
         "no_category": "Altro",
         "with_filter": "Scegli sul telefono",
         "origin_shop": "negozio",

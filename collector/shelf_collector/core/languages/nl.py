@@ -100,6 +100,7 @@ LANGUAGE = Language(
         "scan": "Meer op je telefoon",
         "map_label": "Kaart van de herkomst",
         "night": "We zijn gesloten",
+        "night_until": "Weer open om {time}",
         "no_category": "Overig",
         "with_filter": "Kies op je telefoon",
         "origin_shop": "winkel",

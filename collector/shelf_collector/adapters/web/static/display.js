@@ -155,11 +155,19 @@ function render() {
   // A single panel stands on the side of the hand; two and three share the width in the shelf's own order.
   root.style.setProperty("--side", wanted.length === 1 ? String(wanted[0].side) : "0.5");
   panels.dataset.panels = String(wanted.length);
-  panels.replaceChildren(...wanted.map((one) => one.element));
+  stand(wanted.map((one) => one.element));
   fitShown();
   restOrPanels();
   tell();
   if (wanted.length && told?.captured_at) markPaint(told);
+}
+
+/** Let these panels stand there. Those that stand there already are not touched: nothing of them is laid out again. */
+function stand(wanted) {
+  for (const one of [...panels.children]) if (!wanted.includes(one)) one.remove();
+  wanted.forEach((one, at) => {
+    if (panels.children[at] !== one) panels.insertBefore(one, panels.children[at] ?? null);
+  });
 }
 
 /** What a reader says when the panels change: names, prices and warnings; the rest is there to be read. */

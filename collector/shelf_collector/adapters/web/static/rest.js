@@ -19,11 +19,11 @@ export function fitOffers(place) {
   const at = (scale) => {
     place.style.setProperty("--scale", scale);
     const list = place.querySelector(".offer-list");
-    if (list) list.hidden = false;
+    if (list) list.hidden = !offers.length; // the last one may be over
     for (const one of season) one.hidden = false;
     let count = leaveOut(offers, 1, isFull);
     const seasonal = leaveOut(season, 1, isFull);
-    if (list && isFull()) {
+    if (list && offers.length && isFull()) {
       list.hidden = true;
       count = 0;
     }
