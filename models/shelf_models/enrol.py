@@ -38,8 +38,6 @@ _LEAST_CROP_PX = 24
 _CUT_OUT_PX = 160
 """A picture this small shows one product and little else; it is looked at with a margin, as it would hang on a page."""
 _MARGIN_SHARE = 0.25
-_CUT_OUT_SHARE = 0.5
-"""Of such a picture the product fills at least so much, or the product is what was found in it."""
 _DARK, _BRIGHT = 45.0, 235.0
 _BLURRED = 30.0
 _JUDGED_AT_PX = 256
@@ -150,7 +148,6 @@ class Enroller:
             for kind in (Kind.PRODUCT, Kind.PERSON)
         )
         proposals = _apart([box for box in products if _is_large_enough(box, width, height)])
-        is_all_product = is_cut_out and not people and any(_area(box) >= _CUT_OUT_SHARE for box in proposals)
         warnings = []
         if people:
             warnings.append(Warned("people", "somebody is in the photo: only the product's box is used"))
@@ -159,7 +156,8 @@ class Enroller:
             raise FileProblems(Path(name), [Problem("", "somebody, and no product", "must show the product", remedy)])
         if not proposals and not is_trusted:
             warnings.append(Warned("no-product", "no product was found: all of it is one only if a person says so"))
-        boxes = (WHOLE,) if is_all_product else (*proposals, *(() if people else (WHOLE,)))
+        whole = () if people else (WHOLE,)
+        boxes = (*whole, *proposals) if is_cut_out else (*proposals, *whole)
         sha256 = hashlib.sha256(raw).hexdigest()
         return Photo(name, sha256, picture, boxes, tuple(people), tuple(warnings))
 

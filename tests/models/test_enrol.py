@@ -75,7 +75,8 @@ def test_a_small_picture_too_must_show_a_product(models: Path, tmp_path: Path) -
     assert (code, "empty.png" in said, "no product was found" in said) == (2, True, True), said
     code, said = enrol(models, gallery, "--gtin", MILK, "--json", str(full))
     assert code == 0, said
-    assert json.loads(said.splitlines()[-1])["enrolled"] == 1
+    report = json.loads(said.splitlines()[-1])
+    assert report["enrolled"] == 1
     catalogue = tmp_path / "catalogue" / TEA
     catalogue.mkdir(parents=True)
     empty.rename(catalogue / "1.png")

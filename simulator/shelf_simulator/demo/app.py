@@ -17,8 +17,8 @@ from shelf_simulator.demo.report import DemoReport, measure
 from shelf_simulator.demo.screens import HeadlessDisplay
 from shelf_simulator.demo.shop import HOST, STORE, Shop
 
-_PART_S = 30.0
-_ALIVE_S = 60.0
+_PART_S = 60.0
+_ALIVE_S = 120.0
 _KNOWN_SHARE = 0.9
 
 Say = Callable[[str], None]
