@@ -4,16 +4,9 @@ import numpy as np
 import pytest
 
 from shelf_edge.core.detections import Detections, Kind
-from shelf_edge.core.geometry import Points, project
-from shelf_edge.core.slot_view import SlotGeometry, bay_geometry, view_slot
+from shelf_edge.core.geometry import project
+from shelf_edge.core.slot_view import SlotGeometry, Standing, bay_geometry, view_slot
 from shelf_testing.planograms import one_slot_planogram
-
-
-class Nobody:
-    """Nothing hides the shelf."""
-
-    def share_of(self, points: Points) -> float:
-        return 0.0
 
 
 def geometry() -> SlotGeometry:
@@ -44,7 +37,7 @@ def boxes(*places: tuple[float, float, float], kind: Kind, score: float) -> Dete
 
 
 def depths(sure: Detections, faint: Detections) -> list[float | None]:
-    views = view_slot(geometry(), sure, Nobody(), faint)
+    views = view_slot(geometry(), Standing.of(sure.boxes_px, faint.boxes_px), [0.0] * geometry().columns)
     return [round(view.depth - geometry().front_gap, 1) if view.visible else None for view in views]
 
 

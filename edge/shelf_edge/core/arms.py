@@ -119,6 +119,7 @@ class ArmFinder:
         self._moved_s: npt.NDArray[np.float64] | None = None
         self._hand_s: npt.NDArray[np.float64] | None = None
         self._reached_s: npt.NDArray[np.float64] | None = None
+        self._last_reached_s = -math.inf
 
     def find(
         self,
@@ -136,35 +137,40 @@ class ArmFinder:
         """
         rules = self._rules
         seen = np.ascontiguousarray(image[:: self._stride, :: self._stride, 1])
-        grey = seen.astype(np.int16)
         if self._background is None or self._before is None or self._moved_s is None or self._hand_s is None:
             self._background, self._before = seen.copy(), seen
-            self._moved_s = np.full(grey.shape, now_s)
-            self._hand_s = np.full(grey.shape, -math.inf)
-            self._reached_s = np.full(grey.shape, -math.inf)
-            nothing = np.zeros(grey.shape, bool)
+            self._moved_s = np.full(seen.shape, now_s)
+            self._hand_s = np.full(seen.shape, -math.inf)
+            self._reached_s = np.full(seen.shape, -math.inf)
+            nothing = np.zeros(seen.shape, bool)
             # Nobody knows yet what the shelf looks like without people: all may be one.
             return Arms(np.zeros((0, 4), np.float32), nothing, self._stride, ~nothing, ~nothing)
         before = in_light(self._before, light_gain(seen, self._before))
-        self._moved_s[np.abs(grey - before) > rules.motion_step] = now_s
+        np.copyto(self._moved_s, now_s, where=cv2.absdiff(seen, before) > rules.motion_step)
         self._before = seen
         bodies = (bodies_px / self._stride).round().astype(int)
-        body_mask = np.zeros(grey.shape, bool)
+        body_mask = np.zeros(seen.shape, bool)
         for x1, y1, x2, y2 in bodies:
             body_mask[max(y1, 0) : y2 + 1, max(x1, 0) : x2 + 1] = True
         background = in_light(self._background, light_gain(seen, self._background))
-        differs = np.abs(grey - background) > rules.foreground_step
+        differs = np.asarray(cv2.absdiff(seen, background) > rules.foreground_step, np.bool_)
         still_s = now_s - self._moved_s
         changed = self._changed_by_hands(hands_px, reached_px, still_s, now_s)
-        around = cv2.blur(differs.astype(np.float32), (rules.around_px, rules.around_px)) > rules.around_share
+        size = (rules.around_px, rules.around_px)
+        count = cv2.boxFilter(differs.view(np.uint8), cv2.CV_16U, size, normalize=False)
+        around = np.asarray(count > rules.around_share * rules.around_px**2, np.bool_)
         foreground = differs & ~changed & ~body_mask
         ends, mask = self._attached(foreground & (still_s <= rules.rest_s), bodies)
-        patience_s = np.where(mask, rules.rest_s, rules.absorb_s)
+        resting = still_s > rules.absorb_s
+        if mask.any():
+            resting[mask] = still_s[mask] > rules.rest_s
         if hands_px is not None:
             for x1, y1, x2, y2 in (hands_px / self._stride).round().astype(int):
-                patience_s[max(y1, 0) : y2 + 1, max(x1, 0) : x2 + 1] = rules.hand_rest_s
-        resting = ~body_mask & (still_s > patience_s)
-        self._background = np.where(resting, seen, background)
+                box = slice(max(y1, 0), y2 + 1), slice(max(x1, 0), x2 + 1)
+                resting[box] = still_s[box] > rules.hand_rest_s
+        resting &= ~body_mask
+        np.copyto(background, seen, where=resting)
+        self._background = background
         return Arms(ends * np.float32(self._stride), mask, self._stride, differs, around)
 
     def _changed_by_hands(
@@ -181,6 +187,10 @@ class ArmFinder:
             grown = np.concatenate([boxes_px[:, :2] - aside, boxes_px[:, 2:] + aside], axis=1)
             for x1, y1, x2, y2 in (grown / self._stride).round().astype(int):
                 last_s[max(y1, 0) : max(y2 + 1, 0), max(x1, 0) : max(x2 + 1, 0)] = now_s
+        if reached_px is not None and len(reached_px):
+            self._last_reached_s = now_s
+        if now_s - self._last_reached_s >= rules.change_s:
+            return np.zeros(still_s.shape, bool)
         is_gone = now_s - self._hand_s > rules.left_s
         was_there = now_s - self._reached_s < rules.change_s
         return np.asarray(is_gone & was_there & (still_s > rules.left_s), np.bool_)
@@ -193,18 +203,26 @@ class ArmFinder:
         mask = np.zeros(foreground.shape, bool)
         ends: list[tuple[float, float]] = []
         kernel = np.ones((3, 3), np.uint8)
-        opened = cv2.morphologyEx(foreground.astype(np.uint8), cv2.MORPH_OPEN, kernel)
-        count, labels, stats, _ = cv2.connectedComponentsWithStats(cv2.dilate(opened, kernel), connectivity=8)
-        for label in range(1, count if len(bodies) else 0):
-            share = stats[label, cv2.CC_STAT_AREA] / (width * height)
+        opened = np.asarray(cv2.morphologyEx(foreground.view(np.uint8), cv2.MORPH_OPEN, kernel), np.uint8)
+        count = 0
+        if len(bodies) and cv2.countNonZero(opened):
+            # Labels of 16 bits: three times as fast as those of 32.
+            count, labels, stats, _ = cv2.connectedComponentsWithStatsWithAlgorithm(
+                cv2.dilate(opened, kernel), 8, cv2.CV_16U, cv2.CCL_DEFAULT
+            )
+        for label in range(1, count):
+            left, top, wide, high, area = stats[label].tolist()
+            share = area / (width * height)
             if share < self._rules.cover_area:
                 continue
-            here = labels == label
-            ys, xs = np.nonzero(here & (opened > 0))
+            box = slice(top, top + high), slice(left, left + wide)
+            here = labels[box] == label
+            ys, xs = np.nonzero(here & (opened[box] > 0))
+            ys, xs = ys + top, xs + left
             away = _away_from_touched(xs, ys, bodies)
             if away is None:
                 continue
-            mask |= here
+            mask[box] |= here
             length = self._rules.length * width
             if share >= self._rules.area and away.max() >= length:
                 near_end = away >= away.max() - 0.25 * length

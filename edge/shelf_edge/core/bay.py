@@ -25,11 +25,13 @@ from shelf_edge.core.slot_view import (
     ColumnView,
     ShownItem,
     SlotGeometry,
+    Standing,
     bay_geometry,
     covered_columns,
     shown_items,
     view_slot,
 )
+from shelf_edge.core.slot_windows import Shares, SlotWindows, Windows
 
 _SAMPLES_A_SIDE = 12
 _UNKNOWN_BECAUSE: dict[State, Reason] = {
@@ -85,6 +87,12 @@ class PeopleCover:
             return share_covered(points, self.boxes_px)
         return float(self.arms.at(self._hidden, points).mean()) if len(points) else 0.0
 
+    def shares_of(self, windows: Windows) -> Shares:
+        """The same of groups of points."""
+        if self.arms is None:
+            return windows.covered_by(self.boxes_px)
+        return windows.covered_in(self._hidden, self.arms.stride)
+
     @cached_property
     def _hidden(self) -> npt.NDArray[np.bool_]:
         """The arms' small picture: what lies under anybody."""
@@ -111,6 +119,7 @@ class _Seen:
     faint: Detections
     cover: PeopleCover
     hands_px: Boxes
+    windows: SlotWindows
     posture_rules: PostureRules
     _columns: dict[str, tuple[ColumnView, ...]] = field(default_factory=dict)
 
@@ -125,10 +134,19 @@ class _Seen:
     def columns_of(self, slot: SlotGeometry) -> tuple[ColumnView, ...]:
         views = self._columns.get(slot.slot)
         if views is None:
-            views = view_slot(slot, self.products, self.cover, self.faint)
-            views = behind_lying(slot, self.products.boxes_px, views, self.posture_rules)
+            near = self._standing.near(slot)
+            views = view_slot(slot, near, self._covered[self.windows.columns_of(slot)].tolist())
+            views = behind_lying(slot, near.boxes[~near.is_faint], views, self.posture_rules)
             self._columns[slot.slot] = views
         return views
+
+    @cached_property
+    def _covered(self) -> Shares:
+        return self.cover.shares_of(self.windows.columns)
+
+    @cached_property
+    def _standing(self) -> Standing:
+        return Standing.of(self.products.boxes_px, self.faint.boxes_px)
 
 
 class Bay:
@@ -162,6 +180,7 @@ class Bay:
         self._sight = Sight("clear")
         self._size_px = (0, 0)
         self._slots: list[tuple[SlotGeometry, Slot]] = []
+        self._windows = SlotWindows([])
         self._gate: ChangeGate | None = None
         self._change: Change | None = None
         self._hands: HandTracker | None = None
@@ -266,37 +285,34 @@ class Bay:
             for (_, slot), moving in zip(self._slots, self._change.slot_shares.tolist(), strict=True):
                 facts += slot.rest(now_s, moving)
             return self._on_the_clock(facts)
-        faint = detections.of(Kind.FAINT_PRODUCT)
-        self._seen = _Seen(products, faint, cover, hands_px, self._posture_rules)
+        faint, windows = detections.of(Kind.FAINT_PRODUCT), self._windows
+        self._seen = _Seen(products, faint, cover, hands_px, windows, self._posture_rules)
         is_whole_check = now_s - self._checked_s >= self._rules.recheck_s
         if is_whole_check:
             self._checked_s = now_s
-        place = 0
+        # Where nothing stirs and nobody is near there is nothing new to see: now and then is enough.
+        crowded = windows.slots.covered_by(near) > 0
+        is_disturbed = (self._change.slot_shares > 0) | crowded | (windows.slots.covered_by(cover.boxes_px) > 0)
+        covered = cover.shares_of(windows.slots).tolist()
+        columns_moving = self._change.column_shares.tolist()
+        columns_handled = (windows.columns.covered_by(steady) > self._rules.handled_share).tolist()
+        columns_at_hand = (windows.columns.covered_by(meant) > self._rules.at_hand_share).tolist()
         for index, (geometry, slot) in enumerate(self._slots):
-            columns_moving = tuple(self._change.column_shares[place : place + len(geometry.column_samples)].tolist())
-            place += len(geometry.column_samples)
             moving = float(self._change.slot_shares[index])
-            crowded = share_covered(geometry.samples, near) > 0
-            # Where nothing stirs and nobody is near there is nothing new to see: now and then is enough.
-            is_disturbed = moving > 0 or crowded or share_covered(geometry.samples, cover.boxes_px) > 0
-            if not (is_whole_check or is_disturbed or slot.is_waiting):
+            if not (is_whole_check or is_disturbed[index] or slot.is_waiting):
                 facts += slot.rest(now_s, moving)
                 continue
-            views = self._seen.columns_of(geometry)
+            views, columns = self._seen.columns_of(geometry), windows.columns_of(geometry)
             look = SlotLook(
                 captured_s=now_s,
                 columns=views,
                 hand=index in hand_in,
-                covered=cover.share_of(geometry.samples),
+                covered=covered[index],
                 moving=moving,
-                crowded=crowded,
-                handled=any(
-                    share_covered(points, steady) > self._rules.handled_share for points in geometry.column_samples
-                ),
-                columns_moving=columns_moving,
-                columns_at_hand=tuple(
-                    share_covered(points, meant) > self._rules.at_hand_share for points in geometry.column_samples
-                ),
+                crowded=bool(crowded[index]),
+                handled=any(columns_handled[columns]),
+                columns_moving=tuple(columns_moving[columns]),
+                columns_at_hand=tuple(columns_at_hand[columns]),
             )
             facts += slot.step(look)
             if not (look.crowded or look.covered or look.moving or slot.is_waiting):
@@ -350,6 +366,7 @@ class Bay:
         self._slots = [(geometry, slot) for geometry, (_, slot) in zip(geometries, self._slots, strict=True)]
         for geometry, slot in self._slots:
             slot.see_from(geometry)
+        self._windows = SlotWindows(geometries)
         assert self._gate is not None
         self._gate.follow(geometries)
 
@@ -415,6 +432,7 @@ class Bay:
             if books is not None and len(books.columns) == (one.columns if one.to_board is not None else 1):
                 slot.recall(books, captured_s)
                 self._postures[one.slot].recall(books.told_fallen)
+        self._windows = SlotWindows(geometry)
         self._gate = ChangeGate(geometry, width)
         self._hands = HandTracker(self._hand_rules, width, height)
         self._arms = ArmFinder(self._arm_rules, width)

@@ -111,7 +111,7 @@ def has_fallen(geometry: SlotGeometry, boxes: Boxes, rules: PostureRules) -> boo
 
 
 def behind_lying(
-    geometry: SlotGeometry, boxes: Boxes, views: tuple[ColumnView, ...], rules: PostureRules
+    geometry: SlotGeometry, boxes: Boxes | Points, views: tuple[ColumnView, ...], rules: PostureRules
 ) -> tuple[ColumnView, ...]:
     """The columns of a look, those marked before which an item lies: where it lies is not where their items stand."""
     lying = lying_boxes(geometry, boxes, rules)
@@ -126,17 +126,17 @@ def behind_lying(
     return tuple(seen)
 
 
-def lying_boxes(geometry: SlotGeometry, boxes: Boxes, rules: PostureRules) -> Points:
+def lying_boxes(geometry: SlotGeometry, boxes: Boxes | Points, rules: PostureRules) -> Points:
     """Those of the boxes (n, 4) that are a product of the slot that lies on its board."""
     nothing: Points = np.zeros((0, 4))
-    if geometry.to_board is None or not len(boxes) or geometry.item_aspect < rules.tall:
+    to_picture = geometry.to_picture
+    if geometry.to_board is None or to_picture is None or not len(boxes) or geometry.item_aspect < rules.tall:
         return nothing
     corners = np.asarray(boxes, float)
     on_board = project(geometry.to_board, base_points(corners))
     is_here = ((on_board > 0) & (on_board < 1)).all(axis=1) & np.isfinite(on_board).all(axis=1)
     if not is_here.any():
         return nothing
-    to_picture: Points = np.asarray(np.linalg.inv(geometry.to_board), np.float64)
     aside = np.array([geometry.item_width / 2, 0.0])
     spans = project(to_picture, on_board[is_here] + aside) - project(to_picture, on_board[is_here] - aside)
     wide = np.hypot(spans[:, 0], spans[:, 1])

@@ -10,13 +10,13 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
 
 from shelf_contracts.planogram import Planogram, Position, SlotView, View
-from shelf_edge.core.detections import Detections
+from shelf_edge.core.detections import Boxes, Detections
 from shelf_edge.core.geometry import Matrix, Points, base_points, contains, interior_points, project, unit_square_from
 
 # A base may be found this far outside the board: boxes are a pixel or two off. What is further in front is held, not
@@ -59,6 +59,8 @@ class SlotGeometry:
         ceiling_px: y of the front edge of the board above (or of the picture): what reaches it may go on behind it.
         board_front_px: how high the front of the board above looks, with its price rail; 0 where there is none.
         capacity, min_presentation: items it is meant to hold, and the number that counts as low.
+        to_picture: the way back from the board, or None.
+        reach_px: x1 y1 x2 y2 around every place at which something still stands on the board.
     """
 
     slot: str
@@ -76,17 +78,21 @@ class SlotGeometry:
     board_front_px: float
     capacity: int
     min_presentation: int
+    to_picture: Matrix | None
+    reach_px: tuple[float, float, float, float]
 
     def holds_point(self, x_px: float, y_px: float) -> bool:
         """True when the point lies in the slot's space or over its board."""
-        for polygon in (self.front,) if self.floor is None else (self.front, self.floor):
-            low, high = polygon.min(axis=0), polygon.max(axis=0)
-            if low[0] <= x_px <= high[0] and low[1] <= y_px <= high[1]:
-                break
-        else:
+        if not any(x1 <= x_px <= x2 and y1 <= y_px <= y2 for x1, y1, x2, y2 in self._around):
             return False
         point = np.array([[x_px, y_px]])
         return bool(contains(self.front, point)[0]) or (self.floor is not None and bool(contains(self.floor, point)[0]))
+
+    @cached_property
+    def _around(self) -> tuple[tuple[float, float, float, float], ...]:
+        """x1 y1 x2 y2 around the slot's space, and around its board."""
+        polygons = (self.front,) if self.floor is None else (self.front, self.floor)
+        return tuple(_as_box(np.concatenate([polygon.min(axis=0), polygon.max(axis=0)])) for polygon in polygons)
 
 
 def slot_geometry(
@@ -108,6 +114,7 @@ def slot_geometry(
     if floor is not None:
         samples = np.concatenate([samples, interior_points(floor, across=8)])
     to_board = unit_square_from(floor) if floor is not None else None
+    to_picture: Matrix | None = None if to_board is None else np.asarray(np.linalg.inv(to_board), np.float64)
     return SlotGeometry(
         slot=position.id,
         front=front,
@@ -124,7 +131,24 @@ def slot_geometry(
         board_front_px=_board_front_px(position, floor) if floor is not None and ceiling[0, 1] > 0 else 0.0,
         capacity=position.capacity,
         min_presentation=position.min_presentation,
+        to_picture=to_picture,
+        reach_px=_reach(to_picture, position.facings.d),
     )
+
+
+def _reach(to_picture: Matrix | None, rows: int) -> tuple[float, float, float, float]:
+    """A box around all places on the board that count, and beside it; all there is when it reaches to the horizon."""
+    everywhere = (-math.inf, -math.inf, math.inf, math.inf)
+    if to_picture is None:
+        return everywhere
+    front, rear = -_FRONT_MARGIN_ROWS / rows, 1 + _REAR_MARGIN_ROWS / rows
+    corners = np.array([[u, v] for u in (-_SIDE_MARGIN, 1 + _SIDE_MARGIN) for v in (front, rear)])
+    sides = np.column_stack([corners, np.ones(4)]) @ to_picture[2]
+    if sides.min() * sides.max() <= 0:
+        return everywhere
+    places = project(to_picture, corners)
+    (x1, y1), (x2, y2) = places.min(axis=0) - 1, places.max(axis=0) + 1
+    return float(x1), float(y1), float(x2), float(y2)
 
 
 def _by_column(samples: Points, front: Points, columns: int) -> tuple[Points, ...]:
@@ -210,53 +234,71 @@ class ColumnView:
     is_behind_lying: bool = False
 
 
-class Cover(Protocol):
-    """What hides the shelf in one look."""
+@dataclass(frozen=True, eq=False)
+class Standing:
+    """What one look found, made ready for all slots.
 
-    def share_of(self, points: Points) -> float:
-        """Share of (n, 2) points, in picture pixels, that are hidden; 0 to 1."""
+    Attributes:
+        boxes: (n, 4) in picture pixels. bases: (n, 2), where they stand.
+        is_faint: (n,), those the detector is not sure of.
+    """
+
+    boxes: Points
+    bases: Points
+    is_faint: npt.NDArray[np.bool_]
+
+    @classmethod
+    def of(cls, sure_px: Boxes, faint_px: Boxes) -> Standing:
+        boxes = np.concatenate([sure_px, faint_px]).astype(float)
+        is_faint = np.zeros(len(boxes), bool)
+        is_faint[len(sure_px) :] = True
+        return cls(boxes, base_points(boxes), is_faint)
+
+    def near(self, geometry: SlotGeometry) -> Standing:
+        """Those that may stand on the slot's board."""
+        x1, y1, x2, y2 = geometry.reach_px
+        x, y = self.bases[:, 0], self.bases[:, 1]
+        here = ((x >= x1) & (x <= x2) & (y >= y1) & (y <= y2)).nonzero()[0]
+        return Standing(self.boxes[here], self.bases[here], self.is_faint[here])
 
 
-def view_slot(
-    geometry: SlotGeometry, products: Detections, cover: Cover, faint: Detections | None = None
-) -> tuple[ColumnView, ...]:
+def view_slot(geometry: SlotGeometry, found: Standing, covered: Sequence[float]) -> tuple[ColumnView, ...]:
     """The slot's columns, left to right, as one frame shows them.
 
     Args:
         geometry: the slot.
-        products: detections of kind product, in picture pixels.
-        cover: hands, arms and bodies.
-        faint: boxes the detector is not sure of; they count where an item may stand just so.
+        found: what the detector saw, at least near the slot; faint boxes count where an item may stand just so.
+        covered: share of each column that lies under hands, arms and bodies, 0 to 1.
     Returns: one ColumnView per column; a slot without a board has a single column whose ``visible`` is its count.
     """
-    boxes = products.boxes_px.astype(float)
-    bases = base_points(boxes)
     if geometry.to_board is None:
-        standing = int(_stands_in(geometry.front, bases).sum())
-        covered = cover.share_of(geometry.samples)
-        return (ColumnView(standing, 0.0 if standing else math.nan, covered=covered),)
-    if faint is not None and len(faint):
-        likely = _likely(geometry, faint.boxes_px.astype(float))
-        boxes = np.concatenate([boxes, likely])
-        bases = np.concatenate([bases, base_points(likely)])
-    on_board = project(geometry.to_board, bases)
+        standing = int(_stands_in(geometry.front, found.bases[~found.is_faint]).sum())
+        return (ColumnView(standing, 0.0 if standing else math.nan, covered=covered[0]),)
+    if not len(found.boxes):
+        return tuple(ColumnView(0, math.nan, covered=share) for share in covered)
+    boxes, on_board = found.boxes, project(geometry.to_board, found.bases)
     u, v = on_board[:, 0], on_board[:, 1]
-    here = (u > -_SIDE_MARGIN) & (u < 1 + _SIDE_MARGIN)
+    stands = (u > -_SIDE_MARGIN) & (u < 1 + _SIDE_MARGIN)
     depths = v * geometry.rows
-    here &= (depths > -_FRONT_MARGIN_ROWS) & (depths < geometry.rows + _REAR_MARGIN_ROWS) & np.isfinite(v)
+    stands &= (depths > -_FRONT_MARGIN_ROWS) & (depths < geometry.rows + _REAR_MARGIN_ROWS) & np.isfinite(v)
     columns = np.clip((u * geometry.columns).astype(int), 0, geometry.columns - 1)
     sizes = _sizes(geometry, boxes, on_board)
+    if found.is_faint.any():
+        stands &= ~found.is_faint | (sizes.whole & _may_stand(geometry, on_board))
     views = []
     for column in range(geometry.columns):
-        members = np.flatnonzero(here & (columns == column))
-        covered = cover.share_of(geometry.column_samples[column])
+        members = np.flatnonzero(stands & (columns == column))
         if not len(members):
-            views.append(ColumnView(0, math.nan, covered=covered))
+            views.append(ColumnView(0, math.nan, covered=covered[column]))
             continue
         nearest = members[depths[members].argmin()]
         views.append(
             ColumnView(
-                len(members), float(depths[nearest]), bool(sizes.whole[nearest]), covered, bool(sizes.full[nearest])
+                len(members),
+                float(depths[nearest]),
+                bool(sizes.whole[nearest]),
+                covered[column],
+                bool(sizes.full[nearest]),
             )
         )
     return tuple(views)
@@ -329,15 +371,13 @@ def shown_items(geometry: SlotGeometry, products: Detections, columns: Sequence[
     return found
 
 
-def _likely(geometry: SlotGeometry, boxes: Points) -> Points:
-    """Boxes, of (n, 4), that are as large as an item of the slot, in the middle of a column and on one of its rows."""
-    assert geometry.to_board is not None
-    on_board = project(geometry.to_board, base_points(boxes))
+def _may_stand(geometry: SlotGeometry, on_board: Points) -> npt.NDArray[np.bool_]:
+    """Which places (n, 2) on the board are in the middle of a column and on one of the slot's rows."""
     across, depths = on_board[:, 0] * geometry.columns, on_board[:, 1] * geometry.rows - geometry.front_gap
     here = (across > 0) & (across < geometry.columns) & (depths > -0.5) & (depths < geometry.rows - 0.5)
     here &= np.abs(across - np.floor(across) - 0.5) < _FAINT_ASIDE
     here &= np.abs(depths - np.round(depths)) < _FAINT_ROWS
-    return boxes[here & _sizes(geometry, boxes, on_board).whole]
+    return np.asarray(here, np.bool_)
 
 
 def _as_box(row: Points) -> tuple[float, float, float, float]:
@@ -347,12 +387,12 @@ def _as_box(row: Points) -> tuple[float, float, float, float]:
 
 def _sizes(geometry: SlotGeometry, boxes: Points, on_board: Points) -> _Sizes:
     """Compare boxes (n, 4) with an item that stands at their places on the board (n, 2)."""
-    if not len(boxes) or geometry.to_board is None:
+    to_picture = geometry.to_picture
+    if not len(boxes) or to_picture is None:
         return _Sizes(np.ones(len(boxes), bool), np.ones(len(boxes), bool), np.zeros(len(boxes), bool))
-    to_picture: Points = np.asarray(np.linalg.inv(geometry.to_board), np.float64)
-    left: Points = on_board - np.array([geometry.item_width / 2, 0.0])
-    right: Points = on_board + np.array([geometry.item_width / 2, 0.0])
-    spans: Points = project(to_picture, right) - project(to_picture, left)
+    aside = np.array([geometry.item_width / 2, 0.0])
+    ends: Points = project(to_picture, np.concatenate([on_board - aside, on_board + aside]))
+    spans = ends[len(boxes) :] - ends[: len(boxes)]
     expected = np.hypot(spans[:, 0], spans[:, 1])
     sides = boxes[:, 2:] - boxes[:, :2]
     least, most = _WHOLE_SHARES
@@ -361,10 +401,10 @@ def _sizes(geometry: SlotGeometry, boxes: Points, on_board: Points) -> _Sizes:
     full: npt.NDArray[np.bool_] = ~(small | large).any(axis=1)
     # The board above hides the tops of what stands at the rear, and the picture ends somewhere: bases are seen all the
     # same.
-    ends = boxes[:, 1] <= geometry.ceiling_px + np.maximum(_CEILING_SHARE * expected, geometry.board_front_px)
+    reaches = boxes[:, 1] <= geometry.ceiling_px + np.maximum(_CEILING_SHARE * expected, geometry.board_front_px)
     cut: npt.NDArray[np.bool_] = boxes[:, 1] <= geometry.ceiling_px + _CUT_SHARE * expected
     cut &= ratios[:, 1] < _LEAST_HEIGHT_SHARE
-    small[:, 1] &= ~ends
+    small[:, 1] &= ~reaches
     return _Sizes(~(small | large).any(axis=1), full, cut)
 
 
