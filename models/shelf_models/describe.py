@@ -80,9 +80,11 @@ def with_figures(bare: Manifest, folder: Path, kept_apart: list[Path]) -> Manife
         for name, value in (("ap50", score.ap50), ("recall", score.recall), ("precision", score.precision))
     }
     golden = golden_of(bare, onnx, kept_apart, folder)
+    height, width = read_picture(kept_apart[0]).shape[:2]
     protocol = (
-        f"{len(kept_apart)} simulated pictures kept apart, the edge's own pre- and post-processing; ap50 with scores "
-        f"from {_LOWEST_SCORE}, recall and precision at {bare.score_threshold}, IoU 0.5"
+        f"{len(kept_apart)} simulated pictures kept apart, {width} x {height}, the edge's own pre- and "
+        f"post-processing; ap50 with scores from {_LOWEST_SCORE}, recall and precision at {bare.score_threshold}, "
+        "IoU 0.5"
     )
     # A model too weak for its threshold (the minute preset) still has to find its own golden box.
     weakest = min(box.score for box in golden.boxes)

@@ -71,8 +71,9 @@ def train_shelf(
     teacher = YoloxNano(len(COCO_LABELS))
     start_from_onnx(teacher, start_from, [[index] for index in range(len(COCO_LABELS))])
     taught = _teach(teacher.eval(), photos)
-    shelves = draw_pictures(work / "shelves", preset.shelf_pictures, preset.seed)
-    close = draw_pictures(work / "close", preset.close_pictures, preset.seed + 1, close_share=0.92)
+    wide = preset.width_px
+    shelves = draw_pictures(work / "shelves", preset.shelf_pictures, preset.seed, width_px=wide)
+    close = draw_pictures(work / "close", preset.close_pictures, preset.seed + 1, close_share=0.92, width_px=wide)
     collages = _collages(preset, taught)
     shares = [
         Share(FolderSource(shelves), 0.34),

@@ -79,7 +79,8 @@ def train_shop(
     own = MemorySource([_learnable(photo, detector) for photo in photos])
     rng = np.random.default_rng([plan.seed, 2])
     collages = StoredSource((CollageSource([], []).draw(rng) for _ in range(_COLLAGES)), rng)
-    drawn = draw_pictures(work / "drawn", _DRAWN, plan.seed)
+    size = files.manifest.preprocessing
+    drawn = draw_pictures(work / "drawn", _DRAWN, plan.seed, width_px=size.width)
     shares = [
         Share(own, plan.own_share),
         Share(FolderSource(drawn), plan.drawn_share),
@@ -87,7 +88,6 @@ def train_shop(
     ]
     how = FitPlan(steps=plan.steps, batch=plan.batch, learning_rate=plan.learning_rate, seed=plan.seed)
     fitted = fit(network, shares, how, on_step, keeps=_network_of(files))
-    size = files.manifest.preprocessing
     onnx = export(fitted, work / "model.onnx", size.width, size.height)
     kept_apart = sorted((drawn / "images" / "val").iterdir())
     return write_model_folder(

@@ -17,7 +17,7 @@ from rich.progress import Progress
 from shelf_contracts.errors import ContractError
 from shelf_contracts.files import write_json
 from shelf_simulator import app as parts
-from shelf_simulator.adapters.dataset import contact_sheet, sample, write_dataset
+from shelf_simulator.adapters.dataset import PictureStyle, contact_sheet, sample, write_dataset
 from shelf_simulator.adapters.live_view import LiveView
 from shelf_simulator.adapters.pack_pictures import write_pack_pictures, write_reference_pictures
 from shelf_simulator.adapters.recording import record as write_recording
@@ -46,21 +46,21 @@ def dataset(
     close_share: Annotated[
         float, typer.Option("--close-share", min=0, max=1, help="How many show a few packs large.")
     ] = CLOSE_SHARE,
+    width_px: Annotated[
+        int, typer.Option("--width", min=256, max=1920, help="Of the pictures, px; they are 16:9.")
+    ] = PictureStyle.width_px,
     preview: Annotated[Path | None, typer.Option("--preview", help="Also write a contact sheet with boxes.")] = None,
 ) -> None:
     """Write training pictures with boxes of products, hands, people, price labels and gaps (ultralytics layout)."""
     _refuse_hidden(seed)
-    shop = parts.demo_packs()
+    shop, style = parts.demo_packs(), PictureStyle(close_share, width_px)
     if preview is not None:
         others = invent_packs(160, seed * 1000)
-        cv2.imwrite(
-            str(preview), contact_sheet([sample(i, seed, shop, others, close_share) for i in range(min(pictures, 16))])
-        )
+        shown = [sample(index, seed, shop, others, style) for index in range(min(pictures, 16))]
+        cv2.imwrite(str(preview), contact_sheet(shown))
     with Progress(console=console) as progress:
         task = progress.add_task("pictures", total=pictures)
-        for done in write_dataset(
-            out, pictures=pictures, seed=seed, shop=shop, workers=workers, close_share=close_share
-        ):
+        for done in write_dataset(out, pictures=pictures, seed=seed, shop=shop, workers=workers, style=style):
             progress.update(task, completed=done)
     console.print(f"{pictures} pictures in {out}")
 

@@ -12,7 +12,7 @@ import pytest
 from shelf_simulator.adapters.dataset import (
     CLASSES,
     LEAST_VISIBLE,
-    SIZE_PX,
+    PictureStyle,
     fixture_labels_of,
     labels_of,
     render,
@@ -86,7 +86,7 @@ def test_labels_are_the_boxes_of_what_is_visible() -> None:
         scene = invent_scene(np.random.default_rng([8, index]), shop, others)
         rendered = render(scene)
         ids = rendered.canvas.ids
-        labels = labels_of(rendered, scene.camera)
+        labels = labels_of(rendered, scene.camera, 512)
         kinds |= {label.kind for label in labels}
         middles = np.array([(label.x, label.y) for label in labels if label.kind == 0]).reshape(-1, 2)
         h, w = ids.shape
@@ -112,10 +112,20 @@ def test_a_sample_is_the_same_again_and_another_seed_is_not() -> None:
     shop, others = demo_packs(), invent_packs(20, 3)
     picture, labels = sample(4, 1, shop, others)
     again, same = sample(4, 1, shop, others)
-    assert picture.shape == (SIZE_PX[1], SIZE_PX[0], 3)
+    assert picture.shape == (288, 512, 3)
     assert np.array_equal(picture, again)
     assert labels == same
     assert not np.array_equal(picture, sample(4, 2, shop, others)[0])
+
+
+def test_a_wider_sample_shows_the_same_scene_and_labels_what_is_smaller() -> None:
+    shop, others = demo_packs(), invent_packs(20, 3)
+    picture, labels = sample(4, 1, shop, others)
+    wide, more = sample(4, 1, shop, others, PictureStyle(width_px=768))
+    assert wide.shape == (432, 768, 3)
+    assert set(labels) <= set(more)
+    shrunk = cv2.resize(wide, (512, 288), interpolation=cv2.INTER_AREA)
+    assert np.abs(shrunk.astype(int) - picture).mean() < 6
 
 
 def test_the_dataset_is_laid_out_for_ultralytics(tmp_path: Path) -> None:
@@ -162,13 +172,13 @@ def test_gaps_are_where_a_column_is_empty_and_labels_where_the_strip_has_them() 
     rng = np.random.default_rng(5)
     scene = invent_scene(rng, demo_packs(), [], close_share=0.0)
     bare = replace(scene, figures=[])
-    labels = fixture_labels_of(render(bare), bare)
+    labels = fixture_labels_of(render(bare), bare, 512)
     columns = sum(slot.columns for slot in scene.design.slots)
     filled = len({(item.shelf, round(item.column_x_mm)) for item in scene.items})
     assert 0 < sum(label.kind == 3 for label in labels) <= len(scene.design.slots)
     assert 0 < sum(label.kind == 4 for label in labels) <= columns - filled
     emptied = replace(bare, items=[])
-    assert sum(label.kind == 4 for label in fixture_labels_of(render(emptied), emptied)) > sum(
+    assert sum(label.kind == 4 for label in fixture_labels_of(render(emptied), emptied, 512)) > sum(
         label.kind == 4 for label in labels
     )
 

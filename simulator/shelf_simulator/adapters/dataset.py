@@ -20,12 +20,29 @@ from shelf_simulator.core.design import Pack
 from shelf_simulator.core.geometry import Camera
 
 CLASSES = ("product", "arm-or-hand", "person", "price-label", "gap")
-SIZE_PX = (512, 288)
 LEAST_VISIBLE = 0.35
 _LEAST_SIDE_PX = 5.0
 _LEAST_SEEN_OF_FIXTURE = 0.6
 _PACKS_KEPT = 160
 _PACKS_FRESH_EVERY = 250
+
+
+@dataclass(frozen=True)
+class PictureStyle:
+    """What pictures show, and how large they are.
+
+    Attributes:
+        close_share: how many look closely at a few packs.
+        width_px: of the pictures, which are 16:9; a detector of a larger input learns from larger ones.
+    """
+
+    close_share: float = CLOSE_SHARE
+    width_px: int = 512
+
+    @property
+    def size_px(self) -> tuple[int, int]:
+        """Width and height."""
+        return self.width_px, round(self.width_px * 9 / 16)
 
 
 @dataclass(frozen=True)
@@ -70,10 +87,10 @@ def _whole_area(number: int, scene: Scene) -> float:
     return paint_item(nowhere, item, scene.camera, clip=(0, 0, 0, 0))
 
 
-def labels_of(rendered: Rendered, camera: Camera) -> list[Label]:
-    """Boxes of what is visible: products seen for at least 35 %, hands with their wrists, people without arms."""
+def labels_of(rendered: Rendered, camera: Camera, width_px: int) -> list[Label]:
+    """What is visible in a picture ``width_px`` wide: products (35 % seen), hands with wrists, people without arms."""
     ids = rendered.canvas.ids
-    smallest = _LEAST_SIDE_PX * camera.width_px / SIZE_PX[0]
+    smallest = _LEAST_SIDE_PX * camera.width_px / width_px
     labels: list[Label] = []
     present = np.unique(ids)
     for number in present[present > 0]:
@@ -90,26 +107,28 @@ def labels_of(rendered: Rendered, camera: Camera) -> list[Label]:
     return labels
 
 
-def fixture_labels_of(rendered: Rendered, scene: Scene) -> list[Label]:
+def fixture_labels_of(rendered: Rendered, scene: Scene, width_px: int) -> list[Label]:
     """Boxes of price labels, and of gaps: the front places of columns that hold nothing at all."""
     camera, canvas = scene.camera, rendered.canvas
     filled = {(item.shelf, round(item.column_x_mm)) for item in scene.items}
     labels: list[Label] = []
+    smallest = _LEAST_SIDE_PX * camera.width_px / width_px
     for slot in scene.design.slots:
         left, width = price_label_mm(slot, scene.look)
         y = slot.shelf.board_y_mm
-        _append_plane(labels, 3, canvas, camera, (left, left + width, y + 5, y + LIP_MM - 5))
+        _append_plane(labels, 3, canvas, camera, (left, left + width, y + 5, y + LIP_MM - 5), smallest)
         shelf = scene.design.shelves.index(slot.shelf)
         for column in range(slot.columns):
             x, half = slot.column_x_mm(column), slot.pack.width_mm / 2
             if (shelf, round(x)) not in filled:
-                _append_plane(labels, 4, canvas, camera, (x - half, x + half, y - slot.pack.height_mm, y))
+                _append_plane(labels, 4, canvas, camera, (x - half, x + half, y - slot.pack.height_mm, y), smallest)
     return labels
 
 
 def _append_plane(
-    labels: list[Label], kind: int, canvas: Canvas, camera: Camera, sides_mm: tuple[float, float, float, float]
-) -> None:
+    labels: list[Label], kind: int, canvas: Canvas, camera: Camera, sides_mm: tuple[float, float, float, float],
+    smallest_px: float,
+) -> None:  # fmt: skip
     """A rectangle (left, right, top, bottom) in the plane of the fixture's front, when most of it is seen."""
     left, right, top, bottom = sides_mm
     corners = camera.project([(left, top, 0.0), (right, top, 0.0), (right, bottom, 0.0), (left, bottom, 0.0)])
@@ -119,7 +138,7 @@ def _append_plane(
     x1, y1 = np.ceil(np.clip(high, 0, [width, height])).astype(int)
     seen = canvas.ids[y0:y1, x0:x1] == 0
     whole = float(np.prod(high - low))
-    if min(x1 - x0, y1 - y0) < _LEAST_SIDE_PX * width / SIZE_PX[0] or seen.sum() < _LEAST_SEEN_OF_FIXTURE * whole:
+    if min(x1 - x0, y1 - y0) < smallest_px or seen.sum() < _LEAST_SEEN_OF_FIXTURE * whole:
         return
     labels.append(Label(kind, (x0 + x1) / 2 / width, (y0 + y1) / 2 / height, (x1 - x0) / width, (y1 - y0) / height))
 
@@ -133,27 +152,27 @@ def _append_box(
         labels.append(Label(kind, (x + w / 2) / width, (y + h / 2) / height, w / width, h / height))
 
 
-def photograph(rendered: Rendered, scene: Scene, rng: np.random.Generator) -> Picture:
-    """The picture as the camera would send it, 512 x 288."""
+def photograph(rendered: Rendered, scene: Scene, rng: np.random.Generator, size_px: tuple[int, int]) -> Picture:
+    """The picture as the camera would send it, of that width and height."""
     picture = noisy(lit(rendered.canvas.picture, scene.optics), scene.optics, rng)
     picture = decoded(encoded(picture, scene.optics.jpeg_quality))
-    return resized(picture, *SIZE_PX)
+    return resized(picture, *size_px)
 
 
 def sample(
-    index: int, seed: int, shop: Sequence[Pack], others: Sequence[Pack], close_share: float = CLOSE_SHARE
+    index: int, seed: int, shop: Sequence[Pack], others: Sequence[Pack], style: PictureStyle = PictureStyle()
 ) -> tuple[Picture, list[Label]]:
-    """Picture ``index`` of the set that ``seed`` stands for; ``close_share`` of them look closely at a few packs."""
+    """Picture ``index`` of the set that ``seed`` stands for."""
     rng = np.random.default_rng([seed, index])
-    scene = invent_scene(rng, shop, others, close_share)
+    scene = invent_scene(rng, shop, others, style.close_share)
     rendered = render(scene)
-    labels = labels_of(rendered, scene.camera) + fixture_labels_of(rendered, scene)
-    return photograph(rendered, scene, rng), labels
+    labels = labels_of(rendered, scene.camera, style.width_px) + fixture_labels_of(rendered, scene, style.width_px)
+    return photograph(rendered, scene, rng, style.size_px), labels
 
 
 def write_dataset(
     out: Path, *, pictures: int, seed: int, shop: Sequence[Pack], workers: int = 2, val_share: float = 0.1,
-    close_share: float = CLOSE_SHARE,
+    style: PictureStyle = PictureStyle(),
 ) -> Iterator[int]:  # fmt: skip
     """Write pictures and labels; yields how many are done, from 1 to ``pictures``.
 
@@ -169,7 +188,7 @@ def write_dataset(
     every = max(2, round(1 / val_share)) if val_share > 0 else 0
     block = 50
     jobs = [
-        _Job(out, seed, start, min(pictures, start + block), tuple(shop), every, close_share)
+        _Job(out, seed, start, min(pictures, start + block), tuple(shop), every, style)
         for start in range(0, pictures, block)
     ]
     done = 0
@@ -193,7 +212,7 @@ class _Job:
     end: int
     shop: tuple[Pack, ...]
     val_every: int
-    close_share: float
+    style: PictureStyle
 
 
 def _single_thread() -> None:
@@ -203,7 +222,7 @@ def _single_thread() -> None:
 def _write_block(job: _Job) -> int:
     for index in range(job.start, job.end):
         others = _others(job.seed, index // _PACKS_FRESH_EVERY)
-        picture, labels = sample(index, job.seed, job.shop, others, job.close_share)
+        picture, labels = sample(index, job.seed, job.shop, others, job.style)
         part = "val" if job.val_every and index % job.val_every == job.val_every - 1 else "train"
         name = f"{job.seed:04d}-{index:06d}"
         (job.out / "images" / part / f"{name}.jpg").write_bytes(encoded(picture, 92))
