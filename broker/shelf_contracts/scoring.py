@@ -361,7 +361,7 @@ def judge_events(
 
     Everything was matched; counted is a true event whose whole window lies in the span, and a false one told in it. So
     an event at the edge of the span is neither a miss nor a false alarm. The same holds for what is told of a touch
-    that the truth has not told by the end, because people still stand before the slot.
+    that the truth has not told by the end, because people still stand before the slot or it is not over.
     """
 
     seen = list(sights)
@@ -377,7 +377,10 @@ def judge_events(
             for told in scored.extra
             if from_s <= told.at_s <= to_s
             and not (
-                _is_same_visit(told, scored) or _is_misplaced(told, scored) or _is_unfinished(told, scored, counts)
+                _is_same_visit(told, scored)
+                or _is_misplaced(told, scored)
+                or _is_unfinished(told, scored, counts)
+                or (told.kind == "reach" and told.at_s > to_s - _TOUCH_LASTS_S)
             )
         ),
     )
@@ -431,6 +434,9 @@ def _is_misplaced(told: FoundEvent, scored: EventScore) -> bool:
     )
 
 
+_TOUCH_LASTS_S = 1.5
+"""The truth tells of a touch when it is over: one that begins later than this before the end is told by no true event,
+and none that is would be counted, as its window ends after the span."""
 _UNFINISHED_WITHIN_S = 10.0
 
 

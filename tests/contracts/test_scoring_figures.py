@@ -29,6 +29,12 @@ def test_a_told_pick_is_a_hit_and_a_stray_one_is_false() -> None:
     assert (pick.truth, pick.found, pick.recall, pick.precision) == (1, 2, 1.0, 0.5)
 
 
+def test_a_reach_whose_touch_is_not_over_at_the_end_is_no_false_one() -> None:
+    found = [told("reach", 20.3), told("reach", 60), told("reach", 98.4), told("reach", 98.6), told("reach", 99.9)]
+    reach = figures([true("pick", 20, 22)], found)["reach"]
+    assert (reach.truth, reach.found, reach.recall) == (1, 3, 1.0)
+
+
 def test_pick_and_put_are_scored_together() -> None:
     both = figures([true("pick", 20, 22), true("put", 40, 42)], [told("put", 43)])["pick+put"]
     assert (both.truth, both.found, both.recall, both.precision) == (2, 1, 0.5, 1.0)
