@@ -102,8 +102,9 @@ def _why_not(figures: dict[str, Any]) -> list[str]:
     if figures["overhead_vs_bare"] > 1.10:
         told.append(
             f"- `overhead_vs_bare`: the graph alone takes {figures['bare_ms']:g} ms here, so ten percent are "
-            f"{figures['bare_ms'] / 10:.1f} ms for shrinking a 720p picture (0.4 ms), decoding 4620 rows, suppression "
-            "and parts (0.4 ms), and caches that the picture has emptied before the graph runs."
+            f"{figures['bare_ms'] / 10:.1f} ms for shrinking a 720p picture (0.5 ms, half of it for reading 2.7 MB), "
+            "decoding 4620 rows, suppression and parts (0.5 ms), and caches that the graph has emptied (0.3 ms): "
+            "[piece by piece](performance-levers.md)."
         )
     if figures.get("memory_vs_ultralytics", 0) > 0.3:
         told.append(
@@ -118,7 +119,10 @@ def _why_not(figures: dict[str, Any]) -> list[str]:
             f"- `cameras_ratio`: with a shopper every 20 s somebody is in the picture in "
             f"{100 * detail['looked_at']:.0f} % of the frames, and in those the detector looks at every frame so that "
             f"a reach is known within two. So at most {1 / max(detail['looked_at'], 0.01):.1f} times fewer looks are "
-            "possible by the gate alone."
+            "possible by the gate alone, and a third of those need no detector, because nothing moved since the one "
+            "before. Looks at the moved part alone would give more, but false picks too ([levers]"
+            f"(performance-levers.md)); and two cores decode no more than {2000 / (10 * detail['decode_ms']):.0f} "
+            "cameras, whatever else is saved."
         )
     return told if len(told) > 2 else []
 
