@@ -126,6 +126,8 @@ def test_what_cannot_be_told_apart_is_left_out_and_named(entry: object) -> None:
         ('"salt_g": 0.4', '"salt_g": NaN', set(), "NaN: is not a JSON number"),
         ('{"cents": 249}', '{"cents": ' + "9" * 5000 + "}", PRICES, "too long"),
         ('"Aurora"', '"Caf\xe9"', {"brand"}, "brand"),
+        ('"Biscuits"', '"Caf\xe9"', set(), "name.en = 'Caf?': must be text in UTF-8"),
+        ('"Biscuits"', '"\\ud800"', set(), "name.en = '?': must be text in UTF-8"),
         ('"Aurora"', "[" * 40 + "]" * 40, {"brand"}, "nested deeper"),
     ],
 )  # fmt: skip
@@ -136,6 +138,7 @@ def test_what_json_forbids_spoils_one_field_of_one_product(old: str, new: str, g
     assert [product.gtin for product in found.products] == GTINS[:2]
     assert facts_of(found.products[0]) == set(WHOLE) - gone
     assert said in " ".join(map(str, found.faults))
+    assert found.products[0].model_dump_json().isascii()
 
 
 def test_a_byte_order_mark_is_no_fault() -> None:

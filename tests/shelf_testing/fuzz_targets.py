@@ -26,6 +26,7 @@ from shelf_collector.audit_cli import since_of
 from shelf_collector.config import CollectorConfig
 from shelf_collector.core.inbox import claim_of, decode
 from shelf_collector.core.logbook import head_of
+from shelf_collector.core.product_faults import read_products
 from shelf_contracts import topics
 from shelf_contracts.azure import AzureFile, from_azure
 from shelf_contracts.catalog import CATALOG
@@ -66,6 +67,12 @@ def _file(name: str, model: type[BaseModel]) -> Callable[[bytes], None]:
         assert len(said) < 200_000, "an answer far longer than the question"
 
     return run
+
+
+def _products(data: bytes) -> None:
+    """What is left of a file with faults can be stored and shown."""
+    for product in read_products(data).products:
+        product.model_dump_json().encode()
 
 
 def _truth(data: bytes) -> None:
@@ -234,6 +241,7 @@ TARGETS: dict[str, Target] = {
     "collector-config": Target(_file("c.toml", CollectorConfig), [_example("collector", "collector.example.toml")]),
     "broker-config": Target(_file("b.toml", BrokerConfig), [b'kind = "embedded"\nport = 1883\n']),
     "products": Target(_file("p.json", ProductFile), [(demo_shop_folder() / "products.json").read_bytes()[:4000]]),
+    "products-despite-faults": Target(_products, [(demo_shop_folder() / "products.json").read_bytes()[:4000]]),
     "products-csv": Target(_products_csv, [_OFF, b"barcode_id,name\n4006381333931,x\n"]),
     "manifest": Target(_file("m.json", Manifest), [(model_folder() / "manifest.json").read_bytes()]),
     "gallery": Target(_gallery, [encode_gallery(_GALLERY)]),

@@ -193,7 +193,7 @@ def _certain(where: str, entry: Any, name_of: NameOf) -> tuple[Product | None, l
     """What is certain of one entry; None when one cannot tell of which product it speaks."""
     if not isinstance(entry, dict):
         return None, [ProductFault(Problem(where, shown(entry), "must be an object with named keys"))]
-    facts = {_readable(key): _shallow(value) for key, value in entry.items()}
+    facts = {_readable(key): _usable(value) for key, value in entry.items()}
     gtin = _gtin(facts.get("gtin"))
     faults: list[ProductFault] = []
     for _ in range(_MOST_ROUNDS):
@@ -217,11 +217,22 @@ def _gtin(value: Any) -> str:
         return ""
 
 
-def _shallow(value: Any) -> Any:
+def _usable(value: Any) -> Any:
+    """A field's value, with marks in the place of what no page could show."""
     try:
         refuse_depth(value)
     except ValueError as error:
         return _Unusable(f"({type(value).__name__})", str(error))
+    return _as_text(value)
+
+
+def _as_text(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {_readable(key): _as_text(one) for key, one in value.items()}
+    if isinstance(value, list):
+        return [_as_text(one) for one in value]
+    if isinstance(value, str) and _readable(value) != value:
+        return _Unusable(shown(_readable(value)), "must be text in UTF-8")
     return value
 
 
@@ -236,7 +247,7 @@ def _problems(error: ValidationError) -> list[tuple[tuple[int | str, ...], Probl
     """Each with its place in the product; of what JSON forbids, what our reader said of it."""
     problems = problems_of(error, Product)
     found = []
-    for item, problem in zip(error.errors(include_url=False), problems, strict=True):
+    for item, problem in zip(error.errors(include_url=False), problems, strict=False):
         value = item["input"]
         if isinstance(value, _Unusable):
             problem = Problem(key_path(item["loc"]), value.found, value.allowed)
