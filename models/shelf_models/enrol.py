@@ -77,11 +77,6 @@ class Photo:
     people: tuple[Box, ...]
     warnings: tuple[Warned, ...]
 
-    @property
-    def is_whole_only(self) -> bool:
-        """No product was found."""
-        return self.proposals == (WHOLE,)
-
 
 def opened_picture(name: str, raw: bytes) -> Picture:
     """A photo that somebody sent, decoded. Raises: FileProblems naming it: no picture, torn, huge."""
