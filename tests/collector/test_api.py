@@ -94,7 +94,8 @@ def test_the_openapi_document_names_every_path(web: Web) -> None:
         "/api/v1/rollouts", "/models/{name}/{file}", "/galleries/{revision}",
         "/planograms/{sha256}",
         "/api/v1/enrol", "/api/v1/enrol/photos", "/api/v1/enrol/check", "/api/v1/enrol/seen",
-        "/api/v1/enrol/undo", "/api/v1/enrol/remove", "/api/v1/calibrate/propose", "/api/v1/calibrate/save",
+        "/api/v1/enrol/undo", "/api/v1/enrol/remove", "/api/v1/enrol/kind",
+        "/api/v1/calibrate/propose", "/api/v1/calibrate/save",
         "/api/v1/calibrate/back",
         "/api/v1/tasks", "/api/v1/tasks/{task}/steps", "/api/v1/log", "/livez", "/readyz", "/stream",
     } == set(document["paths"])  # fmt: skip
