@@ -38,6 +38,8 @@ _LEAST_CROP_PX = 24
 _CUT_OUT_PX = 160
 """A picture this small shows one product and little else; it is looked at with a margin, as it would hang on a page."""
 _MARGIN_SHARE = 0.25
+_FARTHER_SHARE = 0.6
+"""A product that fills its photo is larger than any on a shelf: seen from farther away when nothing was found."""
 _DARK, _BRIGHT = 45.0, 235.0
 _BLURRED = 30.0
 _JUDGED_AT_PX = 256
@@ -136,7 +138,11 @@ class Enroller:
         height, width = picture.shape[:2]
         is_cut_out = max(width, height) <= _CUT_OUT_PX
         is_trusted = is_cut_out and from_catalogue
-        found = Detections.none() if is_trusted else self._found(picture, _MARGIN_SHARE if is_cut_out else 0.0)
+        found = Detections.none()
+        for margin_share in () if is_trusted else (_MARGIN_SHARE if is_cut_out else 0.0, _FARTHER_SHARE):
+            found = self._found(picture, margin_share)
+            if len(found.of(Kind.PRODUCT)):
+                break
         size = np.array([width, height, width, height], np.float32)
         products, people = (
             [_box(row) for row in np.clip(found.of(kind).boxes_px / size, 0.0, 1.0)]

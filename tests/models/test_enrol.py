@@ -15,7 +15,10 @@ import pytest
 from typer.testing import CliRunner
 
 from shelf_contracts.gallery import Gallery, GalleryEntry, Reference, added, read_gallery, write_gallery
+from shelf_edge.core.detections import Detections, Kind
+from shelf_edge.core.frame import Picture
 from shelf_models.cli import app
+from shelf_models.enrol import Enroller
 from shelf_models.enrol_worker import read_frame, write_frame
 from shelf_testing.demo import ROOT
 from shelf_testing.gradient_model import draw_products, write_model_folder
@@ -81,6 +84,28 @@ def test_a_small_picture_too_must_show_a_product(models: Path, tmp_path: Path) -
     catalogue.mkdir(parents=True)
     empty.rename(catalogue / "1.png")
     assert enrol(models, gallery, "--from", str(catalogue.parent))[0] == 0, "in a catalogue it is a pack cut out"
+
+
+class FarSighted:
+    """Finds the light thing in a picture only where it fills less than half of it."""
+
+    info = None
+
+    def detect(self, image: Picture) -> Detections:
+        ys, xs = np.nonzero(image.mean(axis=2) > 200)
+        box = np.array([[xs.min(), ys.min(), xs.max() + 1, ys.max() + 1]], np.float32)
+        kept = len(xs) < image.shape[0] * image.shape[1] / 2
+        found = Detections(box, np.ones(1, np.float32), np.array([Kind.PRODUCT], np.uint8))
+        return found if kept else Detections.none()
+
+
+def test_a_product_that_fills_its_photo_is_looked_at_from_farther_away() -> None:
+    picture = np.full((300, 200, 3), 40, np.uint8)
+    picture[15:285, 10:190] = 230
+    enroller = Enroller(FarSighted(), None, 0.8)  # type: ignore[arg-type]
+    photo = enroller.open("close.png", cv2.imencode(".png", picture)[1].tobytes())
+    assert photo.proposals[0] == pytest.approx((0.05, 0.05, 0.95, 0.95))
+    assert photo.warnings == ()
 
 
 def test_small_pictures_are_kept_where_the_collector_looks_for_them_and_only_when_asked(
