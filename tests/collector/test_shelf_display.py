@@ -25,6 +25,15 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.browser
 
 SIZES = {"full-hd": (1920, 1080), "tablet": (1280, 800), "portrait": (800, 1280), "tall": (1080, 1920)}
+WARNINGS_CUT = """() => [...document.querySelectorAll('#panels .panel:not(.is-leaving)')].flatMap((panel) => {
+  const frame = panel.getBoundingClientRect();
+  const shown = [...panel.querySelectorAll('.fact-allergens > *')].filter((one) => one.getClientRects().length);
+  if (panel.querySelector('.fact-allergens') && shown.length < 2) return ['nothing is said'];
+  return shown.filter((one) => {
+    const at = one.getBoundingClientRect();
+    return at.bottom > frame.bottom + 1 || at.right > frame.right + 1 || at.left < frame.left - 1;
+  }).map((one) => one.textContent);
+})"""
 VERIFIED = {"source": "supplier", "verified_on": "2026-11-01"}
 
 
@@ -415,6 +424,19 @@ SMALL_OR_UNTOLD = """() => {
     }
     return faults;
 }"""
+
+
+@pytest.mark.parametrize("size", [(390, 844), (844, 390), (800, 480), (480, 800), (1280, 800)])
+def test_allergens_are_whole_or_not_listed_at_all_on_small_screens_too(
+    demo_products: list[str], live: LiveShop, open_page: Callable[..., Page], size: tuple[int, int]
+) -> None:
+    page = open_page("/display/a01?lang=nl", *size)
+    page.wait_for_selector('#display[data-stream="up"]')
+    node = Node()
+    for count, index in enumerate((2, 3, 5), start=1):
+        live.say(node.event("reach", demo_products[index], now=live.shop.clock.now()))
+        wait_for_panels(page, count)
+        assert page.evaluate(WARNINGS_CUT) == []
 
 
 @pytest.mark.parametrize("size", SIZES)
