@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from shelf_collector.core.access import Principal, Role
-from tests.collector.builders import Node
+from tests.collector.builders import Node, eventually
 from tests.collector.live_shop import LiveShop
 from tests.collector.visitors import PASSWORD, add_person
 
@@ -189,21 +189,49 @@ def test_a_double_tap_without_network_is_one_step(
     assert [(one["task"], one["step"]) for one in kept] == [(empty_slots[1], "claim"), (empty_slots[0], "claim")]
 
 
-def test_steps_outlive_a_reload_in_a_dead_spot(
+def test_a_dead_spot_is_named_and_list_and_steps_outlive_a_reload_in_it_but_not_a_logout(
     empty_slots: list[int], live: LiveShop, open_page: Callable[..., Page]
 ) -> None:
     page = open_page("/staff?lang=en", *PHONE)
     log_in(page, "Anna")
-    page.wait_for_function("() => navigator.serviceWorker.controller !== null")
-    page.reload()
-    page.wait_for_selector('#connection[data-state="connected"]')
-    page.wait_for_function("async () => !!(await caches.match('/staff', { cacheName: 'staff-v1' }))")
+    # The page that was opened before there was a worker, too.
+    eventually(lambda: page.evaluate("async () => !!(await caches.match('/staff', { cacheName: 'staff-v1' }))"))
+    live.shop.site.desk.claim(empty_slots[1], BEN, "")
+    page.locator(".fold").wait_for()
+    eventually(lambda: page.evaluate("async () => !!(await caches.match('/staff/cards?lang=en&view='))"))
     go_offline(page)
+    down = page.locator('#connection[data-state="disconnected"]', has_text="No connection")
+    down.get_by_text("list as of").wait_for()
     tap(page, empty_slots[0], BRING)
     tap(page, empty_slots[0], "Filled up")
     page.reload()
     page.locator(f"#task-{empty_slots[0]} .pending", has_text="I'll bring it → Filled up").wait_for()
+    down.get_by_text("list as of").wait_for()
+    assert page.locator(".fold").count() == 1, "the list as it was seen last"
     page.context.set_offline(False)
+    page.wait_for_function("() => localStorage.getItem('smartshelf-steps') === '[]'")
+    page.wait_for_selector('#connection[data-state="connected"]')
+    assert states(live)["s1-01"] == "done"
+    page.goto(f"{live.url}/account?lang=en")
+    page.get_by_role("button", name="Log out").click()
+    page.wait_for_url("**/login*")
+    eventually(lambda: page.evaluate("async () => !(await caches.has('staff-v1'))"))
+
+
+def test_a_line_that_goes_silent_without_a_word_is_noticed(
+    empty_slots: list[int], live: LiveShop, open_page: Callable[..., Page]
+) -> None:
+    page = open_page("/staff?lang=en", *PHONE)
+    log_in(page, "Anna")
+    held: list[Route] = []
+    for what in ("**/livez", "**/api/v1/tasks/*/steps", "**/stream*"):
+        page.route(what, lambda route: held.append(route))  # nobody answers, and the open stream does not end
+    tap(page, empty_slots[0], BRING)
+    page.wait_for_selector('#connection[data-state="disconnected"]', timeout=6000)
+    page.locator(f"#task-{empty_slots[0]} .pending", has_text="Waits for the network").wait_for()
+    tap(page, empty_slots[0], "Filled up")
+    page.unroute_all()  # which lets go what is held
+    page.wait_for_selector('#connection[data-state="connected"]')
     page.wait_for_function("() => localStorage.getItem('smartshelf-steps') === '[]'")
     assert states(live)["s1-01"] == "done"
 
@@ -245,7 +273,7 @@ def act_after_the_session_ended(page: Page, live: LiveShop, task: int) -> None:
     page.locator(f"#task-{task} .pending", has_text=f"Waits until you log in: {BRING}").wait_for()
     header = page.locator("#connection")
     assert header.inner_text().split("·")[0].strip() == "Logged out"
-    assert header.get_attribute("data-waiting") == "1 wait until you log in"
+    assert header.get_attribute("data-waiting") == "1 waiting until you log in"
     assert "Waits for the network" not in page.locator("#cards").inner_text()
     page.unroute("**/stream*")
     page.unroute("**/staff/cards*")
@@ -269,28 +297,8 @@ def test_steps_of_somebody_else_wait_for_them(
     page = open_page("/staff?lang=en", *PHONE)
     act_after_the_session_ended(page, live, empty_slots[0])
     log_in(page, "Ben")
-    page.get_by_text("1 steps of Anna wait here").wait_for()
+    page.get_by_text("Steps of Anna wait here until Anna logs in: 1.").wait_for()
     assert states(live) == {"s1-01": "open", "s1-02": "open"}
-
-
-def test_the_list_opens_in_a_dead_spot_and_is_gone_after_logging_out(
-    empty_slots: list[int], live: LiveShop, open_page: Callable[..., Page]
-) -> None:
-    page = open_page("/staff?lang=en", *PHONE)
-    log_in(page, "Anna")
-    page.wait_for_function("() => navigator.serviceWorker.controller !== null")
-    page.reload()
-    page.wait_for_selector('#connection[data-state="connected"]')
-    kept = "async () => !!(await caches.match('/staff', { cacheName: 'staff-v1' }))"
-    page.wait_for_function(kept)
-    page.context.set_offline(True)
-    page.reload()
-    page.locator(f"#task-{empty_slots[0]}").wait_for()
-    page.context.set_offline(False)
-    page.goto(f"{live.url}/account?lang=en")
-    page.get_by_role("button", name="Log out").click()
-    page.wait_for_url("**/login*")
-    page.wait_for_function("async () => !(await caches.match('/staff', { cacheName: 'staff-v1' }))")
 
 
 def test_a_round_is_taken_at_once_and_sound_can_be_muted(

@@ -1,14 +1,27 @@
 // One event stream per page: comes back by itself, notices a connection that is dead but not closed.
 
 const SILENT_AFTER_MS = 40_000; // the server says something every 15 s
+const ANSWERS_WITHIN_MS = 1800;
+const ASK_AGAIN_MS = 3000;
 
-/** Listen to topics. `handlers` maps an event's name to a function of its data; `onState` hears "up" and "down". */
-export function listen(topics, handlers, onState = () => {}) {
+/**
+ * Listen to topics. `handlers` maps an event's name to a function of its data; `onState` hears "up" and "down".
+ *
+ * An open stream hears nothing of a dead spot: no packet says that none comes any more. With `asksEveryMs` the page asks
+ * as often whether anybody answers while it is looked at, and at once when it is taken up, touched, or told by the phone.
+ */
+export function listen(topics, handlers, onState = () => {}, { asksEveryMs = 0 } = {}) {
   let source = null;
   let heardAt = 0;
+  let answeredAt = 0;
+  let asking = false;
+  let openedAt = 0;
+  let again = 0;
 
   const open = () => {
+    clearTimeout(again);
     source?.close();
+    openedAt = Date.now();
     source = new EventSource(`/stream?topics=${encodeURIComponent(topics.join(","))}`);
     source.onopen = () => heard();
     source.onerror = () => {
@@ -16,7 +29,7 @@ export function listen(topics, handlers, onState = () => {}) {
       // A browser gives up for good when the server answered with an error: then we try again ourselves.
       if (source.readyState === EventSource.CLOSED) {
         goWhereLoginIs(source.url);
-        setTimeout(open, 3000);
+        again = setTimeout(open, ASK_AGAIN_MS);
       }
     };
     source.addEventListener("ping", () => heard());
@@ -29,9 +42,37 @@ export function listen(topics, handlers, onState = () => {}) {
   };
 
   const heard = () => {
-    heardAt = Date.now();
+    heardAt = answeredAt = Date.now();
     onState("up");
   };
+
+  const ask = async () => {
+    if (asking) return;
+    asking = true;
+    try {
+      await fetch("/livez", { cache: "no-store", signal: AbortSignal.timeout(ANSWERS_WITHIN_MS) });
+      answeredAt = Date.now();
+      // Out of the dead spot: a stream that was asked for inside it may hang for a minute.
+      if (source.readyState !== EventSource.OPEN && Date.now() - openedAt > ASK_AGAIN_MS) open();
+    } catch {
+      if (source.readyState === EventSource.OPEN) {
+        source.close();
+        onState("down");
+        again = setTimeout(open, ASK_AGAIN_MS);
+      }
+    } finally {
+      asking = false;
+    }
+  };
+
+  if (asksEveryMs) {
+    const askIfLong = (ms) => { if (!document.hidden && Date.now() - answeredAt >= ms) ask(); };
+    setInterval(() => askIfLong(asksEveryMs), asksEveryMs / 2);
+    addEventListener("offline", ask);
+    addEventListener("online", () => (source.readyState === EventSource.OPEN ? ask() : open()));
+    document.addEventListener("visibilitychange", () => askIfLong(0));
+    addEventListener("pointerdown", () => askIfLong(ANSWERS_WITHIN_MS), { passive: true });
+  }
 
   setInterval(() => {
     if (heardAt && Date.now() - heardAt > SILENT_AFTER_MS) {

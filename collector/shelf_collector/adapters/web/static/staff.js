@@ -1,7 +1,7 @@
 // The staff's list. The server draws it; this module keeps it live, sends each step once, and keeps steps while there
 // is no network: what is done in a dead spot is sent afterwards, and who was slower is told.
 
-import { listen, localTimes, refresher, showConnection } from "./live.js";
+import { clockText, dayText, listen, localTimes, refresher, showConnection } from "./live.js";
 import { StepQueue } from "./steps.js";
 
 const cards = document.getElementById("cards");
@@ -19,6 +19,7 @@ let stream = "connecting"; // how the event stream does
 const heard = new Map(); // task id -> state we heard last, so that only what is new makes a sound
 
 const SETTLES_MS = 350;
+const ASKS_EVERY_MS = 5000;
 const settling = new WeakMap(); // the list, or a card of it -> until when it is not tapped on
 
 // -- steps ------------------------------------------------------------------------------------------------------------
@@ -70,16 +71,16 @@ function showPending() {
     card.classList.toggle("is-pending", waits);
     const line = card.querySelector(".pending");
     line.hidden = !waits;
-    const why = queue.isLoggedOut ? words.waits_for_login : queue.isStuck ? words.waits_for_net : words.sending;
-    const text = waits ? [why, ...(queue.isStuck ? [steps.map((one) => one.label ?? one.step).join(" → ")] : [])].join(": ") : "";
+    const why = queue.isLoggedOut ? words.waits_for_login : isCutOff() ? words.waits_for_net : words.sending;
+    const text = waits ? [why, ...(isCutOff() ? [steps.map((one) => one.label ?? one.step).join(" → ")] : [])].join(": ") : "";
     if (line.textContent !== text) line.textContent = text;
-    const stands = (queue.isStuck && STANDS_AFTER[steps.at(-1)?.step]) || card.dataset.stands;
+    const stands = (isCutOff() && STANDS_AFTER[steps.at(-1)?.step]) || card.dataset.stands;
     for (const form of card.querySelectorAll(".acts form")) {
       const when = form.dataset.when ?? "any"; // a list that was kept before this script was new says nothing
       const fits = when === "any" ? stands !== "done" : when === stands;
       if (form.hidden === fits) hasMoved(card);
       form.hidden = !fits;
-      form.querySelector("button").disabled = waits && !queue.isStuck;
+      form.querySelector("button").disabled = waits && !isCutOff();
     }
     for (const more of card.querySelectorAll(".more-steps")) more.hidden = stands === "done";
   }
@@ -110,6 +111,7 @@ function tell(text, link) {
 // -- the list -----------------------------------------------------------------------------------------------------------
 
 let shown = "";
+let asOf = new Date(Number(cards.dataset.keptAt ?? Date.now())); // when the server last told us how the list stands
 let later = null; // what came while a finger was on the list
 let isPressed = false;
 let isSlip = false; // whether the finger came down just after the list had moved
@@ -124,7 +126,19 @@ for (const end of ["pointerup", "pointercancel"]) {
   }, 50));
 }
 
-const refresh = refresher(`/staff/cards?lang=${lang}&view=${cards.dataset.view}`, apply, 150);
+const source = `/staff/cards?lang=${lang}&view=${cards.dataset.view}`;
+const refresh = refresher(source, (html) => {
+  asOf = new Date();
+  keep(html);
+  apply(html);
+}, 150);
+
+/** For dead spots: the service worker opens the page with these cards, until somebody logs out. */
+async function keep(html) {
+  if (!navigator.serviceWorker?.controller) return;
+  const headers = { "Content-Type": "text/html; charset=utf-8", "X-Kept-At": String(asOf.getTime()) };
+  await (await caches.open("staff-v1")).put(source, new Response(html, { headers })).catch(() => {}); // a full phone
+}
 
 function apply(html) {
   later = isPressed ? html : null;
@@ -223,13 +237,21 @@ function ring() {
 
 // -- live ---------------------------------------------------------------------------------------------------------------
 
+/** Nobody has answered the last step, or nobody answers at all. */
+function isCutOff() {
+  return queue.isStuck || stream === "down";
+}
+
 let wasDown = false;
 let isLive = false; // what the stream tells first is what was so before
 
-/** Green only while what is tapped arrives: a stream can outlive the session it was opened in. */
+/** Green only while what is tapped arrives: a stream can outlive the session it was opened in, and the network. */
 function showHeader() {
-  showConnection(connection, queue.isLoggedOut ? "logged-out" : stream);
-  const waits = queue.isStuck && queue.mine.length;
+  const state = queue.isLoggedOut ? "logged-out" : isCutOff() ? "down" : stream;
+  showConnection(connection, state);
+  const isOfToday = asOf.toDateString() === new Date().toDateString();
+  connection.querySelector(".as-of").textContent = state === "down" ? say("list_as_of", { time: isOfToday ? clockText(asOf) : `${dayText(asOf)}, ${clockText(asOf)}` }) : "";
+  const waits = isCutOff() && queue.mine.length;
   connection.dataset.waiting = waits ? say(queue.isLoggedOut ? "steps_wait_login" : "steps_wait", { n: queue.mine.length }) : "";
 }
 
@@ -238,8 +260,9 @@ function happened(view) {
 }
 
 listen(["alert", "task", "event"], { alert: () => refresh(), task: changed, event: happened }, (state) => {
+  const isNews = stream !== state;
   stream = state;
-  showHeader();
+  if (isNews) showPending();
   if (state === "up") {
     queue.flush();
     setTimeout(() => { isLive = true; }, 1500);
@@ -247,7 +270,7 @@ listen(["alert", "task", "event"], { alert: () => refresh(), task: changed, even
     if (wasDown) refresh();
   } else isLive = false;
   wasDown = state === "down";
-});
+}, { asksEveryMs: ASKS_EVERY_MS });
 addEventListener("online", () => queue.flush());
 document.addEventListener("visibilitychange", () => { if (!document.hidden) refresh(); });
 setInterval(refresh, 60_000); // losses and times move on by themselves

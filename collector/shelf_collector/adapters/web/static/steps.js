@@ -4,6 +4,7 @@
 
 const KEPT = "smartshelf-steps";
 const MOST = 100;
+const SLOW_MS = 2000; // whoever has tapped and hears nothing for so long is told
 const WAITS_MS = [1000, 2000, 5000, 15_000, 30_000];
 
 export class StepQueue {
@@ -12,6 +13,7 @@ export class StepQueue {
   #tries = 0;
   #timer = 0;
   #again = false;
+  #isSlow = false;
   #isLoggedOut = false;
 
   /**
@@ -34,7 +36,7 @@ export class StepQueue {
   }
 
   get isStuck() {
-    return this.#tries > 0;
+    return this.#tries > 0 || this.#isSlow;
   }
 
   /** Whether the server has refused us: nobody is logged in here any more. */
@@ -80,6 +82,7 @@ export class StepQueue {
   /** Whether the server has answered for good. */
   async #send(step) {
     const { task, step: name, key, reason, minutes } = step;
+    const slow = setTimeout(() => { this.#isSlow = true; this.#how.onChange(); }, SLOW_MS);
     let answer;
     try {
       answer = await fetch(`/api/v1/tasks/${task}/steps`, {
@@ -90,6 +93,9 @@ export class StepQueue {
       });
     } catch {
       return false; // nobody answered: it may or may not have arrived, and its key makes that the same
+    } finally {
+      clearTimeout(slow);
+      this.#isSlow = false;
     }
     this.#isLoggedOut = answer.status === 401;
     if (this.#isLoggedOut) {

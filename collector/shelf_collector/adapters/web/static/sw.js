@@ -1,11 +1,17 @@
 // Keeps the last display and its parts, so that a display stays useful while the collector is away. Of the pages behind
 // the login only the staff's list is kept, for dead spots, and only until somebody logs out or the session is over.
 
-const CACHE = "shelf-v5";
+const CACHE = "shelf-v6";
 const STAFF = "staff-v1";
 const WAIT_MS = 3000;
+const STAFF_WAIT_MS = 2500;
+const STAYS_DOWN_MS = 8000; // once nobody has answered, the parts of the page are not waited for one by one
+const PARTS = ["style.css", "display.css", "live.js", "display.js", "filter.js", "fit.js", "columns.js", "look.js", "names.js", "trials.js", "rest.js", "prices.js", "my.js", "staff.js", "steps.js", "icon.svg"].map((name) => `/static/${name}`);
 
-self.addEventListener("install", () => self.skipWaiting());
+let downUntil = 0;
+
+// A new worker takes over only with all parts in its hands: the older cache goes with the older worker.
+self.addEventListener("install", (event) => event.waitUntil(caches.open(CACHE).then((cache) => cache.addAll(PARTS)).then(() => self.skipWaiting())));
 self.addEventListener("activate", (event) => event.waitUntil(forgetOlder().then(() => self.clients.claim()).then(keepOpenPages)));
 
 async function forgetOlder() {
@@ -13,12 +19,12 @@ async function forgetOlder() {
   await Promise.all(old.map((name) => caches.delete(name)));
 }
 
-// The page that installed us was loaded before us: fetch it and its parts once more, to have them.
+// The page that installed us was loaded before us: fetch it once more, to have it.
 async function keepOpenPages() {
   const cache = await caches.open(CACHE);
-  const pages = (await self.clients.matchAll({ type: "window" })).map((client) => client.url).filter((url) => isKept(new URL(url)));
-  const parts = ["style.css", "display.css", "live.js", "display.js", "filter.js", "fit.js", "columns.js", "look.js", "names.js", "trials.js", "rest.js", "prices.js", "my.js", "staff.js", "steps.js", "icon.svg"].map((name) => `/static/${name}`);
-  await Promise.allSettled([...pages, ...parts].map((url) => cache.add(url)));
+  const pages = (await self.clients.matchAll({ type: "window" })).map((client) => new URL(client.url));
+  await Promise.allSettled(pages.filter(isKept).map((url) => cache.add(url.href)));
+  await Promise.allSettled(pages.filter((url) => url.pathname === "/staff").map(async (url) => keepStaff(url, await fetch(url.href))));
 }
 
 function isKept(url) {
@@ -27,15 +33,18 @@ function isKept(url) {
 }
 
 self.addEventListener("fetch", (event) => {
-  const { pathname } = new URL(event.request.url);
-  if (pathname === "/logout") event.waitUntil(caches.delete(STAFF));
-  else if (event.request.mode === "navigate" && pathname === "/staff") event.respondWith(staffPage(event));
-  else if (event.request.method === "GET" && isKept(new URL(event.request.url))) event.respondWith(newestOrKept(event.request));
+  const url = new URL(event.request.url);
+  if (url.origin !== self.location.origin) return;
+  if (url.pathname === "/logout") event.waitUntil(caches.delete(STAFF));
+  else if (event.request.method !== "GET") return;
+  else if (event.request.mode === "navigate" && url.pathname === "/staff") event.respondWith(staffPage(event, url));
+  else if (isKept(url)) event.respondWith(newestOrKept(event.request));
 });
 
 async function newestOrKept(request) {
   const cache = await caches.open(CACHE);
   const kept = await cache.match(request);
+  if (kept && Date.now() < downUntil && PARTS.includes(new URL(request.url).pathname)) return kept;
   try {
     const answer = await fetch(request, kept ? { signal: AbortSignal.timeout(WAIT_MS) } : {});
     if (answer.ok) await cache.put(request, answer.clone());
@@ -49,17 +58,48 @@ async function newestOrKept(request) {
   }
 }
 
+// -- the staff's list ---------------------------------------------------------------------------------------------------
+
 // Newest first; the kept list only when nobody answers. An answer that leads elsewhere says that the session is over.
-async function staffPage(event) {
+async function staffPage(event, url) {
   try {
-    const answer = await fetch(event.request, { signal: AbortSignal.timeout(5000) });
-    const cache = await caches.open(STAFF);
-    if (answer.ok && !answer.redirected) await cache.put("/staff", answer.clone());
-    else if (answer.type === "opaqueredirect" || answer.status === 401 || answer.redirected) await caches.delete(STAFF);
+    const answer = await fetch(event.request, { signal: AbortSignal.timeout(STAFF_WAIT_MS) });
+    downUntil = 0;
+    await keepStaff(url, answer);
     return answer;
   } catch (error) {
-    const kept = await caches.match("/staff", { cacheName: STAFF });
+    downUntil = Date.now() + STAYS_DOWN_MS;
+    const kept = await keptStaff(url);
     if (kept) return kept;
     throw error;
   }
+}
+
+async function keepStaff(url, answer) {
+  if (answer.ok && !answer.redirected) {
+    const headers = new Headers(answer.headers);
+    headers.set("X-Kept-At", String(Date.now()));
+    await (await caches.open(STAFF)).put(staffKey(url), new Response(await answer.clone().blob(), { headers }));
+  } else if (answer.type === "opaqueredirect" || answer.status === 401 || answer.redirected) await caches.delete(STAFF);
+}
+
+const staffKey = (url) => (url.searchParams.get("view") === "rounds" ? "/staff?view=rounds" : "/staff");
+
+/** The page as it was opened, with the cards as they were seen last (staff.js keeps them), and when that was. */
+async function keptStaff(url) {
+  const cache = await caches.open(STAFF);
+  const page = (await cache.match(staffKey(url))) ?? (await cache.match("/staff")) ?? (await cache.match("/staff?view=rounds"));
+  if (!page) return undefined;
+  let html = await page.text();
+  const main = html.match(/<main id="cards"[^>]*data-view="([a-z]*)"[^>]*>/);
+  const language = html.match(/data-lang="([a-z-]*)"/)?.[1];
+  const cards = main && (await cache.match(`/staff/cards?lang=${language}&view=${main[1]}`));
+  const isNewer = cards && Number(cards.headers.get("X-Kept-At")) > Number(page.headers.get("X-Kept-At"));
+  const keptAt = (isNewer ? cards : page).headers.get("X-Kept-At");
+  if (main) {
+    const begin = main.index + main[0].length;
+    const inside = isNewer ? await cards.text() : html.slice(begin, html.indexOf("</main>", begin));
+    html = `${html.slice(0, begin - 1)} data-kept-at="${keptAt}">${inside}${html.slice(html.indexOf("</main>", begin))}`;
+  }
+  return new Response(html, { headers: page.headers });
 }
