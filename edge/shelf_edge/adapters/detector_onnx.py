@@ -15,6 +15,7 @@ from shelf_edge.adapters.model_folder import ModelFiles, locate_model, sha256_of
 from shelf_edge.adapters.pictures import read_picture
 from shelf_edge.adapters.runtime import Execution, open_runtime
 from shelf_edge.adapters.signatures import Trust
+from shelf_edge.adapters.suppression import GraphSuppression
 from shelf_edge.core.detections import KIND_BY_NAME, Detections
 from shelf_edge.core.frame import Picture
 from shelf_edge.core.geometry import box_iou
@@ -64,6 +65,7 @@ class OnnxDetector:
         self._head = manifest.head
         self._runtime = open_runtime(files.onnx, threads, execution)
         self._letterbox = Letterbox(manifest.preprocessing)
+        self._suppressing = GraphSuppression()
         self._score_threshold = score_threshold if score_threshold is not None else manifest.score_threshold
         faint_threshold = _FAINT_SHARE * self._score_threshold if tells_faint else None
         self._decoder = self._make_decoder(self._score_threshold, faint_threshold)
@@ -95,6 +97,7 @@ class OnnxDetector:
             manifest.iou_threshold,
             manifest.part_weight,
             faint_threshold,
+            self._suppressing,
         )
 
     @property

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any, Literal
 
@@ -16,10 +16,16 @@ from shelf_edge.core.preprocess import Placement
 Head = Literal["yolo", "yolo-end2end", "yolox"]
 Output = npt.NDArray[np.float32]
 
+Suppressing = Callable[[Boxes, Scores, Kinds, float], npt.NDArray[np.intp]]
+"""Boxes, scores, kinds and the highest IoU of two that stay; gives the indices that stay, in any order that does not
+depend on more than these."""
+
 YOLOX_STRIDES = (8, 16, 32)
 
+_PRODUCT = int(Kind.PRODUCT)  # NumPy takes 20 us to compare with a member of an enumeration
 _INSIDE = 0.8
 _AS_SURE = 0.7
+_HALF = np.float32(0.5)
 
 
 class Decoder:
@@ -32,6 +38,7 @@ class Decoder:
         score_threshold, iou_threshold: 0 to 1. There is no cap on the number of boxes.
         part_weight: see ``weigh_parts``.
         faint_threshold: products from this score on are told as faint ones; None: none are.
+        suppressing: non-maximum suppression; ``suppress`` when there is none that is faster.
     """
 
     def __init__(
@@ -42,82 +49,90 @@ class Decoder:
         iou_threshold: float,
         part_weight: float = 1.0,
         faint_threshold: float | None = None,
+        suppressing: Suppressing | None = None,
     ) -> None:
         self._head = head
         self._kinds = np.array(kinds, np.uint8)
         self._score_threshold = score_threshold
         self._iou_threshold = iou_threshold
         self._part_weight = part_weight
+        self._suppress = suppressing or suppress
         self._lowest = score_threshold if faint_threshold is None else min(faint_threshold, score_threshold)
         self._least_of = np.full(len(Kind), score_threshold)  # by kind
         self._least_of[Kind.PRODUCT] = self._lowest
+        self._least_of_label = np.where(self._kinds > 0, self._least_of[self._kinds], np.inf)
 
     def __call__(self, output: Output, placement: Placement) -> Detections:
         """Detections in picture pixels, best first. Raises: ValueError when the output does not fit the head."""
-        rows = self._rows(output, placement)
-        # Nearly all of a head's thousands of rows are empty: only the others are worth decoding. YOLOX says so itself,
-        # in one column: a score is its product with a probability.
-        possible = np.flatnonzero(rows[:, 4] >= self._lowest) if self._head == "yolox" else slice(None)
-        scores, labels = self._scores(rows[possible])
-        kinds = self._kinds[labels]
-        is_wanted = (scores >= self._least_of[kinds]) & (kinds > 0)
-        wanted = possible[is_wanted] if isinstance(possible, np.ndarray) else np.flatnonzero(is_wanted)
-        boxes, scores, kinds = self._boxes(rows[wanted], wanted, placement), scores[is_wanted], kinds[is_wanted]
+        boxes, scores, kinds = self._candidates(output, placement)
         finite = np.isfinite(boxes)
         if not finite.all():
             sound = finite.all(axis=1)
             boxes, scores, kinds = boxes[sound], scores[sound], kinds[sound]
+        if self._head != "yolo-end2end":
+            keep = self._suppress(boxes, scores, kinds, self._iou_threshold)
+            boxes, scores, kinds = boxes.take(keep, 0), scores.take(keep), kinds.take(keep)
+        scores = weigh_parts(boxes, scores, kinds, self._part_weight)
+        order = (-scores).argsort(kind="stable")
+        scores, kinds = scores.take(order), kinds.take(order)
+        enough = scores >= self._least_of.take(kinds)
+        if not enough.all():
+            order, scores, kinds = order[enough], scores[enough], kinds[enough]
+        if self._lowest < self._score_threshold:
+            kinds[scores < self._score_threshold] = Kind.FAINT_PRODUCT
+        return Detections(placement.undo(boxes.take(order, 0)), scores, kinds)
+
+    def _candidates(self, output: Output, placement: Placement) -> tuple[Boxes, Scores, Kinds]:
+        """What reaches the threshold of its kind, in input pixels and in the order of the output."""
+        if self._head == "yolox":
+            return self._yolox_candidates(output, placement)
+        classes, rows = len(self._kinds), output[0]
         if self._head == "yolo-end2end":
-            keep = np.argsort(-scores, kind="stable")
+            if rows.ndim != 2 or rows.shape[1] != 6:
+                raise _misfit(output, "(1, n, 6)")
+            scores, labels = rows[:, 4], np.clip(rows[:, 5].astype(np.intp), 0, classes - 1)
         else:
-            keep = suppress(boxes, scores, kinds, self._iou_threshold)
-        boxes, kinds = boxes[keep], kinds[keep]
-        scores = weigh_parts(boxes, scores[keep], kinds, self._part_weight)
-        order = np.argsort(-scores, kind="stable")
-        order = order[scores[order] >= self._least_of[kinds[order]]]
-        boxes, scores, kinds = boxes[order], scores[order], kinds[order]
-        kinds[scores < self._score_threshold] = Kind.FAINT_PRODUCT
-        return Detections(placement.undo(boxes), scores, kinds)
-
-    def _rows(self, output: Output, placement: Placement) -> Output:
-        """One row a candidate: (n, 6), (n, 4 + classes) or (n, 5 + classes)."""
-        classes = len(self._kinds)
-        rows: Output = output[0]
-        if self._head == "yolo-end2end":
-            _expect(rows.ndim == 2 and rows.shape[1] == 6, output, "(1, n, 6)")
-            return rows
+            if rows.ndim != 2 or rows.shape[0] != 4 + classes:
+                raise _misfit(output, f"(1, {4 + classes}, n)")
+            scores, labels = rows[4:].max(axis=0), rows[4:].argmax(axis=0)
+            rows = rows.T
+        wanted = (scores >= self._least_of_label.take(labels)).nonzero()[0]
+        boxes = rows[:, :4].take(wanted, 0)
         if self._head == "yolo":
-            _expect(rows.ndim == 2 and rows.shape[0] == 4 + classes, output, f"(1, {4 + classes}, n)")
-            return np.asarray(rows.T, np.float32)
-        _expect(rows.ndim == 2 and rows.shape[1] == 5 + classes, output, f"(1, n, {5 + classes})")
-        grid, _ = _yolox_grid(placement.input_height_px, placement.input_width_px)
-        size = f"{placement.input_width_px} x {placement.input_height_px}"
-        _expect(len(grid) == len(rows), output, f"(1, {len(grid)}, {5 + classes}) for an input of {size}")
-        return rows
+            boxes = _from_centres(boxes)
+        return boxes, scores.take(wanted), self._kinds.take(labels.take(wanted))
 
-    def _scores(self, rows: Output) -> tuple[Scores, npt.NDArray[np.intp]]:
-        """Score and label of each row."""
-        if self._head == "yolo-end2end":
-            return np.asarray(rows[:, 4]), np.clip(rows[:, 5].astype(np.intp), 0, len(self._kinds) - 1)
+    def _yolox_candidates(self, output: Output, placement: Placement) -> tuple[Boxes, Scores, Kinds]:
+        classes, rows = len(self._kinds), output[0]
+        if rows.ndim != 2 or rows.shape[1] != 5 + classes:
+            raise _misfit(output, f"(1, n, {5 + classes})")
+        cells = _yolox_cells(placement.input_height_px, placement.input_width_px)
+        if len(cells) != len(rows):
+            size = f"{placement.input_width_px} x {placement.input_height_px}"
+            raise _misfit(output, f"(1, {len(cells)}, {5 + classes}) for an input of {size}")
+        # Nearly all of the thousands of rows are empty, and one column says so: a score is its product with a
+        # probability. Only the others are worth decoding.
+        possible = (rows[:, 4] >= self._lowest).nonzero()[0]
+        rows = rows.take(possible, 0)
         # One row a class: along the long side both are several times as fast.
-        of_classes = np.ascontiguousarray((rows[:, 4:] if self._head == "yolo" else rows[:, 5:]).T)
-        labels, best = of_classes.argmax(axis=0), of_classes.max(axis=0)
-        return (best if self._head == "yolo" else rows[:, 4] * best), labels
-
-    def _boxes(self, rows: Output, places: npt.NDArray[np.intp], placement: Placement) -> Boxes:
-        """Corners (m, 4) in input pixels of chosen rows (m, ...), which stood at those places of the output."""
-        if self._head == "yolo-end2end":
-            return rows[:, :4]
-        if self._head == "yolo":
-            return _from_centres(rows[:, :4])
-        grid, stride = _yolox_grid(placement.input_height_px, placement.input_width_px)
-        grid, stride = grid[places], stride[places]
-        half = np.exp(np.minimum(rows[:, 2:4], np.float32(20))) * (stride * np.float32(0.5))
-        centre = (rows[:, :2] + grid) * stride
+        of_classes = np.ascontiguousarray(rows[:, 5:].T)
+        labels = of_classes.argmax(axis=0)
+        scores = np.maximum.reduce(of_classes, axis=0)
+        scores *= rows[:, 4]
+        wanted = (scores >= self._least_of_label.take(labels)).nonzero()[0]
+        if len(wanted) < len(possible):
+            possible, rows = possible.take(wanted), rows.take(wanted, 0)
+            scores, labels = scores.take(wanted), labels.take(wanted)
+        cells = cells.take(possible, 0)
+        centre = rows[:, :2] + cells[:, :2]
+        centre *= cells[:, 2:3]
+        half = np.minimum(rows[:, 2:4], np.float32(20))
+        np.exp(half, out=half)
+        half *= cells[:, 3:]
         boxes = np.empty((len(rows), 4), np.float32)
         np.subtract(centre, half, out=boxes[:, :2])
         np.add(centre, half, out=boxes[:, 2:])
-        return boxes
+        return boxes, scores, self._kinds.take(labels)
 
 
 def _from_centres(boxes: npt.NDArray[np.float32]) -> Boxes:
@@ -146,46 +161,55 @@ def weigh_parts(boxes: Boxes, scores: Scores, kinds: Kinds, weight: float) -> Sc
     ``weight``, so that one that really stands before another keeps a place among the unsure. IoU suppression cannot
     see this: a part of half the size has an IoU of 0.5. What it gives is measured in ``docs/detector-levers.md``.
     """
-    scores = scores.copy()
-    products = np.flatnonzero(kinds == Kind.PRODUCT)
-    if len(products) < 2 or weight == 1.0:
+    if weight == 1.0:
         return scores
-    corners, sure = boxes[products], scores[products]
-    area = (corners[:, 2] - corners[:, 0]) * (corners[:, 3] - corners[:, 1])
-    x1, y1, x2, y2 = np.ascontiguousarray(corners.T)[:, :, None]
-    shared, high = _overlap(x1, x2), _overlap(y1, y2)
-    shared *= high
-    is_part: npt.NDArray[np.bool_] = np.asarray(shared >= _INSIDE * area[:, None], np.bool_)
-    is_part &= area[:, None] < area
-    is_part &= sure >= _AS_SURE * sure[:, None]
-    is_whole: npt.NDArray[np.bool_] = np.asarray(~is_part.any(axis=1), np.bool_)
+    products = (kinds == _PRODUCT).nonzero()[0]
+    if len(products) < 2:
+        return scores
+    sure, corners = scores.take(products), np.ascontiguousarray(boxes.take(products, 0).T)
+    x1, y1, x2, y2 = corners
+    area = (x2 - x1) * (y2 - y1)
+    # With so much of it inside, a part's middle is inside too: few pairs are left to be measured.
+    x, y = ((x1 + x2) * _HALF)[:, None], ((y1 + y2) * _HALF)[:, None]
+    may_be = x > x1
+    may_be &= x < x2
+    may_be &= y > y1
+    may_be &= y < y2
+    may_be &= area[:, None] < area
+    part, whole = np.divmod(may_be.ravel().nonzero()[0], len(products))
+    of_part, of_whole = corners.take(part, 1), corners.take(whole, 1)
+    shared = np.minimum(of_part[2:], of_whole[2:])
+    shared -= np.maximum(of_part[:2], of_whole[:2])
+    np.maximum(shared, np.float32(0), out=shared)
+    is_part = shared[0] * shared[1] >= _INSIDE * area.take(part)
+    is_part &= sure.take(whole) >= _AS_SURE * sure.take(part)
+    if not is_part.any():
+        return scores
+    part, whole = part[is_part], whole[is_part]
+    is_whole = np.ones(len(products), np.bool_)
+    is_whole[part] = False
     # What is a part of something that is itself no part needs no second look: nearly all of them.
-    doubtful = np.flatnonzero(~is_whole & ~(is_part[:, is_whole].any(axis=1)))
+    is_settled = is_whole.copy()
+    is_settled[part[is_whole[whole]]] = True
+    doubtful = (~is_settled).nonzero()[0]
     # The largest first: a part of something that is itself a part is one of the whole only.
     for index in doubtful[np.argsort(-area[doubtful], kind="stable")]:
-        is_whole[index] = not (is_part[index] & is_whole).any()
+        is_whole[index] = not is_whole[whole[part == index]].any()
+    scores = scores.copy()
     scores[products[~is_whole]] *= weight
     return scores
 
 
-def _overlap(low: npt.NDArray[np.float32], high: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    """How much each two of n intervals (n, 1) share: (n, n)."""
-    shared = np.minimum(high, high.T)
-    shared -= np.maximum(low, low.T)
-    return np.maximum(shared, np.float32(0), out=shared)
-
-
 @lru_cache(maxsize=8)
-def _yolox_grid(height: int, width: int) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
-    """Cell corners (n, 2) and strides (n, 1) of YOLOX's three maps, row by row."""
-    cells, strides = [], []
+def _yolox_cells(height: int, width: int) -> npt.NDArray[np.float32]:
+    """Of each cell of YOLOX's three maps, row by row, its column, its row, its side in pixels and half of that."""
+    cells = []
     for stride in YOLOX_STRIDES:
         ys, xs = np.mgrid[0 : height // stride, 0 : width // stride]
-        cells.append(np.stack([xs, ys], axis=-1).reshape(-1, 2))
-        strides.append(np.full((xs.size, 1), stride))
-    return np.concatenate(cells).astype(np.float32), np.concatenate(strides).astype(np.float32)
+        sides = np.full(xs.size, stride)
+        cells.append(np.stack([xs.ravel(), ys.ravel(), sides, sides / 2], axis=-1))
+    return np.concatenate(cells).astype(np.float32)
 
 
-def _expect(fits: bool, output: Output, shape: str) -> None:
-    if not fits:
-        raise ValueError(f"the model's output is {output.shape}, but its head and labels need {shape}")
+def _misfit(output: Output, shape: str) -> ValueError:
+    return ValueError(f"the model's output is {output.shape}, but its head and labels need {shape}")

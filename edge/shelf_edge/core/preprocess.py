@@ -7,6 +7,7 @@ arithmetic (vision benchmark: 4.8 ms against 0.4 ms a frame).
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import cv2
 import numpy as np
@@ -36,9 +37,16 @@ class Placement:
 
     def undo(self, boxes_px: Boxes) -> Boxes:
         """Map float32 (n, 4) boxes from input pixels to picture pixels, clipped to the picture."""
+        pad, limit = self._pad_and_limit
+        boxes_px = np.subtract(boxes_px, pad, dtype=np.float32)
+        boxes_px /= np.float32(self.scale)
+        np.maximum(boxes_px, np.float32(0), out=boxes_px)
+        return np.minimum(boxes_px, limit, out=boxes_px)
+
+    @cached_property
+    def _pad_and_limit(self) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
         pad = np.array([self.pad_x_px, self.pad_y_px] * 2, np.float32)
-        limit = np.array([self.width_px, self.height_px] * 2, np.float32)
-        return np.asarray(np.clip((boxes_px - pad) / np.float32(self.scale), 0, limit), np.float32)
+        return pad, np.array([self.width_px, self.height_px] * 2, np.float32)
 
 
 _INPUT_STEP_PX = 32
