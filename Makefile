@@ -23,9 +23,10 @@ ARGS ?=
 demo: $(VENV)/.demo-ready
 	@$(BIN)/smartshelf demo $(ARGS)
 
+# A worker a core, files whole: what a file shares (a browser, a collector) is started once.
 test: $(VENV)/.test-ready
 	@scripts/test-programs
-	$(BIN)/python -m pytest -rs $(ARGS)
+	$(BIN)/python -m pytest -rs -n auto --maxprocesses 4 --dist loadfile $(ARGS)
 
 test-long: $(VENV)/.test-ready
 	@scripts/test-programs

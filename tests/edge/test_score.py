@@ -90,7 +90,11 @@ def test_what_is_stopped_leaves_nothing(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_ctrl_c_leaves_nothing_half_written(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "shelf_edge", "score", "--scenario", "demo", "--seconds", "600", "--keep"]
-    child = subprocess.Popen([*command, str(tmp_path)], stderr=subprocess.PIPE, start_new_session=True)
+    # A worker of pytest-xdist ignores SIGINT, and its children would too.
+    child = subprocess.Popen(
+        [*command, str(tmp_path)], stderr=subprocess.PIPE, start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )  # fmt: skip
     try:
         deadline_s = time.monotonic() + 60
         while not list(tmp_path.glob(".*/a01/000003.jpg")):
