@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from shelf_collector.core import languages
 from shelf_collector.core.cards import product_card
 from shelf_collector.core.languages import languages_in
-from shelf_collector.core.texts import ALLERGENS, LANGUAGE_NAMES, WORDS
+from shelf_collector.core.texts import ALLERGENS, ALLERGENS_AFAR, LANGUAGE_NAMES, WORDS
 from shelf_contracts.messages import iso_time
 from shelf_contracts.products import LANGUAGES, Product
 from tests.collector.builders import GTINS, NOON
@@ -29,12 +29,26 @@ def test_every_language_has_every_word() -> None:
     for language in WORDS:
         assert set(WORDS[language]) == set(WORDS["en"])
         assert set(ALLERGENS[language]) == set(ALLERGENS["en"])
-        assert len(set(ALLERGENS[language].values())) == 14
+        assert len(set(ALLERGENS[language].values())) == len(set(ALLERGENS_AFAR[language].values())) == 14
+        # A short word is a part of the long one of the same allergen: nobody is told of another.
+        assert all(short in ALLERGENS[language][tag] for tag, short in ALLERGENS_AFAR[language].items()), language
         empty = [key for key, word in WORDS[language].items() if not word and key != "reason_clear"]
         assert not empty
         for key, word in WORDS[language].items():
             places = sorted(re.findall(r"\{\w+\}", word))
             assert places == sorted(re.findall(r"\{\w+\}", WORDS["en"][key])), (language, key)
+
+
+def test_short_words_for_large_letters_stand_beside_those_of_the_law() -> None:
+    facts = {
+        "contains": ["en:sesame-seeds", "en:milk"],
+        "may_contain": ["en:gluten"],
+        "source": "supplier",
+        "verified_on": "2026-11-01",
+    }
+    line = product_card(product(allergens=facts), "en", NOON).allergens
+    assert (line.contains, line.may_contain) == (("sesame seeds", "milk"), ("cereals containing gluten",))
+    assert (line.contains_afar, line.may_contain_afar) == (("sesame", "milk"), ("gluten",))
 
 
 def test_a_language_is_one_file(tmp_path: Path) -> None:
@@ -101,6 +115,19 @@ def test_allergens_that_nobody_vouches_for_are_not_known(
     assert (card.allergens.contains is not None) == is_shown
     verdicts = {line.filter: line.verdict for line in card.filters}
     assert (verdicts["no_nuts"] == "unknown") == (not is_shown)
+
+
+@pytest.mark.parametrize(
+    ("language", "source"),
+    [
+        ("nl", "gecontroleerd op 3 mrt 2022: te lang geleden om te tonen"),
+        ("it", "verificati il 3 mar 2022: troppo tempo fa per mostrarli"),
+        ("en", "checked on 3 Mar 2022: too long ago to show"),
+    ],
+)
+def test_allergens_verified_too_long_ago_are_not_shown_and_that_is_said(language: str, source: str) -> None:
+    line = product_card(product(allergens={**ALLERGEN_FACTS, "verified_on": "2022-03-03"}), language, NOON).allergens
+    assert (line.contains, line.may_contain, line.contains_afar, line.source) == (None, (), (), source)
 
 
 def test_allergens_with_a_tag_to_review_are_not_known() -> None:

@@ -34,6 +34,17 @@ WARNINGS_CUT = """() => [...document.querySelectorAll('#panels .panel:not(.is-le
     return at.bottom > frame.bottom + 1 || at.right > frame.right + 1 || at.left < frame.left - 1;
   }).map((one) => one.textContent);
 })"""
+UNDER_THE_BUTTON = """() => [...document.querySelectorAll('#panels .panel')].flatMap((panel) => {
+  const button = panel.querySelector('.more')?.getBoundingClientRect();
+  if (!button) return [];
+  const ink = document.createRange();
+  return [...panel.querySelectorAll('.key, .brand, .price strong, .fact-allergens > *')].filter((part) => {
+    if (!part.getClientRects().length || getComputedStyle(part).clipPath !== 'none') return false;
+    ink.selectNodeContents(part);
+    return [...ink.getClientRects()].some((at) =>
+      at.right > button.left + 6 && at.left < button.right && at.bottom > button.top + 6 && at.top < button.bottom - 6);
+  }).map((part) => part.textContent);
+})"""
 VERIFIED = {"source": "supplier", "verified_on": "2026-11-01"}
 
 
@@ -154,7 +165,8 @@ def test_a_trace_is_as_large_as_what_is_contained_and_nothing_calms_above_it(
             [one.textContent.trim(), getComputedStyle(one).fontSize, !!one.querySelector("strong")])"""
         )
     )
-    assert [text for text, _, _ in sizes] == ["Contains cereals containing gluten", "May contain soybeans"]
+    gluten = "cereals containing gluten" if path.startswith("/my") else "gluten"  # the law's words where one reads near
+    assert [text for text, _, _ in sizes] == [f"Contains {gluten}", "May contain soybeans"]
     assert sizes[0][1:] == sizes[1][1:]
     assert panels.nth(1).locator(".fact-allergens .lead").all_inner_texts() == ["May contain milk"]
     assert panels.nth(2).locator(".fact-allergens .lead").all_inner_texts() == ["None of the 14 regulated allergens"]
@@ -393,7 +405,8 @@ def test_side_by_side_each_name_is_as_large_as_it_can_be_and_what_fits_is_there(
         panels = page.evaluate(PANELS)
         if size == "full-hd":
             assert min(min(panel["keyPx"], panel["pricePx"]) for panel in panels) >= AFAR_PX, panels
-            assert min(panel["warningPx"] for panel in panels) >= 0.25 * AFAR_PX, panels
+            assert min(panel["warningPx"] for panel in panels) >= 0.34 * AFAR_PX, panels
+            assert sum(panel["warningPx"] >= 0.49 * AFAR_PX for panel in panels) >= len(panels) - 1, panels
         assert page.evaluate(WHAT_STICKS_OUT) == []
         wide_of_the_mark += [panel for panel in panels if panel["missing"] and panel["blank"] > 0.2]
         live.shop.clock.advance(11)
@@ -437,6 +450,9 @@ def test_allergens_are_whole_or_not_listed_at_all_on_small_screens_too(
         live.say(node.event("reach", demo_products[index], now=live.shop.clock.now()))
         wait_for_panels(page, count)
         assert page.evaluate(WARNINGS_CUT) == []
+        assert page.evaluate(WHAT_STICKS_OUT) == []
+        assert page.evaluate(UNDER_THE_BUTTON) == []
+    assert page.locator("#panels .allergen:visible").count() > 0, "small, but told"
 
 
 @pytest.mark.parametrize("size", SIZES)
@@ -456,14 +472,21 @@ def test_no_letters_are_too_small_and_what_is_left_out_is_told(
     assert page.evaluate(SMALL_OR_UNTOLD) == []
 
 
-def test_name_and_price_are_read_from_afar_and_allergens_from_half_a_metre(
+def test_name_price_and_allergens_are_read_from_afar(
     demo_products: list[str], live: LiveShop, open_page: Callable[..., Page]
 ) -> None:
-    """EN 301 549, 5.1.4: capitals of 0.7 degrees, so 24.4 mm from the 2 m of the display and 6.1 mm from 0.5 m."""
-    page = open_display(open_page)
-    page.wait_for_function("document.fonts.status === 'loaded'")
+    """EN 301 549, 5.1.4: capitals of 0.7 degrees, so 24.4 mm from the display's 2 m; here with the longest list."""
+    page = open_display(open_page, language="nl")
     live.say(Node().event("reach", demo_products[4]))
     wait_for_panels(page, 1)
+    assert page.locator("#panels .lead").all_inner_texts()[:2] == [
+        "Bevat gluten, noten",
+        "Kan bevatten pinda's, melk, sesam",
+    ]
+    panel = page.locator("#panels .panel")
+    assert all(
+        panel.locator(f".fact-{part}").is_visible() for part in ("origin", "climate", "nutrition", "ingredients")
+    )
     capital_mm = {
         part: page.evaluate(
             """(selector) => {
@@ -484,7 +507,7 @@ def test_name_and_price_are_read_from_afar_and_allergens_from_half_a_metre(
     }
     assert capital_mm["name"] >= 24.3, capital_mm
     assert capital_mm["price"] >= 24.3, capital_mm
-    assert capital_mm["allergens"] >= 6.1, capital_mm
+    assert capital_mm["allergens"] >= 24.3, capital_mm
 
 
 # -- what is not in stock, not certain, no longer true ----------------------------------------------------------------
@@ -656,7 +679,7 @@ def test_everything_on_a_display_is_reached_by_keys_and_said_to_a_reader(
     page.keyboard.press("Enter")
     wait_for_panels(page, 1)
     said = page.get_by_role("status").filter(has_text="Fusilli")
-    assert said.inner_text() == "Fusilli. €1.39. Contains cereals containing gluten. May contain soybeans"
+    assert said.inner_text() == "Fusilli. €1.39. Contains gluten. May contain soybeans"
     page.keyboard.press("Tab")
     assert page.evaluate(FOCUSED) == "Everything about this product: Fusilli"
     page.keyboard.press("Enter")

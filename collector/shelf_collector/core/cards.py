@@ -10,7 +10,7 @@ from typing import Literal
 from shelf_collector.core.filters import Answer, Verdict, answers
 from shelf_collector.core.origin_map import OriginMap, origin_map
 from shelf_collector.core.stressed import STRESSED, stressed_in, stressed_words
-from shelf_collector.core.texts import ALLERGENS, WORDS, money, net_content, number, shown_date
+from shelf_collector.core.texts import ALLERGENS, ALLERGENS_AFAR, WORDS, money, net_content, number, shown_date
 from shelf_contracts.messages import iso_time
 from shelf_contracts.products import (
     Allergens,
@@ -39,11 +39,16 @@ class Words:
 
 @dataclass(frozen=True, slots=True)
 class AllergenLine:
-    """``contains`` None: not known. ``source`` says who said so and when."""
+    """``contains`` None: not known. ``source`` says who said so and when, or since when nobody vouches for them.
+
+    ``contains_afar`` and ``may_contain_afar`` are the same allergens in words short enough for the largest letters.
+    """
 
     contains: tuple[str, ...] | None
     may_contain: tuple[str, ...]
     source: str
+    contains_afar: tuple[str, ...] = ()
+    may_contain_afar: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,8 +181,8 @@ def product_card(
         unit_word = words["piece"] if unit == "piece" else unit
         per_unit = f"{money(cents, offer.currency, language)} {words['per']} {unit_word}"
     ingredients = _words(product.ingredients, language)
-    allergens = _trusted_allergens(product, now, rules)
-    known = product if allergens is product.allergens else product.model_copy(update={"allergens": None})
+    doubt = allergen_doubt(product, now, rules)
+    known = product if doubt in (None, "to_review") else product.model_copy(update={"allergens": None})
     prior_price, saving = "", ""
     if offer and offer.prior_cents is not None:
         prior_price = money(offer.prior_cents, offer.currency, language)
@@ -197,7 +202,7 @@ def product_card(
         offer_until=shown_date(offer.until.date(), language) if offer and offer.until and is_reduced else "",
         origin=_words(product.origin, language),
         map=origin_map(product.origin_places, rules.shop),
-        allergens=_allergens(allergens, language),
+        allergens=_allergens(product.allergens, doubt, language),
         nutrition=_nutrition(product.nutrition, language),
         nutrition_per=words[f"per_{product.nutrition.per}"] if product.nutrition else "",
         nutri_score=product.nutri_score or "",
@@ -307,21 +312,19 @@ def allergen_doubt(product: Product, now: datetime, rules: CardRules) -> Allerge
     return "to_review" if facts.needs_review else None
 
 
-def _trusted_allergens(product: Product, now: datetime, rules: CardRules) -> Allergens | None:
-    """What may be shown of them; None when nobody vouches for it."""
-    doubt = allergen_doubt(product, now, rules)
-    return product.allergens if doubt is None or doubt == "to_review" else None
-
-
-def _allergens(allergens: Allergens | None, language: str) -> AllergenLine:
-    if allergens is None or allergens.needs_review:
-        return AllergenLine(None, (), "")
-    words, names = WORDS[language], ALLERGENS[language]
+def _allergens(allergens: Allergens | None, doubt: AllergenDoubt | None, language: str) -> AllergenLine:
+    """Those that somebody vouches for; of those verified too long ago, only when that was."""
+    if allergens is None or doubt is not None:
+        since = shown_date(allergens.verified_on, language) if allergens and doubt == "too_old" else ""
+        return AllergenLine(None, (), WORDS[language]["allergens_too_old"].replace("{date}", since) if since else "")
+    words, names, afar = WORDS[language], ALLERGENS[language], ALLERGENS_AFAR[language]
     source = words.get(f"source_{allergens.source}", allergens.source)
     return AllergenLine(
         tuple(names[tag] for tag in allergens.contains),
         tuple(names[tag] for tag in allergens.may_contain),
         f"{source}, {words['as_of']} {shown_date(allergens.verified_on, language)}",
+        tuple(afar[tag] for tag in allergens.contains),
+        tuple(afar[tag] for tag in allergens.may_contain),
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from shelf_contracts.products import Allergen
 
@@ -17,6 +17,8 @@ class Language:
         money: a pattern of ``{sign}`` and ``{amount}``.
         date: a pattern of ``{day}``, ``{month}`` and ``{year}``; ``months`` are the twelve names that go there: a month
             in figures is a day to somebody else.
+        allergens_afar: shorter words for some of the allergens, for letters read from two metres; where a panel is
+            read from near, the words of ``allergens`` stand.
         words: by key; places such as ``{n}`` are filled in by the page.
     """
 
@@ -29,3 +31,4 @@ class Language:
     months: tuple[str, ...]
     allergens: Mapping[Allergen, str]
     words: Mapping[str, str]
+    allergens_afar: Mapping[Allergen, str] = field(default_factory=dict)

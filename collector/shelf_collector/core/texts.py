@@ -13,6 +13,7 @@ from shelf_contracts.products import NetContent, minor_digits
 LANGUAGE_NAMES = {code: language.name for code, language in LANGUAGES.items()}
 WORDS = {code: language.words for code, language in LANGUAGES.items()}
 ALLERGENS = {code: language.allergens for code, language in LANGUAGES.items()}
+ALLERGENS_AFAR = {code: {**language.allergens, **language.allergens_afar} for code, language in LANGUAGES.items()}
 
 
 def number(value: float, language: str, digits: int = 1) -> str:

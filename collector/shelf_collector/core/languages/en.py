@@ -28,6 +28,11 @@ LANGUAGE = Language(
         "en:lupin": "lupin",
         "en:molluscs": "molluscs",
     },
+    allergens_afar={
+        "en:gluten": "gluten",
+        "en:sesame-seeds": "sesame",
+        "en:sulphur-dioxide-and-sulphites": "sulphites",
+    },
     words={
         "rest_line": "Reach for a product to see where it comes from.",
         "rest_lead": "Origin, allergens and price, as soon as your hand meets the shelf.",
@@ -42,6 +47,7 @@ LANGUAGE = Language(
         "may_contain": "May contain",
         "no_allergens": "None of the 14 regulated allergens",
         "as_of": "as of",
+        "allergens_too_old": "checked on {date}: too long ago to show",
         "source_supplier": "supplier",
         "source_shop": "shop",
         "source_off": "Open Food Facts",

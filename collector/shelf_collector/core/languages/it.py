@@ -28,6 +28,11 @@ LANGUAGE = Language(
         "en:lupin": "lupini",
         "en:molluscs": "molluschi",
     },
+    allergens_afar={
+        "en:gluten": "glutine",
+        "en:sesame-seeds": "sesamo",
+        "en:sulphur-dioxide-and-sulphites": "solfiti",
+    },
     words={
         "rest_line": "Prendi un prodotto e scopri da dove viene.",
         "rest_lead": "Origine, allergeni e prezzo, appena la mano tocca lo scaffale.",
@@ -42,6 +47,7 @@ LANGUAGE = Language(
         "may_contain": "Può contenere",
         "no_allergens": "Nessuno dei 14 allergeni di legge",
         "as_of": "al",
+        "allergens_too_old": "verificati il {date}: troppo tempo fa per mostrarli",
         "source_supplier": "fornitore",
         "source_shop": "negozio",
         "source_off": "Open Food Facts",

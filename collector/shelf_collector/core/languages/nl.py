@@ -28,6 +28,11 @@ LANGUAGE = Language(
         "en:lupin": "lupine",
         "en:molluscs": "weekdieren",
     },
+    allergens_afar={
+        "en:gluten": "gluten",
+        "en:sesame-seeds": "sesam",
+        "en:sulphur-dioxide-and-sulphites": "sulfieten",
+    },
     words={
         "rest_line": "Pak een product en lees waar het vandaan komt.",
         "rest_lead": "Herkomst, allergenen en prijs, zodra je hand het schap raakt.",
@@ -42,6 +47,7 @@ LANGUAGE = Language(
         "may_contain": "Kan bevatten",
         "no_allergens": "Geen van de 14 wettelijke allergenen",
         "as_of": "stand",
+        "allergens_too_old": "gecontroleerd op {date}: te lang geleden om te tonen",
         "source_supplier": "leverancier",
         "source_shop": "winkel",
         "source_off": "Open Food Facts",

@@ -44,12 +44,18 @@ function readProducts() {
 
 const wantedFilters = () => chosenFilters(chips);
 
-function makePanel(one) {
+/** Short words stand in large letters; the words of the law stand where everything about a product does. */
+function shortenAllergens(panel) {
+  for (const one of panel.querySelectorAll(".allergen[data-afar]")) one.textContent = one.dataset.afar;
+}
+
+function makePanel(one, isWhole = false) {
   const { gtin, candidates = [], is_out: isOut = false, in_stock: inStock = [] } = one;
   if (candidates.length > 1) return makeChoice(one);
   const template = products.get(gtin) ?? products.get("unknown");
   const panel = template.content.firstElementChild.cloneNode(true);
   if (!products.has(gtin)) nameUnknown(panel, one);
+  if (!isWhole) shortenAllergens(panel);
   hideOldPrices(panel);
   showAnswers(panel, wantedFilters());
   const instead = panel.querySelector(".instead");
@@ -296,7 +302,7 @@ const full = document.getElementById("whole");
 function read(gtin, side) {
   const from = reading?.from ?? document.activeElement;
   reading = { gtin, until: Date.now() + READING_MS, from };
-  const whole = makePanel({ gtin });
+  const whole = makePanel({ gtin }, true);
   whole.querySelector(".more").remove();
   full.querySelector("div").replaceChildren(whole);
   full.scrollTop = 0;

@@ -58,7 +58,7 @@ export function dress(panel, look) {
   if (look.shape === "wide") {
     const lean = columns.pop();
     lean.classList.add("lean");
-    facts.before(lean);
+    facts.parentElement.after(lean);
   }
   facts.replaceChildren(...columns);
 }

@@ -6,14 +6,14 @@ import { layName } from "./names.js";
 
 // Name and price: the share of the size that is read from where people stand. A smaller one only where nothing else helps:
 // on a small screen, or with more warnings than have room.
-const KEYS = [1, 0.88, 0.76, 0.66, 0.56, 0.47, 0.39, 0.32, 0.28];
-// What stands on the name's lines, and how large warnings are, as a share of that size: on half of it they are read from
-// half as far, on a quarter from half a metre when the name is from two. The best first.
-const HEADS = [
-  [3, 0.5], [3, 0.42], [3, 0.36], [2, 0.5], [2, 0.42], [2, 0.36], [1, 0.5], [1, 0.42], [3, 0.3], [2, 0.3], [1, 0.3], [4, 0.36],
-  [4, 0.26], [2, 0.26], [1, 0.26],
-];
-const HEADS_AT_LAST = [[3, 0.22], [2, 0.22], [3, 0.18], [2, 0.15], [3, 0.12], [1, 0.1]]; // a small screen, many warnings
+const KEYS = [1, 0.88, 0.76, 0.66, 0.56, 0.47, 0.39, 0.32, 0.28, 0.24];
+// How large warnings are, as a share of the size that is read from where people stand: on all of it they are read from
+// there, as the name is; on half of it from half as far, on a quarter from half a metre when the name is from two.
+const WARNINGS = [1, 0.94, 0.88, 0.82, 0.76, 0.71, 0.66, 0.62, 0.58, 0.54, 0.5, 0.46, 0.42, 0.38, 0.34, 0.3, 0.26];
+const ENOUGH_WARNING = 0.5; // of the name: for less than that, some of the name stands below, smaller
+const CALM_WARNING = 0.5; // beside another panel, for what warns of nothing
+const NAME_LINES = [3, 2, 1, 4];
+const HEADS_AT_LAST = [[3, 0.26], [2, 0.26], [3, 0.22], [2, 0.22], [3, 0.18], [2, 0.15], [3, 0.12], [1, 0.1]]; // a small screen, many warnings
 const LEAST_LINE_EM = 3.7; // a shorter line than eight letters is none
 // The text for whoever has a hand at the shelf, as a share of a quarter of the name's size.
 const TEXTS = [1.5, 1.3, 1.15, 1, 0.9, 0.82, 0.72, 0.66, 0.6, 0.52, 0.45, 0.38];
@@ -52,7 +52,6 @@ export class Trials {
     this.facts = panel.querySelector(".facts");
     this.name = panel.classList.contains("is-either") ? null : panel.querySelector(".key");
     this.seen = new Map();
-    this.tried = new Set();
     this.rooms = new Map();
     if (!this.facts) return;
     const all = parts(panel);
@@ -67,7 +66,7 @@ export class Trials {
     });
     this.probes = { side: element("probe", ...copies()), lean: element("probe", ...copies()) };
     this.lean = element("column lean", this.probes.lean);
-    this.facts.before(this.lean);
+    this.facts.parentElement.after(this.lean);
   }
 
   /** The shapes the panel may have with this text, the best first, and how many columns then stand beside each other. */
@@ -80,9 +79,9 @@ export class Trials {
     }
     const em = Math.max(SMALLEST_PX, this.fontPx * text);
     const isWide = this.width > this.height * 1.12 && this.width > em * 34;
-    const shapes = this.width > this.height * 2.6 ? ["bar"] : isWide ? ["wide", "tall"] : ["tall"];
+    const shapes = this.width > this.height * 2.6 ? ["bar"] : isWide ? ["wide", "banner", "tall"] : ["tall"];
     return shapes.map((shape) => {
-      const room = this.width * (shape === "tall" ? 1 : 0.53) - em * 2.4;
+      const room = this.width * (shape === "tall" || shape === "banner" ? 1 : 0.53) - em * 2.4;
       const columns = Math.floor((room + em * COLUMN_GAP_EM) / (em * (COLUMN_EM + COLUMN_GAP_EM)));
       return { shape, em, most: Math.max(1, Math.min(MOST_COLUMNS, columns)) };
     });
@@ -96,7 +95,7 @@ export class Trials {
       const price = this.panel.querySelector(".price strong");
       const letterPx = parseFloat(getComputedStyle(this.name).fontSize);
       const priceEm = price ? price.getBoundingClientRect().width / letterPx : 0;
-      this.rooms.set(called, { widthPx: this.panel.querySelector(".panel-head").clientWidth, letterPx, priceEm });
+      this.rooms.set(called, { widthPx: this.name.clientWidth, letterPx, priceEm });
     }
     return this.rooms.get(called);
   }
@@ -108,15 +107,6 @@ export class Trials {
     const lineEm = widthPx / (letterPx * key);
     const name = lineEm >= LEAST_LINE_EM || key === KEYS.at(-1) ? layName(this.name, lineEm - 0.05, lines) : null;
     return name && { key, warning, text, name, price: priceEm ? Math.min(key, widthPx / (priceEm * letterPx)) : key };
-  }
-
-  /** Whether such a head was not tried yet: with two lines a short name looks as with three. */
-  isNew(head, text) {
-    const found = this.shapesWith(text).map(({ shape }) => this.laid({ ...head, text }, shape)?.name);
-    const called = `${head.key} ${head.warning} ${text} ${found.map((name) => `${name?.words} ${name?.lines}`)}`;
-    const isNew = !this.tried.has(called);
-    this.tried.add(called);
-    return isNew;
   }
 
   called({ key, text, warning, name }, shape, count) {
@@ -134,8 +124,8 @@ export class Trials {
       if (facts.children.length !== count) facts.replaceChildren(element("column", this.probes.side), ...empty);
       this.lean.hidden = shape !== "wide";
     }
-    const watched = [...panel.querySelectorAll(".panel-head, .key, .price, .choices-either, .fact-allergens, .probe .fact, .probe table")];
-    const isFull = isTooHigh(panel) || watched.some(isTooWide) || [...panel.querySelectorAll(".choices-either")].some(isTooHigh);
+    const watched = [...panel.querySelectorAll(".panel-head, .key, .price, .choices-either, .fact-allergens, .fact-allergens .lead, .probe .fact, .probe table")];
+    const isFull = isTooHigh(panel) || watched.some(isTooWide) || [...panel.querySelectorAll(".choices-either, .aside")].some(isTooHigh);
     const found = { isFull, columns: [], heights: () => 0 };
     if (facts && !isFull) {
       const heights = new Map();
@@ -176,17 +166,21 @@ export class Trials {
 /** How much a look says, and how large: a part or more of one is worth a quarter of the text's size. */
 const worth = ({ text, sizes = {} }) => 4 * text + STEPS.filter(({ part, size: step }) => part !== "rest" && step <= (sizes[part] ?? 0)).length;
 
-/** The heads to try with rounds of text, the best first. A warning is never larger than half the name beside it. */
-function* heads(least) {
-  const rounds = ROUNDS.filter(({ wish }) => wish >= least);
-  for (const key of least ? [1] : KEYS) {
-    const here = HEADS.filter(([, warning]) => warning <= Math.max(0.26, key / 2));
-    for (const [lines, warning] of here) yield { head: { key, lines, warning }, rounds };
-    if (key === 1) continue;
-    for (const [lines, warning] of here.filter(([, one]) => one <= 0.36)) yield { head: { key, lines, warning }, rounds: SMALL };
+/** The largest warning with which a name of this size has room, and on how many lines that stands; null when none has. */
+function* largestHead(trials, key, sizes, text) {
+  let best = null;
+  for (const lines of NAME_LINES) {
+    if (best && (lines === 4 || best.warning >= Math.min(ENOUGH_WARNING * key, sizes[0]))) break;
+    const larger = sizes.filter((one) => !best || one > best.warning);
+    let [low, high] = [0, larger.length];
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if (yield* trials.look({ key, lines, warning: larger[middle], text }, 0)) high = middle;
+      else low = middle + 1;
+    }
+    if (low < larger.length) best = { key, lines, warning: larger[low] };
   }
-  if (least) return;
-  for (const key of KEYS.slice(3)) for (const [lines, warning] of HEADS_AT_LAST) yield { head: { key, lines, warning }, rounds: AT_LAST };
+  return best;
 }
 
 /** The best look with one head: the first round whose wish fits, its largest text. */
@@ -213,18 +207,24 @@ function* fill(trials, head, rounds) {
 }
 
 /**
- * The look of a panel: the largest name and price, then the largest warnings, then what else there is room for. A single
- * panel has room for most: its warnings are not made so large that little else is said.
+ * The look of a panel: the largest name and price, then the largest warnings, and only then what else there is room for.
+ * Where a name is smaller than is read from afar, warnings are at least half as large as it is.
  */
 export function* search(panel, count) {
   const trials = new Trials(panel);
-  for (const least of count === 1 ? [upTo("nutrition 3"), upTo("nutrition 2"), 0] : [0]) {
-    trials.tried.clear();
-    for (const { head, rounds } of heads(least)) {
-      const { wish, texts } = rounds.at(-1);
-      if (!trials.isNew(head, texts[1])) continue;
-      if (!(yield* trials.look({ ...head, text: texts[1] }, wish))) continue;
-      const look = yield* fill(trials, head, rounds);
+  const most = count > 1 && !panel.querySelector(".allergen") ? CALM_WARNING : 1;
+  for (const key of KEYS) {
+    const least = key === 1 ? WARNINGS.at(-1) : Math.max(WARNINGS.at(-1), Math.min(most, key * ENOUGH_WARNING));
+    const sizes = WARNINGS.filter((one) => one <= Math.min(most, key) && one >= least);
+    for (const rounds of key === 1 ? [ROUNDS] : [ROUNDS, SMALL]) {
+      const head = yield* largestHead(trials, key, sizes, rounds.at(-1).texts[1]);
+      const look = head && (yield* fill(trials, head, rounds));
+      if (look) return look;
+    }
+  }
+  for (const key of KEYS.slice(3)) {
+    for (const [lines, warning] of HEADS_AT_LAST) {
+      const look = yield* fill(trials, { key, lines, warning }, AT_LAST);
       if (look) return look;
     }
   }
@@ -233,7 +233,7 @@ export function* search(panel, count) {
 }
 
 // For a product that nobody worked out yet, while a hand is at the shelf: letters that fit nearly always, in few layouts.
-const HASTY = [[1, 3, 0.42, 0.6], [1, 2, 0.3, 0.6], [0.66, 3, 0.3, 0.6], [0.47, 2, 0.26, 0.6], [0.28, 3, 0.18, 0.45], [0.28, 2, 0.12, 0.38]];
+const HASTY = [[1, 3, 0.76, 0.6], [1, 3, 0.5, 0.6], [1, 1, 0.42, 0.6], [0.66, 3, 0.3, 0.6], [0.47, 2, 0.26, 0.6], [0.28, 3, 0.18, 0.45], [0.28, 2, 0.12, 0.38]];
 
 /** As search, in haste. */
 export function* hastySearch(panel, count) {
