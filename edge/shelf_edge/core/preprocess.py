@@ -6,6 +6,7 @@ arithmetic (vision benchmark: 4.8 ms against 0.4 ms a frame).
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -20,9 +21,11 @@ from shelf_edge.core.frame import Picture, check_picture
 
 @dataclass(frozen=True)
 class Placement:
-    """Where the picture lies in the input: ``input = picture * scale + pad``.
+    """Where the picture lies in the input: x at ``x * scale + pad_x``, y at ``y * scale * rows_kept + pad_y``.
 
     Attributes:
+        rows_kept: share of the picture's rows that are in the input; less than 1 where some were left out to make it
+            fit.
         width_px, height_px: of the picture.
         input_width_px, input_height_px: of the input.
     """
@@ -34,22 +37,28 @@ class Placement:
     height_px: int
     input_width_px: int
     input_height_px: int
+    rows_kept: float = 1.0
 
     def undo(self, boxes_px: Boxes) -> Boxes:
         """Map float32 (n, 4) boxes from input pixels to picture pixels, clipped to the picture."""
-        pad, limit = self._pad_and_limit
+        pad, scale, limit = self._of_corners
         boxes_px = np.subtract(boxes_px, pad, dtype=np.float32)
-        boxes_px /= np.float32(self.scale)
+        boxes_px /= scale
         np.maximum(boxes_px, np.float32(0), out=boxes_px)
-        return np.minimum(boxes_px, limit, out=boxes_px)
+        np.minimum(boxes_px, limit, out=boxes_px)
+        return boxes_px
 
     @cached_property
-    def _pad_and_limit(self) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
-        pad = np.array([self.pad_x_px, self.pad_y_px] * 2, np.float32)
-        return pad, np.array([self.width_px, self.height_px] * 2, np.float32)
+    def _of_corners(self) -> npt.NDArray[np.float32]:
+        """Pad, scale and limit of x1 y1 x2 y2, (3, 4)."""
+        pad, limit = (self.pad_x_px, self.pad_y_px), (self.width_px, self.height_px)
+        scale = self.scale, self.scale * self.rows_kept
+        return np.array([pad * 2, scale * 2, limit * 2], np.float32)
 
 
 _INPUT_STEP_PX = 32
+_ROWS_KEPT = 0.97
+"""At least this share of the rows must fit for the others to be left out."""
 
 
 def input_size(spec: Preprocessing, width_px: int, height_px: int) -> tuple[int, int]:
@@ -63,7 +72,10 @@ def input_size(spec: Preprocessing, width_px: int, height_px: int) -> tuple[int,
 
 
 class Letterbox:
-    """Resizes with the aspect kept, pads, orders colours and scales; one instance serves one camera size at a time."""
+    """Resizes with the aspect kept within 3 %, pads, orders colours and scales.
+
+    One instance serves one camera size at a time.
+    """
 
     def __init__(self, spec: Preprocessing) -> None:
         self._spec = spec
@@ -75,7 +87,10 @@ class Letterbox:
         check_picture(image)
         if image.shape[:2] != self._picture_shape:
             self._prepare(image.shape[0], image.shape[1])
-        if self._resized.shape == image.shape:
+        if self._bands:
+            for rows, band in self._bands:
+                cv2.resize(image[rows], (band.shape[1], band.shape[0]), band, 0, 0, cv2.INTER_AREA)
+        elif self._resized.shape == image.shape:
             np.copyto(self._resized, image)
         else:
             small = image
@@ -96,20 +111,28 @@ class Letterbox:
         spec = self._spec
         input_width, input_height = input_size(spec, width, height)
         scale = min(input_width / width, input_height / height)
+        times = int(1 / scale)
+        is_whole = times >= 2 and width % times == 0 and height % times == 0
+        rows_kept = 1.0
+        is_at_once = is_whole and width // times <= input_width and _ROWS_KEPT * (height // times) <= input_height
+        if is_at_once:
+            # 1280 x 720 becomes 640 x 360, where 640 x 352 fit. To shrink it once more takes as long again; without 16
+            # of the 720 rows as much is found (docs/performance-levers.md).
+            scale, rows_kept = 1 / times, min(1.0, input_height * times / height)
         new_width = min(input_width, max(1, round(width * scale)))
-        new_height = min(input_height, max(1, round(height * scale)))
+        new_height = min(input_height, max(1, round(height * scale * rows_kept)))
         centred = spec.anchor == "centre"
         left = (input_width - new_width) // 2 if centred else 0
         top = (input_height - new_height) // 2 if centred else 0
         self._picture_shape = (height, width)
-        self._placement = Placement(scale, left, top, width, height, input_width, input_height)
+        self._placement = Placement(scale, left, top, width, height, input_width, input_height, rows_kept)
         # Linear resampling aliases when it shrinks more than twice; area averaging does not, but is only fast when it
         # shrinks by a whole number: 1280 x 720 to 512 x 288 takes 0.4 ms by way of 640 x 360, and 1.4 ms at once.
-        times = int(1 / scale)
-        is_whole = times >= 2 and width % times == 0 and height % times == 0
-        self._halved = np.empty((height // times, width // times, 3), np.uint8) if is_whole else None
+        is_two_steps = is_whole and not is_at_once
+        self._halved = np.empty((height // times, width // times, 3), np.uint8) if is_two_steps else None
         self._how = cv2.INTER_AREA if scale < 0.5 and not is_whole else cv2.INTER_LINEAR
         self._resized = np.empty((new_height, new_width, 3), np.uint8)
+        self._bands = _bands(height, times, self._resized) if is_at_once else []
         self._planes = [np.empty((new_height, new_width), np.uint8) for _ in range(3)]
         if self._tensor.shape[2:] != (input_height, input_width):
             self._tensor = np.empty((1, 3, input_height, input_width), np.float32)
@@ -117,3 +140,14 @@ class Letterbox:
         order = (2, 1, 0) if spec.colour_order == "RGB" else (0, 1, 2)
         views = [self._tensor[0, channel, top : top + new_height, left : left + new_width] for channel in order]
         self._targets = views
+
+
+def _bands(height: int, times: int, target: Picture) -> list[tuple[slice, Picture]]:
+    """Rows of a picture of that height and where they go when each so many become one, and some are left out evenly."""
+    count = len(target)
+    firsts = np.rint((np.arange(count) + 0.5) * height / count - times / 2).astype(np.intp)
+    cuts = [0, *(np.flatnonzero(np.diff(firsts) > times) + 1).tolist(), count]
+    return [
+        (slice(int(firsts[low]), int(firsts[low]) + times * (high - low)), target[low:high])
+        for low, high in itertools.pairwise(cuts)
+    ]
