@@ -65,6 +65,7 @@ def served(shop: Shop) -> set[tuple[str, str]]:
         models,
         notices,
         pages,
+        refused,
         staff,
         styleguide,
     )  # fmt: skip
@@ -76,6 +77,7 @@ def served(shop: Shop) -> set[tuple[str, str]]:
         pages.router,
         kiosk.router,
         entrance.router,
+        refused.router,
         enrol.pages,
         calibrate.router,
         calibrate.pages,

@@ -102,6 +102,7 @@ def test_who_may_not_ask_at_all_is_told_nothing_of_the_shop(shop: Shop) -> None:
 PAGES = (
     "/staff", "/staff?view=rounds", "/staff/notices", "/", "/account", "/people", "/tokens", "/log", "/enrol",
     "/calibrate", "/styleguide", "/my/a01", f"/01/{GTINS[0]}", "/01/5", "/display/zz", "/display/a01", "/nowhere",
+    "/offline",
 )  # fmt: skip
 
 

@@ -8,6 +8,7 @@ import json
 import smtplib
 import socket
 import ssl
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -30,6 +31,8 @@ _TRY_AGAIN = frozenset({408, 425, 429})
 _LONGEST_TITLE = 150
 _LONGEST_TEXT = 3500
 _LONGEST_ANSWER = 200
+_MOST_READ = 4096
+_READ_S = 3.0
 
 SIGNATURE_HEADER = "Smartshelf-Signature"
 DELIVERY_HEADER = "Smartshelf-Delivery"
@@ -192,22 +195,35 @@ def _why(error: BaseException | None) -> NoticeWhy:
     return "failed"
 
 
-def _said(answer: httpx.Response) -> str:
+def _said(kind: str, beginning: bytes) -> str:
     """What a server said in its body: the words of a JSON error, or the text as it is; nothing of a page of HTML."""
-    if "html" in answer.headers.get("content-type", ""):
+    if "html" in kind:
         return ""
+    text = beginning.decode("utf-8", "replace")
     try:
-        content = answer.json()
+        content = json.loads(text)
     except ValueError:
-        return _one_line(answer.text)
+        return _one_line(text)
     words = [content.get(key) for key in ("error", "message", "detail")] if isinstance(content, dict) else []
     return _one_line(next((one for one in words if isinstance(one, str) and one), ""))
 
 
+def _beginning(answer: httpx.Response) -> bytes:
+    """The first words of an answer: one that is endless, or comes drop by drop, is not waited for."""
+    found, deadline_s = b"", time.monotonic() + _READ_S
+    for piece in answer.iter_raw(_MOST_READ):
+        found += piece
+        if len(found) >= _MOST_READ or time.monotonic() > deadline_s:
+            break
+    return found[:_MOST_READ]
+
+
 def _post(url: str, body: bytes, headers: dict[str, str]) -> str:
+    headers = {**headers, "Accept-Encoding": "identity"}
     try:
         # No redirects: a signed message goes where it was meant to go, or nowhere.
-        answer = httpx.post(url, content=body, headers=headers, timeout=_TIMEOUT, trust_env=False)
+        with httpx.stream("POST", url, content=body, headers=headers, timeout=_TIMEOUT, trust_env=False) as answer:
+            text = "" if answer.is_success else _said(answer.headers.get("content-type", ""), _beginning(answer))
     except httpx.HTTPError as error:
         text = f"{url}: {error or type(error).__name__}"
         raise NoticeProblem(text, is_final=False, why=_why(error)) from error
@@ -216,5 +232,5 @@ def _post(url: str, body: bytes, headers: dict[str, str]) -> str:
     if not answer.is_success:
         is_final = answer.status_code < 500 and answer.status_code not in _TRY_AGAIN
         leads = " (an address that leads elsewhere is not followed)" if answer.is_redirect else ""
-        raise NoticeProblem(": ".join(part for part in (said + leads, _said(answer)) if part), is_final)
+        raise NoticeProblem(": ".join(part for part in (said + leads, text) if part), is_final)
     return said

@@ -64,6 +64,7 @@ RULES: tuple[Rule, ...] = (
     Rule("GET", "/01/{gtin}", _PUBLIC),
     Rule("GET", "/static/{path:path}", _PUBLIC),
     Rule("GET", "/sw.js", _PUBLIC),
+    Rule("GET", "/offline", _PUBLIC),
     Rule("GET", "/stream", _PUBLIC),  # topics of displays; others need a viewer, see pages.get_stream
     Rule("GET", "/api/v1/displays/{display}", _PUBLIC),
     Rule("GET", "/livez", _PUBLIC),

@@ -24,6 +24,7 @@ from shelf_collector.adapters.web import (
     models,
     notices,
     pages,
+    refused,
     staff,
     styleguide,
 )
@@ -51,7 +52,7 @@ _SAFETY_HEADERS = {
     "Permissions-Policy": "camera=(), microphone=(), geolocation=(), usb=(), payment=()",
 }
 _ONE_YEAR_S = 31_536_000
-_KEPT_BY_BROWSERS = ("/static/", "/display/", "/sw.js")
+_KEPT_BY_BROWSERS = ("/static/", "/display/", "/sw.js", "/offline")
 
 
 def create_app(site: Site, start: Callable[[], None] | None = None, stop: Callable[[], None] | None = None) -> FastAPI:
@@ -96,6 +97,7 @@ def create_app(site: Site, start: Callable[[], None] | None = None, stop: Callab
     app.include_router(kiosk.router)
     app.include_router(pages.router)
     app.include_router(entrance.router)
+    app.include_router(refused.router)
     app.mount("/static", StaticFiles(directory=pages.STATIC), name="static")
     config = site.setup.config
     app.add_middleware(

@@ -318,6 +318,9 @@ LANGUAGE = Language(
         "disabled": "disabled",
         "silent": "silent",
         "live_view": "Camera view (demo)",
+        "refused_offline": "No connection here",
+        "refused_offline_text": "This page opens by itself where there is reception. "
+        "The list of tasks is kept on this phone while you are logged in:",
         "refused_lost": "There is nothing at this address",
         "refused_lost_text": "Perhaps a letter is missing, or the link is old. Go on here:",
         "refused_forbidden": "That is not allowed",

@@ -318,6 +318,9 @@ LANGUAGE = Language(
         "disabled": "spenta",
         "silent": "muto",
         "live_view": "Immagine della telecamera (demo)",
+        "refused_offline": "Qui non c'è connessione",
+        "refused_offline_text": "Questa pagina si apre da sola dove c'è rete. "
+        "La lista dei compiti resta su questo telefono finché hai l'accesso:",
         "refused_lost": "A questo indirizzo non c'è nulla",
         "refused_lost_text": "Forse manca una lettera, o il link è vecchio. Continua qui:",
         "refused_forbidden": "Questo non è permesso",

@@ -318,6 +318,9 @@ LANGUAGE = Language(
         "disabled": "uitgezet",
         "silent": "zwijgt",
         "live_view": "Camerabeeld (demo)",
+        "refused_offline": "Geen verbinding hier",
+        "refused_offline_text": "Deze pagina opent vanzelf waar bereik is. "
+        "De takenlijst blijft op deze telefoon zolang je bent ingelogd:",
         "refused_lost": "Op dit adres is niets",
         "refused_lost_text": "Misschien ontbreekt er een letter, of is de link oud. Ga hier verder:",
         "refused_forbidden": "Dat mag niet",

@@ -6,12 +6,13 @@ const STAFF = "staff-v1";
 const WAIT_MS = 3000;
 const STAFF_WAIT_MS = 2500;
 const STAYS_DOWN_MS = 8000; // once nobody has answered, the parts of the page are not waited for one by one
-const PARTS = ["style.css", "display.css", "live.js", "display.js", "filter.js", "fit.js", "columns.js", "look.js", "names.js", "trials.js", "rest.js", "prices.js", "my.js", "staff.js", "steps.js", "icon.svg"].map((name) => `/static/${name}`);
+const OFFLINE = "/offline";
+const PARTS = ["style.css", "display.css", "live.js", "display.js", "filter.js", "fit.js", "columns.js", "look.js", "names.js", "trials.js", "rest.js", "prices.js", "my.js", "staff.js", "steps.js", "again.js", "icon.svg"].map((name) => `/static/${name}`);
 
 let downUntil = 0;
 
 // A new worker takes over only with all parts in its hands: the older cache goes with the older worker.
-self.addEventListener("install", (event) => event.waitUntil(caches.open(CACHE).then((cache) => cache.addAll(PARTS)).then(() => self.skipWaiting())));
+self.addEventListener("install", (event) => event.waitUntil(caches.open(CACHE).then((cache) => cache.addAll([...PARTS, OFFLINE])).then(() => self.skipWaiting())));
 self.addEventListener("activate", (event) => event.waitUntil(forgetOlder().then(() => self.clients.claim()).then(keepOpenPages)));
 
 async function forgetOlder() {
@@ -24,12 +25,19 @@ async function keepOpenPages() {
   const cache = await caches.open(CACHE);
   const pages = (await self.clients.matchAll({ type: "window" })).map((client) => new URL(client.url));
   await Promise.allSettled(pages.filter(isKept).map((url) => cache.add(url.href)));
-  await Promise.allSettled(pages.filter((url) => url.pathname === "/staff").map(async (url) => keepStaff(url, await fetch(url.href))));
+  await Promise.allSettled(pages.filter((url) => url.pathname === "/staff").map(async (url) => {
+    await keepOffline(url);
+    await keepStaff(url, await fetch(url.href));
+  }));
 }
 
 function isKept(url) {
   if (url.origin !== self.location.origin) return false;
   return ["/static/", "/display/"].some((start) => url.pathname.startsWith(start));
+}
+
+function isBehindLogin(url) {
+  return !["/my/", "/01/", "/welcome/", "/livez", "/readyz"].some((start) => url.pathname.startsWith(start));
 }
 
 self.addEventListener("fetch", (event) => {
@@ -39,6 +47,7 @@ self.addEventListener("fetch", (event) => {
   else if (event.request.method !== "GET") return;
   else if (event.request.mode === "navigate" && url.pathname === "/staff") event.respondWith(staffPage(event, url));
   else if (isKept(url)) event.respondWith(newestOrKept(event.request));
+  else if (event.request.mode === "navigate" && isBehindLogin(url)) event.respondWith(fetch(event.request).catch((error) => offlinePage(url, error)));
 });
 
 async function newestOrKept(request) {
@@ -66,13 +75,27 @@ async function staffPage(event, url) {
     const answer = await fetch(event.request, { signal: AbortSignal.timeout(STAFF_WAIT_MS) });
     downUntil = 0;
     await keepStaff(url, answer);
+    event.waitUntil(keepOffline(url).catch(() => {}));
     return answer;
   } catch (error) {
     downUntil = Date.now() + STAYS_DOWN_MS;
-    const kept = await keptStaff(url);
-    if (kept) return kept;
-    throw error;
+    return (await keptStaff(url)) ?? offlinePage(url, error);
   }
+}
+
+// The other pages of staff are nothing without the collector; whoever opens one in a dead spot is told so, in words.
+const offlineKey = (url) => `${OFFLINE}?lang=${url.searchParams.get("lang") ?? ""}`;
+
+async function keepOffline(url) {
+  const cache = await caches.open(CACHE);
+  if (url.searchParams.has("lang") && !(await cache.match(offlineKey(url)))) await cache.add(offlineKey(url));
+}
+
+async function offlinePage(url, error) {
+  const cache = await caches.open(CACHE);
+  const page = (await cache.match(offlineKey(url))) ?? (await cache.match(OFFLINE));
+  if (!page) throw error;
+  return page;
 }
 
 async function keepStaff(url, answer) {
