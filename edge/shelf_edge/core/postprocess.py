@@ -186,17 +186,17 @@ def weigh_parts(boxes: Boxes, scores: Scores, kinds: Kinds, weight: float) -> Sc
     if not is_part.any():
         return scores
     part, whole = part[is_part], whole[is_part]
-    is_whole = np.ones(len(products), np.bool_)
-    is_whole[part] = False
+    is_inner = np.zeros(len(products), np.bool_)
+    is_inner[part] = True
     # What is a part of something that is itself no part needs no second look: nearly all of them.
-    is_settled = is_whole.copy()
-    is_settled[part[is_whole[whole]]] = True
-    doubtful = (~is_settled).nonzero()[0]
-    # The largest first: a part of something that is itself a part is one of the whole only.
-    for index in doubtful[np.argsort(-area[doubtful], kind="stable")]:
-        is_whole[index] = not is_whole[whole[part == index]].any()
+    in_inner = is_inner.take(whole)
+    if in_inner.any():
+        doubtful = np.setdiff1d(part, part[~in_inner])
+        # The largest first: a part of something that is itself a part is one of the whole only.
+        for index in doubtful[np.argsort(-area[doubtful], kind="stable")]:
+            is_inner[index] = not is_inner[whole[part == index]].all()
     scores = scores.copy()
-    scores[products[~is_whole]] *= weight
+    scores[products[is_inner]] *= weight
     return scores
 
 

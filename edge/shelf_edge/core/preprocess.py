@@ -87,24 +87,19 @@ class Letterbox:
         check_picture(image)
         if image.shape[:2] != self._picture_shape:
             self._prepare(image.shape[0], image.shape[1])
-        if self._bands:
-            for rows, band in self._bands:
-                cv2.resize(image[rows], (band.shape[1], band.shape[0]), band, 0, 0, cv2.INTER_AREA)
-        elif self._resized.shape == image.shape:
-            np.copyto(self._resized, image)
-        else:
-            small = image
-            if self._halved is not None:
-                cv2.resize(image, (self._halved.shape[1], self._halved.shape[0]), self._halved, 0, 0, cv2.INTER_AREA)
-                small = self._halved
-            height, width = self._resized.shape[:2]
-            cv2.resize(small, (width, height), dst=self._resized, interpolation=self._how)
-        cv2.split(self._resized, self._planes)
-        for plane, target in zip(self._planes, self._targets, strict=True):
+        small = image
+        if self._shrunk is not None:
+            cv2.resize(image, (self._shrunk.shape[1], self._shrunk.shape[0]), self._shrunk, 0, 0, cv2.INTER_AREA)
+            small = self._shrunk
+        if self._resized is not None:
+            cv2.resize(small, (self._resized.shape[1], self._resized.shape[0]), self._resized, 0, 0, self._how)
+            small = self._resized
+        cv2.split(small, self._planes)
+        for target, source in self._copies:
             if self._spec.scale == 1.0:
-                np.copyto(target, plane)
+                np.copyto(target, source)
             else:
-                np.multiply(plane, np.float32(self._spec.scale), out=target)
+                np.multiply(source, np.float32(self._spec.scale), out=target)
         return self._tensor, self._placement
 
     def _prepare(self, height: int, width: int) -> None:
@@ -116,8 +111,8 @@ class Letterbox:
         rows_kept = 1.0
         is_at_once = is_whole and width // times <= input_width and _ROWS_KEPT * (height // times) <= input_height
         if is_at_once:
-            # 1280 x 720 becomes 640 x 360, where 640 x 352 fit. To shrink it once more takes as long again; without 16
-            # of the 720 rows as much is found (docs/performance-levers.md).
+            # 1280 x 720 becomes 640 x 360, where 640 x 352 fit. To shrink it once more takes as long again; without 8
+            # of the 360 rows as much is found (docs/performance-levers.md).
             scale, rows_kept = 1 / times, min(1.0, input_height * times / height)
         new_width = min(input_width, max(1, round(width * scale)))
         new_height = min(input_height, max(1, round(height * scale * rows_kept)))
@@ -128,26 +123,26 @@ class Letterbox:
         self._placement = Placement(scale, left, top, width, height, input_width, input_height, rows_kept)
         # Linear resampling aliases when it shrinks more than twice; area averaging does not, but is only fast when it
         # shrinks by a whole number: 1280 x 720 to 512 x 288 takes 0.4 ms by way of 640 x 360, and 1.4 ms at once.
-        is_two_steps = is_whole and not is_at_once
-        self._halved = np.empty((height // times, width // times, 3), np.uint8) if is_two_steps else None
+        shrunk = (height // times, width // times) if is_whole else (height, width)
+        final = shrunk if is_at_once else (new_height, new_width)
+        self._shrunk = np.empty((*shrunk, 3), np.uint8) if is_whole else None
+        self._resized = np.empty((*final, 3), np.uint8) if final != shrunk else None
         self._how = cv2.INTER_AREA if scale < 0.5 and not is_whole else cv2.INTER_LINEAR
-        self._resized = np.empty((new_height, new_width, 3), np.uint8)
-        self._bands = _bands(height, times, self._resized) if is_at_once else []
-        self._planes = [np.empty((new_height, new_width), np.uint8) for _ in range(3)]
+        planes = np.empty((3, *final), np.uint8)
+        self._planes = list(planes)
         if self._tensor.shape[2:] != (input_height, input_width):
             self._tensor = np.empty((1, 3, input_height, input_width), np.float32)
         self._tensor.fill(spec.padding * spec.scale)
-        order = (2, 1, 0) if spec.colour_order == "RGB" else (0, 1, 2)
-        views = [self._tensor[0, channel, top : top + new_height, left : left + new_width] for channel in order]
-        self._targets = views
+        if spec.colour_order == "RGB":
+            planes = planes[::-1]
+        within = self._tensor[0, :, top : top + new_height, left : left + new_width]
+        self._copies = [
+            (within[:, to : to + rows], planes[:, at : at + rows]) for to, at, rows in _runs(final[0], new_height)
+        ]
 
 
-def _bands(height: int, times: int, target: Picture) -> list[tuple[slice, Picture]]:
-    """Rows of a picture of that height and where they go when each so many become one, and some are left out evenly."""
-    count = len(target)
-    firsts = np.rint((np.arange(count) + 0.5) * height / count - times / 2).astype(np.intp)
-    cuts = [0, *(np.flatnonzero(np.diff(firsts) > times) + 1).tolist(), count]
-    return [
-        (slice(int(firsts[low]), int(firsts[low]) + times * (high - low)), target[low:high])
-        for low, high in itertools.pairwise(cuts)
-    ]
+def _runs(rows: int, kept: int) -> list[tuple[int, int, int]]:
+    """To where, from where and how many, when so many of a picture's rows are kept and the others left out evenly."""
+    chosen = np.floor((np.arange(kept) + 0.5) * rows / kept).astype(np.intp)
+    cuts = [0, *(np.flatnonzero(np.diff(chosen) > 1) + 1).tolist(), kept]
+    return [(low, int(chosen[low]), high - low) for low, high in itertools.pairwise(cuts)]
