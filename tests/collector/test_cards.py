@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from shelf_collector.adapters.web.hyphens import word_pieces, words_of
 from shelf_collector.core import languages
 from shelf_collector.core.cards import product_card
 from shelf_collector.core.languages import languages_in
@@ -49,6 +50,21 @@ def test_short_words_for_large_letters_stand_beside_those_of_the_law() -> None:
     line = product_card(product(allergens=facts), "en", NOON).allergens
     assert (line.contains, line.may_contain) == (("sesame seeds", "milk"), ("cereals containing gluten",))
     assert (line.contains_afar, line.may_contain_afar) == (("sesame", "milk"), ("gluten",))
+
+
+@pytest.mark.parametrize(
+    ("name", "pieces"),
+    [
+        ("Melkchocolade", "Melk||cho|co|lade"),
+        ("Pure chocolade", "cho|co|lade"),
+        ("Kamillethee", "Ka|mil|le||thee"),
+        ("Bloedsinaasappel", "Bloed|sinaas|ap|pel"),
+        ("Groene thee", ""),
+    ],
+)
+def test_long_words_are_broken_best_where_words_of_the_shop_meet(name: str, pieces: str) -> None:
+    known = words_of(["Pure chocolade", "groene thee 100%", "melk"])
+    assert word_pieces(name, "nl", known) == pieces
 
 
 def test_a_language_is_one_file(tmp_path: Path) -> None:

@@ -94,6 +94,26 @@ def shown(page: Page, count: int) -> list[str]:
     return page.locator("#panels .panel .key").all_inner_texts()
 
 
+AS_SEEN = """() => {
+  const panels = [...document.querySelectorAll('#panels .panel')];
+  const panel = panels.find((one) => one.querySelector('.key').textContent.includes('חלב'));
+  const seen = (part) => {
+    const walker = document.createTreeWalker(part, NodeFilter.SHOW_TEXT);
+    const letters = [];
+    while (walker.nextNode()) [...walker.currentNode.data].forEach((letter, at) => {
+      const range = document.createRange();
+      range.setStart(walker.currentNode, at);
+      range.setEnd(walker.currentNode, at + 1);
+      const { left, width } = range.getBoundingClientRect();
+      if (width) letters.push([left, letter]);
+    });
+    return letters.sort((one, other) => one[0] - other[0]).map(([, letter]) => letter).join('');
+  };
+  return ['.brand bdi:last-of-type', '.price strong', '.unit-price'].map((one) => seen(panel.querySelector(one)));
+}"""
+"""How a reader's eye meets the letters, from left to right."""
+
+
 @pytest.mark.parametrize("size", PAGE_SIZES)
 def test_every_odd_product_stands_on_the_display_with_a_name(
     odd_shop: None, live: LiveShop, open_page: Callable[..., Page], size: str
@@ -111,6 +131,11 @@ def test_every_odd_product_stands_on_the_display_with_a_name(
         if "an empty name" in group:
             assert any(one.strip() == gtin_of(901) for one in found), "better a number than nothing"
         assert "€0.00" not in page.locator("#panels").inner_text()
+        if "right to left" in group:
+            assert page.evaluate(AS_SEEN) == ["1 l", "€3.99", "€3.99 per l"]
+            page.evaluate("() => { document.documentElement.dir = 'rtl'; }")
+            assert page.evaluate(AS_SEEN) == ["1 l", "€3.99", "€3.99 per l"], "and where the page runs from the right"
+            page.evaluate("() => { document.documentElement.dir = ''; }")
         live.shop.clock.advance(11)
         page.wait_for_selector('#display[data-panels="0"]')
     page.get_by_role("button", name="No gluten").click()

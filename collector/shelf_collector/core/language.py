@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Literal
 
 from shelf_contracts.products import Allergen
 
@@ -19,6 +20,7 @@ class Language:
             in figures is a day to somebody else.
         allergens_afar: shorter words for some of the allergens, for letters read from two metres; where a panel is
             read from near, the words of ``allergens`` stand.
+        direction: in which its lines run.
         words: by key; places such as ``{n}`` are filled in by the page.
     """
 
@@ -32,3 +34,4 @@ class Language:
     allergens: Mapping[Allergen, str]
     words: Mapping[str, str]
     allergens_afar: Mapping[Allergen, str] = field(default_factory=dict)
+    direction: Literal["ltr", "rtl"] = "ltr"

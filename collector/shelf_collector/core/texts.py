@@ -11,6 +11,7 @@ from shelf_collector.core.languages import LANGUAGES
 from shelf_contracts.products import NetContent, minor_digits
 
 LANGUAGE_NAMES = {code: language.name for code, language in LANGUAGES.items()}
+DIRECTIONS = {code: language.direction for code, language in LANGUAGES.items()}
 WORDS = {code: language.words for code, language in LANGUAGES.items()}
 ALLERGENS = {code: language.allergens for code, language in LANGUAGES.items()}
 ALLERGENS_AFAR = {code: {**language.allergens, **language.allergens_afar} for code, language in LANGUAGES.items()}

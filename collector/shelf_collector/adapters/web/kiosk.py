@@ -17,7 +17,7 @@ from starlette.responses import Response
 from shelf_collector.adapters.web.bay_cards import BayCards, Cards
 from shelf_collector.adapters.web.errors import not_found
 from shelf_collector.adapters.web.gate import visit_of
-from shelf_collector.adapters.web.hyphens import word_pieces
+from shelf_collector.adapters.web.hyphens import word_pieces, words_of
 from shelf_collector.adapters.web.pages import language_of, page, templates
 from shelf_collector.adapters.web.site import Site, site_of
 from shelf_collector.config import DisplaySection
@@ -27,7 +27,7 @@ from shelf_collector.core.filters import FILTERS
 from shelf_collector.core.letters import key_font_mm, mm_in_css
 from shelf_collector.core.origin_map import LAND_PATH, WATER_PATH
 from shelf_collector.core.plan import PlannedSlot
-from shelf_collector.core.texts import WORDS
+from shelf_collector.core.texts import ALLERGENS, WORDS
 from shelf_collector.core.views import HelpView
 from shelf_contracts.ids import SlotId, parse_gtin
 from shelf_contracts.products import Product
@@ -151,9 +151,19 @@ def _made_cards(site: Site, bay: str, language: str) -> Cards:
         for slot in site.plan.of_bay(bay)
         if slot.gtin and (slot.gtin in everywhere or slot.name)
     }
-    context = {"lang": language, "words": WORDS[language], "cards": list(cards.values()), **_at_rest(cards)}
+    context = {
+        "lang": language, "words": WORDS[language], "cards": list(cards.values()),
+        "known": _known_words(cards, language), **_at_rest(cards),
+    }  # fmt: skip
     text = templates.get_template("_cards.html").render({**context, **_map_paths()})
     return Cards(cards, Markup(text))  # noqa: S704 - our own template, escaped there
+
+
+def _known_words(cards: Mapping[str, ProductCard], language: str) -> frozenset[str]:
+    """What long names are made of, as far as the bay itself says: its names and ingredients, and the allergens."""
+    names = (card.name.text for card in cards.values())
+    ingredients = (part.text for card in cards.values() for part in card.ingredients)
+    return words_of([*names, *ingredients, *ALLERGENS[language].values()])
 
 
 def _at_rest(cards: Mapping[str, ProductCard]) -> dict[str, object]:

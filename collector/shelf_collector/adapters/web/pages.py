@@ -22,7 +22,7 @@ from shelf_collector.adapters.web.site import site_of
 from shelf_collector.core.access import Role
 from shelf_collector.core.access import Scope as TokenScope
 from shelf_collector.core.drawing import bay_drawing
-from shelf_collector.core.texts import LANGUAGE_NAMES, WORDS, number
+from shelf_collector.core.texts import DIRECTIONS, LANGUAGE_NAMES, WORDS, number
 from shelf_collector.core.views import Screen, covers
 from shelf_contracts.messages import iso_time
 from shelf_contracts.products import text_in
@@ -46,6 +46,7 @@ templates = Jinja2Templates(directory=_HERE / "templates")
 templates.env.filters["text_in"] = text_in
 templates.env.filters["iso"] = iso_time
 templates.env.filters["number"] = number
+templates.env.filters["direction"] = DIRECTIONS.get
 
 
 @stream.get("/stream", tags=["stream"], response_class=StreamingResponse)

@@ -102,7 +102,7 @@ function makeChoice(one) {
     button.textContent = text;
     if (card) {
       const small = document.createElement("small");
-      small.textContent = card.querySelector(".brand").textContent;
+      small.append(...card.querySelector(".brand").cloneNode(true).childNodes); // each of its parts keeps its direction
       button.append(small);
     }
     button.addEventListener("click", () => open({ ...one, gtin, candidates: [] }, nameOf(one)));

@@ -11,13 +11,20 @@ function nameOf(key) {
   if (!found) {
     const text = key.textContent.trim().replace(/\s+/g, " ");
     const short = key.dataset.short ?? "";
-    // Where long words may be broken, as the server's dictionary says: "Si|naas|ap|pel|sap".
-    const broken = (key.dataset.pieces ?? "").split(" ").filter(Boolean).map((word) => word.split("|"));
-    const pieces = new Map(broken.map((parts) => [parts.join(""), parts]));
+    // Where long words may be broken, as the server's dictionary says, best where two words meet: "Si|naas|ap|pel||sap".
+    const broken = (key.dataset.pieces ?? "").split(" ").filter(Boolean);
+    const pieces = new Map(broken.map((word) => [word.replaceAll("|", ""), waysToBreak(word)]));
     found = { text, first: short || text, besides: short && !text.endsWith(short) ? text : "", pieces, widths: null };
     names.set(key, found);
   }
   return found;
+}
+
+/** The pieces of a word in the ways in which it may be broken, the best first. */
+function waysToBreak(word) {
+  const all = word.split("|").filter(Boolean);
+  const best = word.split("||").map((part) => part.replaceAll("|", ""));
+  return best.length > 1 && best.length < all.length ? [best, all] : [all];
 }
 
 /** How wide words, pieces, a space and a hyphen are in letters of 1 px: from one layout. */
@@ -29,7 +36,7 @@ function widthsOf(key) {
   probe.className = "key name-probe";
   const texts = new Set(["-", "n n", "nn"]);
   for (const word of name.first.split(" ")) {
-    for (const piece of [word, ...(name.pieces.get(word) ?? [])]) texts.add(piece);
+    for (const piece of [word, ...(name.pieces.get(word) ?? []).flat()]) texts.add(piece);
   }
   const parts = [...texts].map((text) => Object.assign(document.createElement("span"), { textContent: text }));
   probe.replaceChildren(...parts);
@@ -57,24 +64,20 @@ export function layName(key, widthEm, most) {
 function lay(key, widthEm, most, closerEm) {
   const known = widthsOf(key);
   const wideOf = (text) => known.get(text) - text.length * closerEm;
-  const [space, hyphen] = [wideOf(" "), wideOf("-")];
+  const hyphen = wideOf("-");
   const { first, pieces: broken } = nameOf(key);
   const words = first.split(" ");
-  const breaks = new Set();
+  const breaks = [];
   let [lines, used, fitting] = [1, 0, null];
   for (const [index, word] of words.entries()) {
     const isBroken = wideOf(word) > widthEm;
-    if (isBroken) breaks.add(index);
-    const pieces = (isBroken && broken.get(word)) || [word];
-    for (const [at, piece] of pieces.entries()) {
-      const wide = wideOf(piece);
-      const before = used && !at ? space : 0;
-      const behind = at < pieces.length - 1 ? hyphen : 0;
-      if (used && used + before + wide + behind > widthEm) [lines, used] = [lines + 1, 0];
-      else used += before;
-      if (wide + behind > widthEm) lines += Math.ceil((wide + behind) / widthEm) - 1; // breaks anywhere
-      used += Math.min(wide, widthEm);
-    }
+    const all = (isBroken && broken.get(word)) || [[word]];
+    const ways = all.filter((way, at) => at === all.length - 1 || way.every((piece, part) => wideOf(piece) + (part < way.length - 1 ? hyphen : 0) <= widthEm));
+    const laid = ways.map((pieces) => layPieces(pieces, { lines, used }, widthEm, wideOf));
+    const fewest = Math.min(...laid.map((one) => one.lines));
+    const chosen = laid.findIndex((one) => one.lines === fewest);
+    ({ lines, used } = laid[chosen]);
+    if (isBroken) breaks.push({ index, pieces: ways[chosen] });
     if (lines > most) break;
     fitting = { lines, words: index + 1 };
   }
@@ -82,22 +85,37 @@ function lay(key, widthEm, most, closerEm) {
   // No small word at the end of what is large: "with" belongs to what follows.
   let count = fitting.words;
   if (count < words.length) while (count > 1 && words[count - 1].length <= 3) count--;
-  return { lines: fitting.lines, words: count, breaks: [...breaks].filter((index) => index < count) };
+  return { lines: fitting.lines, words: count, breaks: breaks.filter(({ index }) => index < count) };
+}
+
+/** Where the pieces of a word end that begins on the last of so many lines, of which so much is used. */
+function layPieces(pieces, { lines, used }, widthEm, wideOf) {
+  for (const [at, piece] of pieces.entries()) {
+    const wide = wideOf(piece);
+    const before = used && !at ? wideOf(" ") : 0;
+    const behind = at < pieces.length - 1 ? wideOf("-") : 0;
+    if (used && used + before + wide + behind > widthEm) [lines, used] = [lines + 1, 0];
+    else used += before;
+    if (wide + behind > widthEm) lines += Math.ceil((wide + behind) / widthEm) - 1; // breaks anywhere
+    used += Math.min(wide, widthEm);
+  }
+  return { lines, used };
 }
 
 /** A word that no language has: its first letters are large, as many as the lines hold. Null for a word that is one. */
 function partOfWord(word, wideOf, widthEm, most) {
   if (word.length <= LONGEST_WORD || most < 3) return null;
   const letters = Math.floor((widthEm * 0.9 * word.length) / wideOf(word)) * most;
-  return { lines: most, words: 0, letters, breaks: [0] };
+  return { lines: most, words: 0, letters, breaks: [{ index: 0, pieces: [word] }] };
 }
 
 /** Write the name as it was laid: large words, and the others below. Asks the browser nothing. */
 export function writeName(key, laid) {
-  const { text, first, besides, pieces } = nameOf(key);
+  const { text, first, besides } = nameOf(key);
   const words = first.split(" ");
   const { words: count, letters = 0, breaks } = laid ?? { words: words.length, breaks: [] };
-  const written = words.map((word, index) => (breaks.includes(index) ? (pieces.get(word) ?? [word]).join(SHY) : word));
+  const broken = new Map(breaks.map(({ index, pieces }) => [index, pieces]));
+  const written = words.map((word, index) => (broken.get(index) ?? [word]).join(SHY));
   const rest = besides || (letters ? first.slice(letters) : words.slice(count).join(" "));
   key.replaceChildren(letters ? first.slice(0, letters) : written.slice(0, count).join(" "));
   if (rest) key.append(letters ? "" : " ", Object.assign(document.createElement("span"), { className: "name-rest", textContent: rest }));

@@ -11,6 +11,7 @@ const KEYS = [1, 0.88, 0.76, 0.66, 0.56, 0.47, 0.39, 0.32, 0.28, 0.24];
 // there, as the name is; on half of it from half as far, on a quarter from half a metre when the name is from two.
 const WARNINGS = [1, 0.94, 0.88, 0.82, 0.76, 0.71, 0.66, 0.62, 0.58, 0.54, 0.5, 0.46, 0.42, 0.38, 0.34, 0.3, 0.26];
 const ENOUGH_WARNING = 0.5; // of the name: for less than that, some of the name stands below, smaller
+const LEAST_AFAR = 0.34; // of a name that is read from afar: before that, the name is smaller
 const CALM_WARNING = 0.5; // beside another panel, for what warns of nothing
 const NAME_LINES = [3, 2, 1, 4];
 const HEADS_AT_LAST = [[3, 0.26], [2, 0.26], [3, 0.22], [2, 0.22], [3, 0.18], [2, 0.15], [3, 0.12], [1, 0.1]]; // a small screen, many warnings
@@ -214,7 +215,7 @@ export function* search(panel, count) {
   const trials = new Trials(panel);
   const most = count > 1 && !panel.querySelector(".allergen") ? CALM_WARNING : 1;
   for (const key of KEYS) {
-    const least = key === 1 ? WARNINGS.at(-1) : Math.max(WARNINGS.at(-1), Math.min(most, key * ENOUGH_WARNING));
+    const least = key === 1 ? LEAST_AFAR : Math.max(WARNINGS.at(-1), Math.min(most, key * ENOUGH_WARNING));
     const sizes = WARNINGS.filter((one) => one <= Math.min(most, key) && one >= least);
     for (const rounds of key === 1 ? [ROUNDS] : [ROUNDS, SMALL]) {
       const head = yield* largestHead(trials, key, sizes, rounds.at(-1).texts[1]);
