@@ -15,7 +15,7 @@ from tests.collector.builders import GTINS, NOON, STORE, Node, eventually
 from tests.collector.live_shop import LiveShop, wait_for_panels
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Page
+    from playwright.sync_api import Page, Route
 
 pytestmark = pytest.mark.browser
 
@@ -451,10 +451,18 @@ def test_a_product_is_enrolled_on_a_phone_and_undone(live: LiveShop, open_page: 
     live.shop.keeper.deliver(Delivery(topic, health.model_dump_json().encode(), False, live.shop.clock.now()))
     expect(page.locator("#outcome .how-far")).to_contain_text("Alle camera's kennen het")
 
+    def with_a_broken_picture(route: Route) -> None:
+        answer = route.fetch()
+        content = answer.json()
+        content["look_alikes"] = [{**one, "thumbnail": "/static/style.css"} for one in content["look_alikes"]]
+        route.fulfill(response=answer, json=content)
+
+    page.route("**/api/v1/enrol/check", with_a_broken_picture)
     field.fill(GTINS[1].removeprefix("0"))
     page.locator("#photos").set_input_files([photo_of(GREEN)])
     expect(page.locator("#alike")).to_contain_text("93% gelijk")
     expect(page.locator("#alike figure").nth(1)).to_contain_text("Fusilli")
+    expect(page.locator("#alike .no-picture")).to_have_text("geen afbeelding bewaard")
     assert page.evaluate("() => document.documentElement.scrollWidth") <= 390
     save.click()
     expect(page.locator("#outcome .what")).to_have_text("Spaghetti is opgeslagen.")

@@ -30,6 +30,12 @@ def log_in(page: Page, name: str, is_live: bool = True) -> None:
     page.wait_for_selector('#connection[data-state="connected"]' if is_live else "#sound:not([hidden])")
 
 
+def log_out(page: Page, live: LiveShop) -> None:
+    page.goto(f"{live.url}/account?lang=en")
+    page.get_by_role("button", name="Log out").click()
+    page.wait_for_url("**/login*")
+
+
 def tap(page: Page, task: int, name: str) -> None:
     """Once the list has come to rest: what is tapped while it moves does not count."""
     page.locator("#cards:not([data-settled=no])").locator(f"#task-{task}:not([data-settled=no])").get_by_role(
@@ -217,9 +223,7 @@ def test_a_dead_spot_is_named_and_list_and_steps_outlive_a_reload_in_it_but_not_
     page.wait_for_function("() => localStorage.getItem('smartshelf-steps') === '[]'")
     page.wait_for_selector('#connection[data-state="connected"]')
     assert states(live)["s1-01"] == "done"
-    page.goto(f"{live.url}/account?lang=en")
-    page.get_by_role("button", name="Log out").click()
-    page.wait_for_url("**/login*")
+    log_out(page, live)
     eventually(lambda: page.evaluate("async () => !(await caches.has('staff-v1'))"))
     go_offline(page)
     page.goto(f"{live.url}/staff?lang=en")
@@ -292,16 +296,7 @@ def act_after_the_session_ended(page: Page, live: LiveShop, task: int) -> None:
     page.get_by_text("You were logged out after a while.").wait_for()
 
 
-def test_a_session_that_ended_loses_no_step(
-    empty_slots: list[int], live: LiveShop, open_page: Callable[..., Page]
-) -> None:
-    page = open_page("/staff?lang=en", *PHONE)
-    act_after_the_session_ended(page, live, empty_slots[0])
-    log_in(page, "Anna")
-    page.locator(f"#task-{empty_slots[0]}").get_by_role("button", name="Filled up").wait_for()
-
-
-def test_steps_of_somebody_else_wait_for_them(
+def test_a_session_that_ended_loses_no_step_and_sends_it_for_nobody_else(
     empty_slots: list[int], live: LiveShop, open_page: Callable[..., Page]
 ) -> None:
     page = open_page("/staff?lang=en", *PHONE)
@@ -309,6 +304,10 @@ def test_steps_of_somebody_else_wait_for_them(
     log_in(page, "Ben")
     page.get_by_text("Steps of Anna wait here until Anna logs in: 1.").wait_for()
     assert states(live) == {"s1-01": "open", "s1-02": "open"}
+    log_out(page, live)
+    page.goto(f"{live.url}/staff?lang=en")
+    log_in(page, "Anna")
+    page.locator(f"#task-{empty_slots[0]}").get_by_role("button", name="Filled up").wait_for()
 
 
 def test_a_round_is_taken_at_once_and_sound_can_be_muted(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable
 
@@ -27,8 +28,23 @@ def wait_until(
             raise KeyboardInterrupt
         children.check()
         if time.monotonic() > deadline_s:
-            raise NotReady(f"{what} is not ready after {timeout_s:g} s; the logs say more")
+            raise NotReady(f"{what} is not ready after {timeout_s:g} s{_busy()}{_newest_log(children)}")
         time.sleep(_PAUSE_S)
+
+
+def _busy() -> str:
+    """Words about a machine that has more to do than it can."""
+    cores = os.cpu_count() or 1
+    load = os.getloadavg()[1] if hasattr(os, "getloadavg") else 0.0
+    return f"; this machine is busy (load {load:.1f} on {cores} cores): try again later" if load > cores else ""
+
+
+def _newest_log(children: Children) -> str:
+    """The end of the log of the part that was started last, which is the one that is waited for."""
+    if not children.all:
+        return ""
+    child = children.all[-1]
+    return f"; the end of {child.log_path}:\n{child.last_lines()}"
 
 
 def answers(url: str) -> bool:

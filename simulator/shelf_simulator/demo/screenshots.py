@@ -29,8 +29,9 @@ BROWSER_ARGUMENTS = (
     "--disable-component-update",
     "--disable-sync",
 )
-_PATIENCE_S = 150.0
+_PATIENCE_S = 300.0
 _SETTLE_MS = 900
+_ANSWER_S = 5.0
 
 
 @dataclass(frozen=True)
@@ -82,7 +83,7 @@ def take_screenshots(shop: Shop, folder: Path, stop: threading.Event, say: Calla
             (".chip[data-filter=no_nuts]", ".chip[data-filter=low_salt]"),
             is_at_rest=True,
         ),
-        Picture("overview.png", "/", 1440, 900, 1.0, lambda web: True),
+        Picture("overview.png", "/?lang=en", 1440, 900, 1.0, lambda web: _alerts(web) >= 1),
         Picture("display.png", f"/display/{bay}?lang=en", 1920, 1080, 0.5, lambda web: _panels(web, bay) == 2),
         Picture("display-bar.png", f"/display/{bay}?lang=nl", 1920, 360, 0.5, lambda web: _panels(web, bay) == 1),
         Picture(
@@ -123,9 +124,9 @@ def _take(picture: Picture, folder: Path, browser: Browser, running: RunningShop
         running.children.check()
         if time.monotonic() > deadline_s:
             raise NotReady(f"nothing worth {picture.name} happened within {_PATIENCE_S:g} s; try another --seed")
-        if picture.is_worth_it(running.shop.web):
+        if _is_worth_it(picture, running.shop.web):
             page.wait_for_timeout(_SETTLE_MS)
-            if picture.is_worth_it(running.shop.web):  # people go on while the page settles
+            if _is_worth_it(picture, running.shop.web):  # people go on while the page settles
                 break
         page.wait_for_timeout(100)
     while picture.is_at_rest and page.get_attribute("#display", "data-panels") != "0":
@@ -139,16 +140,28 @@ def _take(picture: Picture, folder: Path, browser: Browser, running: RunningShop
     return target
 
 
+def _is_worth_it(picture: Picture, web: str) -> bool:
+    """False also when a busy collector does not answer at once: the picture is waited for."""
+    try:
+        return picture.is_worth_it(web)
+    except httpx.HTTPError:
+        return False
+
+
 def _panels(web: str, display: str) -> int:
-    return len(httpx.get(f"{web}/api/v1/displays/{display}", timeout=2.0).json()["panels"])
+    return len(httpx.get(f"{web}/api/v1/displays/{display}", timeout=_ANSWER_S).json()["panels"])
+
+
+def _alerts(web: str) -> int:
+    return len(httpx.get(f"{web}/api/v1/alerts", timeout=_ANSWER_S).json())
 
 
 def _asked_for_help(web: str, display: str) -> bool:
     """Somebody at a display asks for a colleague; asking again is asking once."""
-    return httpx.post(f"{web}/display/{display}/ask", json={}, timeout=2.0).is_success
+    return httpx.post(f"{web}/display/{display}/ask", json={}, timeout=_ANSWER_S).is_success
 
 
 def _known_losses(web: str) -> int:
     """How many tasks there are of which one knows what they cost."""
-    found = httpx.get(f"{web}/api/v1/tasks", timeout=2.0).json()
+    found = httpx.get(f"{web}/api/v1/tasks", timeout=_ANSWER_S).json()
     return sum(bool(one["expected_loss_cents"]) and one["state"] == "open" for one in found)

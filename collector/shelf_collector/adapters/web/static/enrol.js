@@ -363,6 +363,8 @@ function image(address, about) {
   const made = document.createElement("img");
   made.src = address;
   made.alt = about;
+  // Broken, or deleted meanwhile: no torn picture beside a name.
+  made.addEventListener("error", () => made.replaceWith(...(about ? [text("span", words.no_picture, "no-picture")] : [])));
   return made;
 }
 
