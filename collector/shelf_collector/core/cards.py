@@ -254,7 +254,7 @@ def _short_name(product: Product, name: Words) -> str:
 def _why(answer: Answer, language: str) -> str:
     if answer.verdict == "fits":
         return ""
-    words, names = WORDS[language], ALLERGENS[language]
+    words, names = WORDS[language], ALLERGENS_AFAR[language]
     if answer.allergens:
         return f"{words[answer.reason]} {', '.join(names[tag] for tag in answer.allergens)}"
     return words[f"why_{answer.reason}"]
