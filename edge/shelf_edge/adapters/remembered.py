@@ -25,7 +25,7 @@ _KEY_BYTES, _COUNT_BYTES = 16, 4
 _END = b"whole file"
 _CODE = (
     "core/preprocess.py", "core/postprocess.py", "core/detections.py", "core/geometry.py", "adapters/detector_onnx.py",
-    "adapters/runtime.py",
+    "adapters/runtime.py", "adapters/suppression.py",
 )  # fmt: skip
 _RECOGNISER_CODE = ("adapters/recogniser_onnx.py", "adapters/runtime.py")
 _NUMBER_BYTES = 2
