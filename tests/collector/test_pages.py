@@ -42,6 +42,18 @@ OF_STAFF = (
 )
 
 
+SIZES = {**PAGE_SIZES, "tablet": (820, 1180)}
+"""A tablet as staff hold it: upright."""
+
+_TOO_SMALL = """() => [...document.querySelectorAll("a, button, summary, input, select")].filter((one) =>
+  one.checkVisibility({ checkVisibilityCSS: true }) && !one.closest(".unseen, .skip, .swatches")
+).map((one) => {
+  const [own, label] = [one, one.closest("label") ?? one].map((part) => part.getBoundingClientRect());
+  return [one.textContent.trim() || one.name, Math.max(own.width, label.width), Math.max(own.height, label.height)];
+}).filter(([, width, height]) => Math.round(width) < 44 || Math.round(height) < 44).map(String)"""
+"""What on a page no thumb hits: name, width and height in CSS pixels."""
+
+
 @pytest.fixture
 def strange_products(demo_products: list[str], shop_folder: Path) -> None:
     """The demo's shop with products as they come: nameless but for a number, endless, from right to left."""
@@ -77,12 +89,12 @@ def busy(live: LiveShop) -> None:
     shop.foreman.work(shop.site.desk)
 
 
-@pytest.mark.parametrize("size", PAGE_SIZES)
+@pytest.mark.parametrize("size", SIZES)
 def test_every_page(
     with_login: None, strange_products: None, live: LiveShop, open_page: Callable[..., Page], size: str
 ) -> None:
     busy(live)
-    page = open_page(f"/welcome/{live.shop.site.doorkeeper.make_setup_link()}?lang=en", *PAGE_SIZES[size])
+    page = open_page(f"/welcome/{live.shop.site.doorkeeper.make_setup_link()}?lang=en", *SIZES[size])
     bad = look(page, "welcome", size)
     page.get_by_label("Name").fill("Anna")
     page.get_by_label("New password").fill(PASSWORD)
@@ -95,6 +107,8 @@ def test_every_page(
         assert answer.status < 500, path
         name = path.strip("/").replace("/", "-").replace("?", "-").replace("=", "-") or "overview"
         bad += look(page, name, size)
+        if path in OF_STAFF and path != "/styleguide":
+            bad += [f"{name}: too small for a thumb: {one}" for one in page.evaluate(_TOO_SMALL)]
     assert bad == []
 
 

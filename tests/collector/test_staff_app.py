@@ -238,10 +238,13 @@ def test_a_line_that_goes_silent_without_a_word_is_noticed(
     page = open_page("/staff?lang=en", *PHONE)
     log_in(page, "Anna")
     held: list[Route] = []
+    given_up: list[str] = []
+    page.on("requestfailed", lambda request: given_up.append(request.url))
     for what in ("**/livez", "**/api/v1/tasks/*/steps", "**/stream*"):
         page.route(what, lambda route: held.append(route))  # nobody answers, and the open stream does not end
     tap(page, empty_slots[0], BRING)
-    page.wait_for_selector('#connection[data-state="disconnected"]', timeout=6000)
+    page.wait_for_selector('#connection[data-state="disconnected"]')
+    assert not [url for url in given_up if url.endswith("/steps")], "told while the step is still on its way"
     page.locator(f"#task-{empty_slots[0]} .pending", has_text="Waits for the network").wait_for()
     tap(page, empty_slots[0], "Filled up")
     page.unroute_all()  # which lets go what is held
