@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.browser
 
-SIZES = {"full-hd": (1920, 1080), "tablet": (1280, 800), "portrait": (1080, 1920)}
+SIZES = {"full-hd": (1920, 1080), "tablet": (1280, 800), "portrait": (1080, 1920), "phone": (390, 844)}
 
 
 def test_a_reach_changes_the_display_and_two_hands_show_two(live: LiveShop, open_page: Callable[..., Page]) -> None:
@@ -340,7 +340,9 @@ WHAT_STICKS_OUT = """() => [...document.querySelectorAll("#panels .panel")].flat
 })"""
 
 
-@pytest.mark.parametrize(("size", "language"), [("full-hd", "nl"), ("tablet", "it"), ("portrait", "en")])
+@pytest.mark.parametrize(
+    ("size", "language"), [("full-hd", "nl"), ("tablet", "it"), ("portrait", "en"), ("phone", "nl")]
+)
 def test_nothing_overflows(
     demo_products: list[str], live: LiveShop, open_page: Callable[..., Page], size: str, language: str
 ) -> None:
@@ -348,6 +350,7 @@ def test_nothing_overflows(
     page.wait_for_selector('#display[data-stream="up"]')
     node = Node()
     groups = [demo_products[i : i + 3] for i in range(0, 40, 13)] + [["s1-03"], ["s1-25", "s1-03"], ["s1-05"]]
+    groups = groups[2:5] if size == "phone" else groups
     for group in groups:
         for slot in group:
             live.say(node.event("reach", slot, now=live.shop.clock.now()))

@@ -408,6 +408,8 @@ def test_side_by_side_each_name_is_as_large_as_it_can_be_and_what_fits_is_there(
             assert min(min(panel["keyPx"], panel["pricePx"]) for panel in panels) >= AFAR_PX, panels
             assert min(panel["warningPx"] for panel in panels) >= 0.34 * AFAR_PX, panels
             assert sum(panel["warningPx"] >= 0.49 * AFAR_PX for panel in panels) >= len(panels) - 1, panels
+        if size == "portrait" and len(panels) == 3:
+            assert min(panel["keyPx"] for panel in panels) >= 60, "three above one another: price and allergens beside"
         assert page.evaluate(WHAT_STICKS_OUT) == []
         names |= {panel["name"].replace("\u00ad", "-") for panel in panels}
         wide_of_the_mark += [panel for panel in panels if panel["missing"] and panel["blank"] > 0.2]

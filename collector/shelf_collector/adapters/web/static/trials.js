@@ -11,6 +11,7 @@ const KEYS = [1, 0.88, 0.76, 0.66, 0.56, 0.47, 0.39, 0.32, 0.28, 0.24];
 // there, as the name is; on half of it from half as far, on a quarter from half a metre when the name is from two.
 const WARNINGS = [1, 0.94, 0.88, 0.82, 0.76, 0.71, 0.66, 0.62, 0.58, 0.54, 0.5, 0.46, 0.42, 0.38, 0.34, 0.3, 0.26];
 const ENOUGH_WARNING = 0.5; // of the name: for less than that, some of the name stands below, smaller
+const ENOUGH_CALM = 0.36; // as ENOUGH_WARNING, for what warns of nothing: a name is not made shorter for it
 const LEAST_AFAR = 0.34; // of a name that is read from afar: before that, the name is smaller
 const CALM_WARNING = 0.5; // beside another panel, for what warns of nothing
 const NAME_LINES = [3, 2, 1, 4];
@@ -168,18 +169,20 @@ export class Trials {
 const worth = ({ text, sizes = {} }) => 4 * text + STEPS.filter(({ part, size: step }) => part !== "rest" && step <= (sizes[part] ?? 0)).length;
 
 /** The largest warning with which a name of this size has room, and on how many lines that stands; null when none has. */
-function* largestHead(trials, key, sizes, text) {
+function* largestHead(trials, key, sizes, enough, text) {
   let best = null;
   for (const lines of NAME_LINES) {
-    if (best && (lines === 4 || best.warning >= Math.min(ENOUGH_WARNING * key, sizes[0]))) break;
+    if (best && (lines === 4 || best.warning >= Math.min(enough * key, sizes[0]))) break;
     const larger = sizes.filter((one) => !best || one > best.warning);
-    let [low, high] = [0, larger.length];
+    const fits = (warning) => trials.look({ key, lines, warning, text }, 0);
+    if (!larger.length || !(yield* fits(larger.at(-1)))) continue;
+    let [low, high] = [0, larger.length - 1];
     while (low < high) {
       const middle = (low + high) >> 1;
-      if (yield* trials.look({ key, lines, warning: larger[middle], text }, 0)) high = middle;
+      if (yield* fits(larger[middle])) high = middle;
       else low = middle + 1;
     }
-    if (low < larger.length) best = { key, lines, warning: larger[low] };
+    best = { key, lines, warning: larger[low] };
   }
   return best;
 }
@@ -213,12 +216,13 @@ function* fill(trials, head, rounds) {
  */
 export function* search(panel, count) {
   const trials = new Trials(panel);
-  const most = count > 1 && !panel.querySelector(".allergen") ? CALM_WARNING : 1;
+  const isCalm = count > 1 && !panel.querySelector(".allergen");
+  const [most, enough] = isCalm ? [CALM_WARNING, ENOUGH_CALM] : [1, ENOUGH_WARNING];
   for (const key of KEYS) {
     const least = key === 1 ? LEAST_AFAR : Math.max(WARNINGS.at(-1), Math.min(most, key * ENOUGH_WARNING));
     const sizes = WARNINGS.filter((one) => one <= Math.min(most, key) && one >= least);
     for (const rounds of key === 1 ? [ROUNDS] : [ROUNDS, SMALL]) {
-      const head = yield* largestHead(trials, key, sizes, rounds.at(-1).texts[1]);
+      const head = yield* largestHead(trials, key, sizes, enough, rounds.at(-1).texts[1]);
       const look = head && (yield* fill(trials, head, rounds));
       if (look) return look;
     }
