@@ -102,16 +102,17 @@ def _why_not(figures: dict[str, Any]) -> list[str]:
     if figures["overhead_vs_bare"] > 1.10:
         told.append(
             f"- `overhead_vs_bare`: the graph alone takes {figures['bare_ms']:g} ms here, so ten percent are "
-            f"{figures['bare_ms'] / 10:.1f} ms for shrinking a 720p picture (0.5 ms, half of it for reading 2.7 MB), "
-            "decoding 4620 rows, suppression and parts (0.5 ms), and caches that the graph has emptied (0.3 ms): "
+            f"{figures['bare_ms'] / 10:.1f} ms for shrinking a 720p picture (0.4 ms, half of it for reading 2.7 MB), "
+            "decoding 4620 rows, suppression and parts (0.3 ms), and caches that the graph has emptied (0.5 ms): "
             "[piece by piece](performance-levers.md)."
         )
     if figures.get("memory_vs_ultralytics", 0) > 0.3:
         told.append(
             "- `memory_vs_ultralytics`: Python, NumPy, OpenCV and onnxruntime are 71 MB before anything is loaded "
             "(half of it pages of their libraries), the session and its first run 40 MB more. Tried: no memory pattern "
-            "(-3 MB, kept), cryptography only where a signature is checked (-7 MB, kept), no arena (+12 MB), an arena "
-            "that grows as asked (0), malloc thresholds without an arena (-11 MB, but a third slower: left out)."
+            "(-3 MB, kept), what loading freed given back (-3 MB, kept), cryptography only where a signature is "
+            "checked (-7 MB, kept), no arena (+12 MB), an arena that grows as asked (0), malloc thresholds without an "
+            "arena (-11 MB, but a third slower: left out)."
         )
     if figures.get("cameras_ratio", 10) < 10:
         detail = figures["cameras_detail"]
