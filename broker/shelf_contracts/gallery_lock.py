@@ -20,6 +20,8 @@ def held(path: Path | str) -> Iterator[None]:
     Raises: FileProblems after ten seconds; DiskRefused.
     """
     file = Path(path)
+    if file.is_dir():
+        raise FileProblems(file, [Problem("", "a folder", "must be a file", "name the gallery's file in it")])
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         opened = file.with_name(file.name + ".lock").open("w")

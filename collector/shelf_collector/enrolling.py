@@ -50,6 +50,7 @@ class Chosen:
 @dataclass
 class _Waiting:
     owner: str
+    called: str
     raw: bytes
     look: Look
     at: datetime
@@ -91,13 +92,18 @@ class Enrolling:
         self.galleries.stop()
         self.worker.stop()
 
-    def take(self, who: Principal, raw: bytes) -> tuple[str, Look]:
-        """Look at a photo, and keep it in memory for a quarter of an hour. Raises: VisionProblem."""
-        look = self.worker.look("photo", raw)
+    def take(self, who: Principal, raw: bytes, called: str = "") -> tuple[str, Look]:
+        """Look at a photo, and keep it in memory for a quarter of an hour.
+
+        Args:
+            called: the file's name, for what is said of it; empty: it has none.
+        Raises: VisionProblem.
+        """
+        look = self.worker.look(called or "photo", raw)
         name = secrets.token_hex(12)
         with self._lock:
             self._forget_old()
-            self._photos[name] = _Waiting(_owner(who), raw, look, self._clock.now())
+            self._photos[name] = _Waiting(_owner(who), called, raw, look, self._clock.now())
             while len(self._photos) > _MOST_PHOTOS or sum(len(one.raw) for one in self._photos.values()) > _MOST_BYTES:
                 self._photos.popitem(last=False)
         return name, look
@@ -186,13 +192,14 @@ class Enrolling:
             waiting = self._photos.get(chosen.photo)
         if waiting is None or waiting.owner != _owner(who):
             raise PhotoGone
+        called = waiting.called or f"photo {place}"
         if chosen.box == _WHOLE and any(one.kind == "no-product" for one in waiting.look.warnings):
             remedy = "draw the crop around it by hand, or come closer, before a plain ground, and take it again"
-            raise PhotoProblem(f"photo {place}: no product was found in it: {remedy}")
+            raise PhotoProblem(f"{called}: no product was found in it: {remedy}")
         key = chosen.box, gtin, mark
         if key not in waiting.crops:
             file = self.galleries.file if gallery is not None else None
-            waiting.crops[key] = self.worker.embed("photo", waiting.raw, chosen.box, gtin, file, mark)
+            waiting.crops[key] = self.worker.embed(called, waiting.raw, chosen.box, gtin, file, mark)
         return waiting.crops[key]
 
     def _own_warnings(self, crop: Crop, gtin: str) -> list[Warned]:

@@ -140,6 +140,8 @@ class Galleries:
                 return
             self._seen = mark
             if mark is None:
+                self.problem = f"{self._file}: is gone; nodes keep the gallery they have: put a copy of it back"
+                log.error("%s", self.problem)
                 return
             try:
                 self._take(read_gallery(self._file, *(self._model or ())))

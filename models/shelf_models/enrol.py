@@ -30,6 +30,9 @@ Box = tuple[float, float, float, float]
 WHOLE: Box = (0.0, 0.0, 1.0, 1.0)
 WarningKind = Literal["blurred", "dark", "bright", "small", "no-product", "people", "twice", "enrolled", "look-alike"]
 
+LOOKED_AT_PX = 2000
+"""Products are found in a picture of at most this side: phones make four times as large ones, which say no more of
+where a product stands and cost seconds and gigabytes."""
 _MOST_PROPOSALS = 6
 _MOST_SHARED = 0.5
 _LEAST_PROPOSED_SHARE = 0.01
@@ -97,6 +100,15 @@ def opened_picture(name: str, raw: bytes) -> Picture:
     return picture
 
 
+def shrunk(picture: Picture) -> Picture:
+    """A picture (h, w, 3) with no side over ``LOOKED_AT_PX``; itself when it has none."""
+    share = LOOKED_AT_PX / max(picture.shape[:2])
+    if share >= 1.0:
+        return picture
+    height, width = (max(1, round(side * share)) for side in picture.shape[:2])
+    return np.asarray(cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
+
+
 class Enroller:
     """Looks at photos; used by one thread.
 
@@ -136,14 +148,15 @@ class Enroller:
         """
         picture = opened_picture(name, raw)
         height, width = picture.shape[:2]
+        seen = shrunk(picture)
         is_cut_out = max(width, height) <= _CUT_OUT_PX
         is_trusted = is_cut_out and from_catalogue
         found = Detections.none()
         for margin_share in () if is_trusted else (_MARGIN_SHARE if is_cut_out else 0.0, _FARTHER_SHARE):
-            found = self._found(picture, margin_share)
+            found = self._found(seen, margin_share)
             if len(found.of(Kind.PRODUCT)):
                 break
-        size = np.array([width, height, width, height], np.float32)
+        size = np.array([*seen.shape[1::-1]] * 2, np.float32)
         products, people = (
             [_box(row) for row in np.clip(found.of(kind).boxes_px / size, 0.0, 1.0)]
             for kind in (Kind.PRODUCT, Kind.PERSON)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 from pydantic import ValidationError
@@ -19,12 +18,10 @@ from shelf_edge.core.calibration import Rectangle, calibrate, camera_from_corner
 from shelf_edge.core.detections import Kind
 from shelf_edge.core.proposing import BaySpec
 from shelf_edge.proposals import Named, name_by_labels, propose_planogram
-from shelf_models.enrol import Enroller, opened_picture
+from shelf_models.enrol import Enroller, opened_picture, shrunk
 
 Corners = npt.NDArray[np.float64]
 _AROUND_PEOPLE = 0.1
-_LARGEST_SIDE_PX = 2000
-"""Products are found in a smaller picture; bars of barcodes need all there is."""
 
 
 @dataclass(frozen=True)
@@ -48,8 +45,7 @@ def propose_from_photo(
     """Corners (4, 2) are shares of the picture. Raises: FileProblems."""
     path = Path("photo")
     whole = opened_picture(path.name, photo)
-    share = min(1.0, _LARGEST_SIDE_PX / max(whole.shape[:2]))
-    picture = np.asarray(cv2.resize(whole, None, fx=share, fy=share, interpolation=cv2.INTER_AREA), np.uint8)
+    picture = shrunk(whole)  # bars of barcodes need all there is
     height, width = picture.shape[:2]
     size = np.array([width, height], float)
     people = enroller.detector.detect(picture).of(Kind.PERSON).boxes_px.astype(float)

@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 import pytest
@@ -209,6 +210,36 @@ def test_a_photo_without_a_product_is_enrolled_only_with_a_crop_drawn_by_hand(sh
     assert not (shop.setup.gallery_folder / "shop.gallery").exists()
     drawn = {"gtin": GTINS[0], "photos": [other, {"photo": taken["photo"], "box": BOX}]}
     assert send(staff, "", drawn).status_code == 200
+
+
+def test_of_several_photos_the_one_that_is_refused_is_called_by_its_files_name(staff: Visitor) -> None:
+    def sent(photo: bytes, name: str) -> httpx.Response:
+        where = f"/api/v1/enrol/photos?name={quote(name)}"
+        return staff.ask("POST", where, content=photo, headers=marked(staff))
+
+    refused = sent(b"\x00\x01", "tè 3.jpg")
+    assert (refused.status_code, "tè 3.jpg: " in refused.json()["error"]["message"]) == (422, True), refused.text
+    grey = sent(b"grey", "grey\n.jpg").json()
+    whole = {"gtin": GTINS[0], "photos": [{"photo": grey["photo"], "box": grey["proposals"][0]}]}
+    assert "grey.jpg: no product was found" in send(staff, "/check", whole).json()["error"]["message"]
+    assert sent(b"a one", "x" * 101).status_code == 422
+
+
+def test_a_gallery_that_goes_away_under_a_running_collector_is_told_until_it_is_back(
+    shop: Shop, staff: Visitor
+) -> None:
+    enrol(staff, GTINS[0], b"a one")
+    file = shop.setup.gallery_folder / "shop.gallery"
+
+    def problem() -> str:
+        assert shop.site.enrolling is not None
+        shop.site.enrolling.galleries.look()
+        return str(staff.ask("GET", "/api/v1/enrol").json()["problem"])
+
+    kept = file.rename(file.with_name("kept"))
+    assert "shop.gallery: is gone; nodes keep the gallery they have" in problem()
+    kept.rename(file)
+    assert problem() == ""
 
 
 def logged(shop: Shop) -> int:

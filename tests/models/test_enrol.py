@@ -18,7 +18,7 @@ from shelf_contracts.gallery import Gallery, GalleryEntry, Reference, added, rea
 from shelf_edge.core.detections import Detections, Kind
 from shelf_edge.core.frame import Picture
 from shelf_models.cli import app
-from shelf_models.enrol import Enroller
+from shelf_models.enrol import Enroller, crop_of
 from shelf_models.enrol_worker import read_frame, write_frame
 from shelf_testing.demo import ROOT
 from shelf_testing.gradient_model import draw_products, write_model_folder
@@ -106,6 +106,30 @@ def test_a_product_that_fills_its_photo_is_looked_at_from_farther_away() -> None
     photo = enroller.open("close.png", cv2.imencode(".png", picture)[1].tobytes())
     assert photo.proposals[0] == pytest.approx((0.05, 0.05, 0.95, 0.95))
     assert photo.warnings == ()
+
+
+def test_a_photo_of_fifty_megapixels_is_looked_at_smaller_and_cropped_as_large_as_it_is() -> None:
+    looked_at = []
+
+    class Noting(FarSighted):
+        def detect(self, image: np.ndarray) -> Detections:
+            looked_at.append(image.shape[:2])
+            return super().detect(image)
+
+    picture = np.full((6120, 8160, 3), 40, np.uint8)
+    picture[306:5814, 408:7752] = 230
+    raw = cv2.imencode(".jpg", picture)[1].tobytes()
+    photo = Enroller(Noting(), None, 0.8).open("mp50.jpg", raw)  # type: ignore[arg-type]
+    assert looked_at == [(1500, 2000), (3900, 4400)], "as it is, and from farther away"
+    assert photo.proposals[0] == pytest.approx((0.05, 0.05, 0.95, 0.95), abs=0.002)
+    assert crop_of(photo, photo.proposals[0]).shape[1] == pytest.approx(7638, abs=30), "with 0.02 of it on each side"
+
+
+def test_a_gallery_that_is_a_folder_is_refused_and_nothing_is_left_beside_it(models: Path, tmp_path: Path) -> None:
+    (tmp_path / "shop").mkdir()
+    code, said = enrol(models, tmp_path / "shop", "--gtin", MILK, str(photo(tmp_path / "a.png", TALL)))
+    assert (code, "a folder" in said, "must be a file" in said) == (2, True, True), said
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.png", "shop"]
 
 
 def test_small_pictures_are_kept_where_the_collector_looks_for_them_and_only_when_asked(

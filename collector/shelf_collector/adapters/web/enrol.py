@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import Annotated, TypeVar
 
-from fastapi import APIRouter, Header, Path, Request
+from fastapi import APIRouter, Header, Path, Query, Request
 from fastapi.responses import Response
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.concurrency import run_in_threadpool
@@ -40,6 +40,7 @@ _LONGEST_KIND = 64
 Kind = Annotated[str, Field(max_length=_LONGEST_KIND)]
 """What a product is when the very product is not sure: milk, apple."""
 Mark = Annotated[str, Header(alias="X-Form-Mark", max_length=100)]
+PhotoName = Annotated[str, Query(max_length=100)]
 
 
 class PhotoView(BaseModel):
@@ -212,14 +213,18 @@ def get_enrol(request: Request) -> EnrolView:
 
 
 @router.post("/api/v1/enrol/photos", tags=["enrolment"])
-async def add_photo(request: Request, mark: Mark = "") -> PhotoView:
-    """A photo as the body. It is looked at, kept in memory for a quarter of an hour, and never written to disk."""
+async def add_photo(request: Request, mark: Mark = "", name: PhotoName = "") -> PhotoView:
+    """A photo as the body. It is looked at, kept in memory for a quarter of an hour, and never written to disk.
+
+    ``name`` is the file's, for what is said of it.
+    """
     must_be_own(request, mark)
     enrolling, who = _enrolling(request), visit_of(request).who
     raw = await request.body()
     if not raw:
         raise HTTPException(422, "the photo is empty")
-    photo, look = await run_in_threadpool(in_words, lambda: enrolling.take(who, raw))
+    called = "".join(letter for letter in name if letter.isprintable()).strip()
+    photo, look = await run_in_threadpool(in_words, lambda: enrolling.take(who, raw, called))
     return PhotoView(photo=photo, **look.model_dump(exclude={"sha256"}))
 
 

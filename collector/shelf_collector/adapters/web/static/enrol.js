@@ -133,7 +133,8 @@ async function add(file) {
   const state = element.querySelector(".shot-state");
   try {
     const body = await smaller(file, element.querySelector("canvas"));
-    const found = await ask("/api/v1/enrol/photos", body, { "Content-Type": body.type || "application/octet-stream" });
+    const path = `/api/v1/enrol/photos?name=${encodeURIComponent(file.name.slice(-80))}`;
+    const found = await ask(path, body, { "Content-Type": body.type || "application/octet-stream" });
     shot.photo = found.photo;
     shot.proposals = found.proposals;
     shot.warnings = found.warnings;
