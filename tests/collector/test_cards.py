@@ -60,6 +60,7 @@ def test_short_words_for_large_letters_stand_beside_those_of_the_law() -> None:
         ("Kamillethee", "Ka|mil|le||thee"),
         ("Bloedsinaasappel", "Bloed|sinaas|ap|pel"),
         ("Groene thee", ""),
+        ("Alcohol-vrij bier", "Al|co|hol-||vrij"),
     ],
 )
 def test_long_words_are_broken_best_where_words_of_the_shop_meet(name: str, pieces: str) -> None:

@@ -416,6 +416,7 @@ def test_side_by_side_each_name_is_as_large_as_it_can_be_and_what_fits_is_there(
         live.shop.clock.advance(11)
         wait_for_panels(page, 0)
     assert wide_of_the_mark == []
+    assert not [name for name in names if "--" in name]
     if size == "full-hd":
         assert names >= {"Boter-koekjes", "Tomaten-blokjes"}, "broken where two words meet"
 
@@ -433,6 +434,7 @@ SMALL_OR_UNTOLD = """() => {
         const card = document.querySelector(`template[data-product="${panel.dataset.gtin}"]`).content;
         const line = panel.querySelector(".fact-rest");
         const told = line && seen(line) ? line.textContent : "";
+        if (panel.querySelector(".key").textContent.includes("-\u00ad")) faults.push("a second hyphen after one's own");
         for (const kind of ["origin", "nutrition", "packaging", "ingredients"]) {
             const part = card.querySelector(`.fact-${kind}`);
             if (!part || [...panel.querySelectorAll(`.fact-${kind}`)].some(seen)) continue;

@@ -38,9 +38,9 @@ def words_of(texts: Iterable[str]) -> frozenset[str]:
 
 
 def _broken(word: str, dictionary: Any, known: frozenset[str]) -> str:
-    places = [
-        place for place in dictionary.positions(word) if not _leaves_one_letter(place, dictionary.positions(word))
-    ]
+    after_hyphens = {place for place in range(2, len(word)) if word[place - 1] == "-"}
+    positions = sorted({*dictionary.positions(word), *after_hyphens})
+    places = [place for place in positions if place in after_hyphens or not _leaves_one_letter(place, positions)]
     ends = [0, *places, len(word)]
     small = word.casefold()
     best = {
@@ -49,7 +49,7 @@ def _broken(word: str, dictionary: Any, known: frozenset[str]) -> str:
         for stop in ends[i + 1 :]
         if stop - start >= _SHORTEST_PART and stop - start < len(word) and small[start:stop] in known
         for end in (start, stop)
-    }
+    } | after_hyphens
     parts = [word[start:stop] for start, stop in itertools.pairwise(ends)]
     marks = ["||" if place in best else "|" for place in places]
     return "".join(part + mark for part, mark in zip(parts, [*marks, ""], strict=True))

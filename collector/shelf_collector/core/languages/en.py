@@ -41,6 +41,7 @@ LANGUAGE = Language(
         "unknown_product": "We have no information about this product here.",
         "see_pack": "not available – see pack",
         "see_pack_short": "see pack",
+        "tap_for_more": "tap for more",
         "origin": "Origin",
         "allergens": "Allergens",
         "contains": "Contains",

@@ -41,6 +41,7 @@ LANGUAGE = Language(
         "unknown_product": "Di questo prodotto qui non abbiamo informazioni.",
         "see_pack": "non disponibile – vedi confezione",
         "see_pack_short": "vedi confezione",
+        "tap_for_more": "tocca per altro",
         "origin": "Origine",
         "allergens": "Allergeni",
         "contains": "Contiene",

@@ -41,6 +41,7 @@ LANGUAGE = Language(
         "unknown_product": "Van dit product hebben we hier geen gegevens.",
         "see_pack": "niet beschikbaar – zie verpakking",
         "see_pack_short": "zie verpakking",
+        "tap_for_more": "tik voor meer",
         "origin": "Herkomst",
         "allergens": "Allergenen",
         "contains": "Bevat",

@@ -72,7 +72,7 @@ function lay(key, widthEm, most, closerEm) {
   for (const [index, word] of words.entries()) {
     const isBroken = wideOf(word) > widthEm;
     const all = (isBroken && broken.get(word)) || [[word]];
-    const ways = all.filter((way, at) => at === all.length - 1 || way.every((piece, part) => wideOf(piece) + (part < way.length - 1 ? hyphen : 0) <= widthEm));
+    const ways = all.filter((way, at) => at === all.length - 1 || way.every((piece, part) => wideOf(piece) + (part < way.length - 1 && endOf(piece) ? hyphen : 0) <= widthEm));
     const laid = ways.map((pieces) => layPieces(pieces, { lines, used }, widthEm, wideOf));
     const fewest = Math.min(...laid.map((one) => one.lines));
     const chosen = laid.findIndex((one) => one.lines === fewest);
@@ -88,12 +88,15 @@ function lay(key, widthEm, most, closerEm) {
   return { lines: fitting.lines, words: count, breaks: breaks.filter(({ index }) => index < count) };
 }
 
+/** What a piece of a word ends with where a line ends: a hyphen, which a piece may have of its own ("Alcohol-free"). */
+const endOf = (piece) => (piece.endsWith("-") ? "" : SHY);
+
 /** Where the pieces of a word end that begins on the last of so many lines, of which so much is used. */
 function layPieces(pieces, { lines, used }, widthEm, wideOf) {
   for (const [at, piece] of pieces.entries()) {
     const wide = wideOf(piece);
     const before = used && !at ? wideOf(" ") : 0;
-    const behind = at < pieces.length - 1 ? wideOf("-") : 0;
+    const behind = at < pieces.length - 1 && endOf(piece) ? wideOf("-") : 0;
     if (used && used + before + wide + behind > widthEm) [lines, used] = [lines + 1, 0];
     else used += before;
     if (wide + behind > widthEm) lines += Math.ceil((wide + behind) / widthEm) - 1; // breaks anywhere
@@ -115,7 +118,7 @@ export function writeName(key, laid) {
   const words = first.split(" ");
   const { words: count, letters = 0, breaks } = laid ?? { words: words.length, breaks: [] };
   const broken = new Map(breaks.map(({ index, pieces }) => [index, pieces]));
-  const written = words.map((word, index) => (broken.get(index) ?? [word]).join(SHY));
+  const written = words.map((word, index) => (broken.get(index) ?? [word]).reduce((said, piece) => said + endOf(said) + piece));
   const rest = besides || (letters ? first.slice(letters) : words.slice(count).join(" "));
   key.replaceChildren(letters ? first.slice(0, letters) : written.slice(0, count).join(" "));
   if (rest) key.append(letters ? "" : " ", Object.assign(document.createElement("span"), { className: "name-rest", textContent: rest }));
