@@ -32,6 +32,8 @@ TARGETS: tuple[tuple[str, str, float, bool], ...] = (
 )
 """Key, what it is, target, whether more is better."""
 
+RATIOS = ("overhead_vs_bare", "memory_vs_ultralytics", "start_vs_ultralytics")
+
 
 @dataclass(frozen=True)
 class Line:
@@ -93,8 +95,28 @@ def _targets(figures: dict[str, Any]) -> list[str]:
             continue
         is_met = value >= target if is_more_better else value <= target
         sign = "at least" if is_more_better else "at most"
-        rows.append(f"| {about} (`{key}`) | {value:g} | {sign} {target:g} | {'yes' if is_met else '**no**'} |")
-    return [*rows, "", *_why_not(figures), ""]
+        rows.append(
+            f"| {about} (`{key}`) | {_told(key, value)} | {sign} {target:g} | {'yes' if is_met else '**no**'} |"
+        )
+    return [*rows, "", *_why_not(figures), "", *_peer(figures)]
+
+
+def _told(key: str, value: float) -> str:
+    """Ratios with three digits: 0.293 is not its target of 0.3."""
+    return f"{value:.3f}" if key in RATIOS else f"{value:g}"
+
+
+def _peer(figures: dict[str, Any]) -> list[str]:
+    if figures.get("speedup_vs_ultralytics") is None:
+        return []
+    return [
+        "The peer is YOLO11n as ultralytics exports it, run by ultralytics' own `predict`, and untrained: an input of "
+        "640 x 640, about three times our weights, nothing found and so nothing sorted out. These are figures of "
+        "speed, memory and start alone. That ours finds as much at that speed (equal AP) is **not shown** by them, "
+        "and part of the speed is the smaller network and its "
+        "[rectangular input](performance-levers.md#levers-around-the-graph).",
+        "",
+    ]
 
 
 def _why_not(figures: dict[str, Any]) -> list[str]:
@@ -102,30 +124,41 @@ def _why_not(figures: dict[str, Any]) -> list[str]:
     if figures["overhead_vs_bare"] > 1.10:
         told.append(
             f"- `overhead_vs_bare`: the graph alone takes {figures['bare_ms']:g} ms here, so ten percent are "
-            f"{figures['bare_ms'] / 10:.1f} ms for shrinking a 720p picture (0.4 ms, half of it for reading 2.7 MB), "
-            "decoding 4620 rows, suppression and parts (0.3 ms), and caches that the graph has emptied (0.5 ms): "
-            "[piece by piece](performance-levers.md)."
+            f"{figures['bare_ms'] / 10:.2f} ms; shrinking a 720p picture, decoding, suppression and parts are "
+            f"{figures['ms_per_frame'] - figures['bare_ms']:.2f} ms. [Piece by piece, and what was tried]"
+            "(performance-levers.md#the-path-of-a-frame-overhead_vs_bare)."
         )
     if figures.get("memory_vs_ultralytics", 0) > 0.3:
         told.append(
-            "- `memory_vs_ultralytics`: Python, NumPy, OpenCV and onnxruntime are 71 MB before anything is loaded "
-            "(half of it pages of their libraries), the session and its first run 40 MB more. Tried: no memory pattern "
-            "(-3 MB, kept), what loading freed given back (-3 MB, kept), cryptography only where a signature is "
-            "checked (-7 MB, kept), no arena (+12 MB), an arena that grows as asked (0), malloc thresholds without an "
-            "arena (-11 MB, but a third slower: left out)."
+            f"- `memory_vs_ultralytics`: {figures['rss_mb']:g} MB, most of it libraries and the session. [What it is "
+            "made of, and what was tried](performance-levers.md#memory-of-a-process-memory_vs_ultralytics)."
         )
     if figures.get("cameras_ratio", 10) < 10:
-        detail = figures["cameras_detail"]
+        told.append(_why_few_cameras(figures))
+    if figures.get("rss_mb_per_hour", 0) > 0:
         told.append(
-            f"- `cameras_ratio`: with a shopper every 20 s somebody is in the picture in "
-            f"{100 * detail['looked_at']:.0f} % of the frames, and in those the detector looks at every frame so that "
-            f"a reach is known within two. So at most {1 / max(detail['looked_at'], 0.01):.1f} times fewer looks are "
-            "possible by the gate alone, and a third of those need no detector, because nothing moved since the one "
-            "before. Looks at the moved part alone would give more, but false picks too ([levers]"
-            f"(performance-levers.md)); and two cores decode no more than {2000 / (10 * detail['decode_ms']):.0f} "
-            "cameras, whatever else is saved."
+            f"- `rss_mb_per_hour`: a slope over {figures['rss_minutes']:g} minutes, of which the first third is left "
+            "out, shows the last of the warming up, and any step makes it more than 0. [What a longer look from "
+            "outside showed](performance-levers.md#growth-of-memory-rss_mb_per_hour)."
         )
     return told if len(told) > 2 else []
+
+
+def _why_few_cameras(figures: dict[str, Any]) -> str:
+    detail, cameras = figures["cameras_detail"], figures["cameras"]
+    looking = cameras * 10 * detail["gated_ms"] / 1000
+    busy = next((one["busy"] for one in detail["curve"] if one["cameras"] == cameras), None)
+    both = "" if busy is None else f", while both cores together are {100 * busy:.0f} % busy"
+    by_work = (detail["every_frame_ms"] + detail["decode_ms"]) / (detail["gated_ms"] + detail["decode_ms"])
+    return (
+        f"- `cameras_ratio`: one thread looks at all cameras, and that is what is full: {cameras} cameras x 10 "
+        f"frames/s x {detail['gated_ms']:.2f} ms take {looking:.2f} of its time{both}. With both cores full on both "
+        f"sides the ratio would be about {by_work:.1f}: what a frame costs with the detector at each, decoding "
+        "included, against what it costs as the node works. That is bound by the "
+        f"{100 * detail['looked_at']:.0f} % of the frames that are looked at, so that a reach is known within two; "
+        "only those in which nothing moved since the one before need no detector. "
+        "[What was tried](performance-levers.md#fewer-or-cheaper-looks-cameras_ratio)."
+    )
 
 
 def _path(figures: dict[str, Any]) -> list[str]:
