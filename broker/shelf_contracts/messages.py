@@ -114,6 +114,8 @@ class StockLevel(Message):
     seen: SeenProduct | None = None
     strange: Annotated[list[StrangeItem], Field(max_length=20)] = []
     """Single items that do not belong among the others, as long as they stand there."""
+    plan: Annotated[str, Field(pattern=r"^([0-9a-f]{12}|none)?$")] = ""
+    """By which plan of the slot it was counted (``Planogram.slot_plan``); ``none``: none shows it any more."""
 
     @model_validator(mode="after")
     def _range_holds_count(self) -> StockLevel:

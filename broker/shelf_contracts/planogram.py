@@ -7,6 +7,7 @@ so that a planogram survives a change of the camera's resolution.
 
 from __future__ import annotations
 
+import hashlib
 from datetime import date
 from typing import Annotated, Any, Literal
 
@@ -146,6 +147,14 @@ class Planogram(_Part):
             if position.id == slot:
                 return position
         raise KeyError(f"planogram {self.id} has no slot {slot!r}")
+
+    def slot_plan(self, camera: str, slot: str) -> str:
+        """Names what is planned for a slot and where the camera sees it: 12 hex digits, others when any of it differs.
+
+        Raises: KeyError when the planogram or the camera's view of it has no such slot.
+        """
+        parts = (self.position(slot), self.product_of(slot), self.view_of(camera).slots[slot])
+        return hashlib.sha256("".join(part.model_dump_json() for part in parts).encode()).hexdigest()[:12]
 
     def view_of(self, camera: str) -> View:
         """The camera's view. Raises: KeyError naming the cameras the planogram knows."""

@@ -195,6 +195,9 @@ def _run(checked: CheckedConfig, stop: threading.Event) -> int:
         pictures,
         lambda bay, failure: planograms.tried(bay, failure),
     )
+    for camera in cameras:
+        seen = camera.planogram.view_of(camera.view).slots
+        pipeline.say_gone(camera.planogram.bay, books.get(camera.planogram.bay, {}).keys() - seen.keys())
     planograms = PlanogramUpdates(
         planograms_folder,
         config.store,

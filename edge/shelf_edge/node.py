@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -15,7 +15,7 @@ from shelf_edge.core.bay import Bay
 from shelf_edge.core.detections import Detections
 from shelf_edge.core.facts import Fact, SlotFact
 from shelf_edge.core.frame import Frame
-from shelf_edge.core.reporting import misplaced_event, moment, slot_event, stock_level
+from shelf_edge.core.reporting import gone_slot, misplaced_event, moment, slot_event, stock_level
 from shelf_edge.core.sight import Sight, State
 from shelf_edge.core.still import StillLooks
 from shelf_edge.journal import Journal
@@ -194,14 +194,26 @@ class Pipeline:
         if camera.former is None:
             return
         camera.trial_frames -= 1
+        former, tried = camera.former[0].view_of(camera.former[1]).slots, camera.planogram.view_of(camera.view).slots
+        left = former.keys() - tried.keys()
         if failure:
+            left = tried.keys() - former.keys()
             camera.planogram, camera.view, camera.bay = camera.former
+            camera.bay.say_again()
             self._begin_anew(camera)
             log.error("camera %s: the planogram before is in use again: %s", camera.id, failure)
         elif camera.trial_frames > 0:
             return
         camera.former = None
+        self.say_gone(camera.planogram.bay, left)
         self._on_planogram(camera.planogram.bay, failure)
+
+    def say_gone(self, bay: str, slots: Iterable[str]) -> None:
+        """Nobody looks at these slots any more: what was said of them last must not stand for ever."""
+        for slot in sorted(slots):
+            log.info("%s %s: no planogram shows this slot any more", bay, slot)
+            self._journal.say(bay, slot, gone_slot(self._clock.now_s()))
+        self._wake()
 
     def _run(self) -> None:
         turn = 0
@@ -348,7 +360,8 @@ class Pipeline:
                 sight = self._recognising
                 seen = sight.seen(camera.planogram, fact.slot) if sight is not None else None
                 strange = sight.strange(camera.planogram, fact.slot) if sight is not None else []
-                level = stock_level(fact, camera.planogram, seen, strange)
+                plan = camera.planogram.slot_plan(camera.view, fact.slot)
+                level = stock_level(fact, camera.planogram, seen, strange, plan)
                 camera.stock[fact.slot] = level
                 self._journal.say(camera.planogram.bay, fact.slot, level)
         if facts:

@@ -31,9 +31,11 @@ class Clock:
 @dataclass
 class Said:
     messages: list[SlotEvent | StockLevel] = field(default_factory=list)
+    slots: list[str] = field(default_factory=list)
 
     def say(self, bay: str, slot: str, data: SlotEvent | StockLevel) -> None:
         self.messages.append(data)
+        self.slots.append(slot)
 
     def retry(self) -> None: ...
 

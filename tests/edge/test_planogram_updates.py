@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from shelf_contracts.errors import FileProblems, Problem
-from shelf_contracts.messages import PlanogramOffer
+from shelf_contracts.messages import PlanogramOffer, StockLevel
 from shelf_contracts.planogram import Planogram
 from shelf_edge.planogram_updates import PlanogramUpdates, kept_planogram
 from shelf_testing.planograms import one_slot_planogram
@@ -160,3 +160,53 @@ def test_the_pipeline_says_the_slots_of_the_new_planogram(monkeypatch: pytest.Mo
     assert told == [("b1", "")]
     assert set(node.camera.stock) == {"s9"}
     assert node.camera.stock["s9"].count == 1
+
+
+def _said_of(node: Node, slot: str) -> list[StockLevel]:
+    said = zip(node.said.slots, node.said.messages, strict=True)
+    return [data for about, data in said if about == slot and isinstance(data, StockLevel)]
+
+
+def test_a_slot_that_the_new_planogram_has_not_is_unknown_from_then_on() -> None:
+    node = Node()
+    node.show(4, WALL)
+    former = _said_of(node, "s1")[-1]
+    assert former.plan == PLAN.slot_plan("c1", "s1")
+    position = PLAN.model_dump(by_alias=True)["positions"][0] | {"id": "s9"}
+    view = {"camera": "c1", "slots": {"s9": PLAN.views[0].slots["s1"].model_dump()}}
+    node.pipeline.exchange("c1", revised(1, positions=[position], views=[view]), "c1")
+    node.pipeline._take_planogram(node.camera)
+    node.show(4, WALL)
+    for _ in range(20):
+        node.pipeline._judge_planogram(node.camera, "")
+    last = _said_of(node, "s1")[-1]
+    assert (last.level, last.count, last.plan) == ("unknown", None, "none")
+    assert last.observed_at >= former.observed_at, "older than what is held it would be dropped"
+    assert _said_of(node, "s9")[-1].plan == node.camera.planogram.slot_plan("c1", "s9")
+
+
+def test_a_planogram_that_fails_leaves_nothing_that_only_it_has() -> None:
+    node = Node()
+    node.show(4, WALL)
+    position = PLAN.model_dump(by_alias=True)["positions"][0] | {"id": "s9"}
+    view = {"camera": "c1", "slots": {"s9": PLAN.views[0].slots["s1"].model_dump()}}
+    node.pipeline.exchange("c1", revised(1, positions=[position], views=[view]), "c1")
+    node.pipeline._take_planogram(node.camera)
+    node.show(4, WALL)
+    node.pipeline._judge_planogram(node.camera, "a frame could not be processed")
+    assert _said_of(node, "s9")[-1].plan == "none"
+    node.show(4, WALL)
+    assert _said_of(node, "s1")[-1].level != "unknown"
+    assert _said_of(node, "s1")[-1].plan == PLAN.slot_plan("c1", "s1")
+
+
+def test_a_slots_plan_is_another_when_product_place_or_view_is() -> None:
+    content = PLAN.model_dump(by_alias=True)
+    changes: list[dict[str, object]] = [
+        {"positions": [content["positions"][0] | {"min_presentation": 1}]},
+        {"products": [content["products"][0] | {"w": 71}]},
+        {"views": [{"camera": "c1", "slots": {"s1": [[0.1, 0.2], [0.3, 0.2], [0.3, 0.9]]}}]},
+    ]
+    plans = {PLAN.slot_plan("c1", "s1"), *(revised(1, **change).slot_plan("c1", "s1") for change in changes)}
+    assert len(plans) == 4
+    assert revised(7, name="other name").slot_plan("c1", "s1") in plans

@@ -103,11 +103,14 @@ class StoreMemory:
         self._displays = {
             display.id: DisplayState(display.id, display.bay, first_revision, panel_s) for display in display_plans
         }
+        self.replanned: dict[SlotKey, datetime] = {}
+        """When the plan that a slot is counted by changed last, since the start."""
         self._absent: set[str] = set()
         self._bay_states: dict[str, BayState] = {}
 
     def take(self, message: Inbound, now: datetime, facts: Facts, *, known: bool = False) -> Outcome:
         """Fold one message in and add what comes of it to ``facts``."""
+        plan_before = self._plan_of(message) if isinstance(message, StockReport) else ""
         outcome = self.state.apply(message, now, known=known)
         if isinstance(message, StockReport | Happening | NodeOccurrence):
             facts.sources.add((message.message.source, message.message.numbering))
@@ -120,6 +123,10 @@ class StoreMemory:
         match message:
             case StockReport(bay, slot):
                 facts.slots.add((bay, slot))
+                if plan_before and self._plan_of(message) not in ("", plan_before):
+                    # What was counted by the plan before says nothing of this one: it is judged anew.
+                    self._gates.pop((bay, slot), None)
+                    self.replanned[bay, slot] = now
                 self._look(bay, slot, now, facts)
                 self._update_bay(bay, now, facts)
             case Happening():
@@ -186,6 +193,11 @@ class StoreMemory:
 
     def reading(self, bay: str, slot: str, now: datetime) -> SlotReading | None:
         return self.state.reading(bay, slot, now)
+
+    def _plan_of(self, message: StockReport) -> str:
+        """The plan that the slot's held stock level was counted by."""
+        held = self.state.slots.get((message.bay, message.slot))
+        return held.stock.plan if held is not None else ""
 
     def _happening(self, message: Happening, now: datetime, facts: Facts) -> None:
         event = message.message.data

@@ -43,7 +43,8 @@ def surroundings(memory: StoreMemory, now: datetime) -> Surroundings:
                 key, "camera", camera.status.bay, None, None, min(camera.status.since, now), detail=state,
                 is_blind=holder is not None and not holder.is_present(now), must_dwell=True,
             )  # fmt: skip
-    return Surroundings(found, frozenset(unseen))
+    replanned = {f"{bay}/{slot}": at for (bay, slot), at in memory.replanned.items()}
+    return Surroundings(found, frozenset(unseen), replanned)
 
 
 def _is_blind(reading: SlotReading | None) -> bool:

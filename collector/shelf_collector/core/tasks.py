@@ -6,7 +6,8 @@ said anything. ``failed``: there is nothing in the back to bring. ``cancelled``:
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Literal, get_args
 
@@ -21,6 +22,9 @@ LONGEST_SNOOZE_MIN = 720
 
 SEEN_BY_CAMERA: frozenset[TaskKind] = frozenset({"replenish", "misplaced", "unknown", "camera", "node", "products"})
 """Kinds whose end somebody else than who did it can see: cameras, the node that is heard again, the reader of files."""
+
+_BY_PLANOGRAM: frozenset[TaskKind] = frozenset({"replenish", "misplaced", "unknown", "anomaly"})
+"""Kinds that compare what is seen in a slot with what is planned there."""
 
 CALL_LASTS = timedelta(minutes=30)
 ANOMALY_LASTS = timedelta(hours=2)
@@ -46,7 +50,8 @@ class Task:
         detail: the kind of shortage, the camera's state, the node's name or what an event said.
         quantity: how many to bring, as it was when the task was made.
         snoozed_until: until when nobody is asked; in the past: since when somebody is asked again.
-        reason: why it was put off (a ``SnoozeReason``), or came back (``still_seen``, ``left``, ``try_again``).
+        reason: why it was put off (a ``SnoozeReason``), came back (``still_seen``, ``left``, ``try_again``), or was
+            cancelled (``planogram_changed``: another planogram asked for it).
     """
 
     id: int
@@ -194,6 +199,13 @@ class Surroundings:
 
     conditions: dict[str, Condition]
     unseen: frozenset[str] = frozenset()
+    replanned: Mapping[str, datetime] = field(default_factory=dict)
+    """When the plan of a slot, ``a01/s1-02``, changed last: older work there was asked for by another."""
+
+    def is_replanned(self, task: Task) -> bool:
+        """Whether the task is about what another planogram wanted."""
+        changed_at = self.replanned.get(f"{task.bay}/{task.slot}") if task.kind in _BY_PLANOGRAM else None
+        return changed_at is not None and task.created_at <= changed_at
 
     def is_unseen(self, task: Task) -> bool:
         return task.bay != "" and task.slot is not None and f"{task.bay}/{task.slot}" in self.unseen
@@ -233,7 +245,7 @@ def settle(tasks: list[Task], around: Surroundings, now: datetime, rules: TaskRu
         after = _settled(task, around, now, rules)
         if after is not None:
             changed.append(after)
-    known = {task.key for task in tasks}
+    known = {task.key for task in tasks if not around.is_replanned(task)}
     for key, found in around.conditions.items():
         is_early = found.must_dwell and now - found.since < rules.trouble_dwell
         if key in known or is_early or found.is_blind:
@@ -249,6 +261,9 @@ def settle(tasks: list[Task], around: Surroundings, now: datetime, rules: TaskRu
 def _settled(task: Task, around: Surroundings, now: datetime, rules: TaskRules) -> Settled | None:
     if task.is_over:
         return None
+    if around.is_replanned(task):
+        after = replace(task, state="cancelled", claimed_by=None, ended_at=now, reason="planogram_changed")
+        return Settled(after, "task.cancelled")
     if task.kind in {"help", "anomaly"}:
         lasts = CALL_LASTS if task.kind == "help" else ANOMALY_LASTS
         if task.state == "open" and now - task.created_at >= lasts:

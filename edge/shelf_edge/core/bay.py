@@ -222,6 +222,11 @@ class Bay:
         self._memories = fit
         return len(fit)
 
+    def say_again(self) -> None:
+        """Every slot tells its stock level at the next look, changed or not."""
+        for _, slot in self._slots:
+            slot.say_again()
+
     @property
     def geometry(self) -> list[SlotGeometry]:
         """The slots in pixels; empty before the first frame."""
@@ -354,8 +359,7 @@ class Bay:
         if after.state == before.state:
             return []
         if after.state == "clear":
-            for _, slot in self._slots:
-                slot.say_again()
+            self.say_again()
             return []
         unknown = Observation(None, 0, 0, 0.0, _UNKNOWN_BECAUSE[after.state])
         return [StockFact(geometry.slot, unknown, "unknown", now_s) for geometry, _ in self._slots]

@@ -60,8 +60,9 @@ def stock_level(
     planogram: Planogram,
     recognised: SeenProduct | None = None,
     strange: Sequence[StrangeItem] = (),
+    plan: str = "",
 ) -> StockLevel:
-    """The stock level as it is published."""
+    """The stock level as it is published; ``plan`` names what is planned for the slot."""
     position = planogram.position(fact.slot)
     seen = fact.observation
     return StockLevel(
@@ -77,4 +78,15 @@ def stock_level(
         observed_at=moment(fact.captured_s),
         seen=recognised,
         strange=list(strange),
+        plan=plan,
+    )
+
+
+def gone_slot(now_s: float) -> StockLevel:
+    """What is said last of a slot that no planogram shows any more.
+
+    In the numbered order, not as an empty payload: what was said of it before may still wait to be sent.
+    """
+    return StockLevel(
+        count=None, capacity=0, level="unknown", confidence=0.0, reason="stale", observed_at=moment(now_s), plan="none"
     )
