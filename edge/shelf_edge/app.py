@@ -17,6 +17,7 @@ import psutil
 
 from shelf_contracts.gallery import read_gallery
 from shelf_contracts.messages import CameraInfo, CameraStatus, HeldProduct, NodeHealth, NodeInfo
+from shelf_edge.adapters.cameras_file import cameras_left_behind
 from shelf_edge.adapters.clock import SystemClock
 from shelf_edge.adapters.detector_onnx import load_detector
 from shelf_edge.adapters.memory_file import MemoryFile
@@ -111,6 +112,8 @@ def _run(checked: CheckedConfig, stop: threading.Event) -> int:
         _recall(camera, books, sight.recognising if sight is not None else None, clock.now_s())
     served = {camera.planogram.bay for camera in cameras}
     remembering = Remembering(memory_file, {bay: held for bay, held in books.items() if bay in served})
+    present = [*(one.id for one in checked.cameras), *(one.id for one in checked.refused)]
+    left_behind = cameras_left_behind(checked.state / "cameras.json", present)
     address = config.broker.address(checked.folder)
     preview = (
         Preview(config.preview.port, lambda: people.get(detector.info.sha256, frozenset()))
@@ -136,6 +139,8 @@ def _run(checked: CheckedConfig, stop: threading.Event) -> int:
             text = f"its planogram cannot be used: {' '.join(refused.why.split())}"[:300]
             left_out = CameraStatus(state="offline", bay=refused.bay, since=moment(clock.now_s()), text=text)
             publisher.say("camera_status", left_out, node=config.node, camera=refused.id)
+        for camera_id in left_behind:
+            publisher.clear("camera_status", node=config.node, camera=camera_id)
         pipeline.say_stock_again()
 
     def say_camera(camera: CameraWork) -> None:

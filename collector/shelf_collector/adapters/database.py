@@ -102,7 +102,11 @@ class Database:
             )
             self._store_audits(connection, [state.sources[key] for key in facts.sources if key in state.sources])
             self._put(connection, tables.nodes, [_node_row(state.nodes[name]) for name in facts.nodes])
-            self._put(connection, tables.cameras, [_camera_row(state.cameras[key]) for key in facts.cameras])
+            there = facts.cameras & state.cameras.keys()
+            self._put(connection, tables.cameras, [_camera_row(state.cameras[key]) for key in there])
+            for node, camera in facts.cameras - there:
+                where = (tables.cameras.c.node == node, tables.cameras.c.camera == camera)
+                connection.execute(sa.delete(tables.cameras).where(*where))
             self._store_alerts(connection, facts.alerts)
             if set_aside:
                 self._store_set_aside(connection, set_aside)

@@ -74,6 +74,14 @@ class CameraPresence:
 
 
 @dataclass(frozen=True, slots=True)
+class CameraGone:
+    """The node cleared the topic: it has this camera no more."""
+
+    node: str
+    camera: str
+
+
+@dataclass(frozen=True, slots=True)
 class HeldSeen:
     """What a hand at a bay holds now."""
 
@@ -85,11 +93,11 @@ class HeldSeen:
 SlotMessage = StockReport | Happening
 Numbered = SlotMessage | NodeOccurrence
 """What takes a number of its source's sequence."""
-Inbound = Numbered | HeldSeen | NodePresence | NodeBirth | NodeBeat | CameraPresence
+Inbound = Numbered | HeldSeen | NodePresence | NodeBirth | NodeBeat | CameraPresence | CameraGone
 
 
 def decode(topic: str, payload: bytes, *, store: str, retained: bool = False) -> Inbound | None:
-    """The message, or None for an empty payload (a retained topic that was cleared).
+    """The message, or None for an empty payload (a retained topic that was cleared), unless it was a camera's.
 
     Raises: MessageProblem when topic, size or content do not keep the contract, or contradict one another.
     """
@@ -97,9 +105,9 @@ def decode(topic: str, payload: bytes, *, store: str, retained: bool = False) ->
         address = topics.parse(topic)
     except TopicProblem as error:
         raise MessageProblem(topic, [Problem("topic", shown(topic), str(error))]) from error
-    if not payload:
-        return None
     row, ids = address.row, address.ids
+    if not payload:
+        return CameraGone(ids["node"], ids["camera"]) if row.name == "camera_status" and ids["store"] == store else None
     if len(payload) > row.largest_bytes:
         allowed = f"must be at most {row.largest_bytes} bytes"
         raise MessageProblem(topic, [Problem("", f"{len(payload)} bytes", allowed)])

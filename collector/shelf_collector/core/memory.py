@@ -10,6 +10,7 @@ from shelf_collector.core import alerts, kpis
 from shelf_collector.core.alerts import AlertRules, Gate
 from shelf_collector.core.displays import DisplayState, Touch
 from shelf_collector.core.inbox import (
+    CameraGone,
     CameraPresence,
     Happening,
     HeldSeen,
@@ -138,7 +139,7 @@ class StoreMemory:
             case NodeBeat(node):
                 facts.beats.add(node)
                 self._update_presence(now, facts)
-            case CameraPresence(node, camera):
+            case CameraPresence(node, camera) | CameraGone(node, camera):
                 facts.cameras.add((node, camera))
             case NodePresence(node):
                 facts.nodes.add(node)
@@ -274,6 +275,7 @@ class StoreMemory:
         absent = {node.node for node in self.state.nodes.values() if not node.is_present(now)}
         for node in absent ^ self._absent:
             facts.nodes.add(node)
+            facts.cameras.update(key for key in self.state.cameras if key[0] == node)
             changed = self.state.slots_of_node(node)
             facts.slots.update(changed)
             for bay, slot in changed:

@@ -11,6 +11,7 @@ from typing import Literal
 from shelf_collector.core import audit
 from shelf_collector.core.audit import SourceAudit
 from shelf_collector.core.inbox import (
+    CameraGone,
     CameraPresence,
     Claim,
     Happening,
@@ -166,6 +167,8 @@ class StoreState:
             case CameraPresence(node, camera, status):
                 self.cameras[node, camera] = CameraState(node, camera, status)
                 return "applied"
+            case CameraGone(node, camera):
+                return "ignored" if self.cameras.pop((node, camera), None) is None else "applied"
 
     def reading(self, bay: str, slot: str, now: datetime) -> SlotReading | None:
         """What is known of a slot now; None when nothing was ever said about it."""
@@ -197,6 +200,11 @@ class StoreState:
         """
         bays = self.bays_of.get(node)
         return not bays or bay in bays
+
+    def is_node_away(self, node: str, now: datetime) -> bool:
+        """Whether the node is known, and not there: then what it said of its cameras holds no more."""
+        held = self.nodes.get(node)
+        return held is not None and not held.is_present(now)
 
     def slots_of_node(self, node: str) -> list[SlotKey]:
         """The slots whose held stock level came from the node."""

@@ -306,15 +306,17 @@ class Viewer:
             text=node.text,
         )
 
-    def camera(self, camera: CameraState) -> CameraView:
+    def camera(self, camera: CameraState, memory: StoreMemory, now: datetime) -> CameraView:
+        """What its node said of it last; while the node is away it is offline, whatever that was."""
         status = camera.status
+        is_away = memory.state.is_node_away(camera.node, now)
         return CameraView(
             node=camera.node,
             camera=camera.camera,
             bay=status.bay,
-            state=status.state,
+            state="offline" if is_away else status.state,
             since=status.since,
-            text=status.text,
+            text="its node is away" if is_away else status.text,
         )
 
     def display(self, content: DisplayContent, memory: StoreMemory, now: datetime) -> DisplayView:
@@ -380,8 +382,9 @@ class Viewer:
         found += [Screen(f"bay/{bay}", self.bay(bay, state)) for bay, state in facts.bays.items()]
         for node in sorted(facts.nodes | facts.beats):
             found.append(Screen(f"node/{node}", self.node(memory.state.nodes[node], now)))
-        for node, camera in sorted(facts.cameras):
-            found.append(Screen(f"camera/{node}/{camera}", self.camera(memory.state.cameras[node, camera])))
+        for node, camera in sorted(facts.cameras & memory.state.cameras.keys()):
+            shown = self.camera(memory.state.cameras[node, camera], memory, now)
+            found.append(Screen(f"camera/{node}/{camera}", shown))
         return found
 
     def display_screens(self, facts: Facts, memory: StoreMemory, now: datetime) -> list[Screen]:

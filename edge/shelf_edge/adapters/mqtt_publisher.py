@@ -162,6 +162,10 @@ class MqttPublisher:
             expiry_s=row.expiry_s,
         )
 
+    def clear(self, name: str, **ids: str) -> bool:
+        """Empty a retained topic: there is nothing any more. False when it could not be taken."""
+        return self._session.publish(topics.build(name, store=self._store, **ids), b"", qos=1, retain=True)
+
     def say_health(self, message: BaseModel) -> None:
         """Publish a health message, or keep it for a while when nobody hears it."""
         if not self.say("node_health", message, node=self._node):

@@ -143,7 +143,7 @@ def get_state(request: Request) -> StateView:
             bays=[site.viewer.bay(bay, memory.bay_state(bay, now)) for bay in site.plan.planograms],
             alerts=[site.viewer.open_alert(alert) for alert in memory.open_alerts()],
             nodes=[site.viewer.node(node, now) for node in memory.state.nodes.values()],
-            cameras=[site.viewer.camera(camera) for camera in memory.state.cameras.values()],
+            cameras=[site.viewer.camera(camera, memory, now) for camera in memory.state.cameras.values()],
             slots_known=sum(slot.level != "unknown" for slot in slots),
             slots_planned=len(slots),
         )

@@ -184,7 +184,7 @@ def _overview_context(request: Request, lang: str | None) -> dict[str, object]:
             for bay, plan in site.plan.planograms.items()
         ]
         nodes = [site.viewer.node(node, now) for node in memory.state.nodes.values()]
-        cameras = [site.viewer.camera(camera) for camera in memory.state.cameras.values()]
+        cameras = [site.viewer.camera(camera, memory, now) for camera in memory.state.cameras.values()]
         alerts = [site.viewer.open_alert(alert) for alert in memory.open_alerts()]
     events = [
         {
