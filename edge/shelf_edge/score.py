@@ -234,7 +234,8 @@ class Figures:
         counts_*: of slot-time not occluded and settled for 1.5 s; in_range: the range held the truth;
             wrong: a count was said and was not the true one (``unknown`` is not wrong).
         list_exact: share of the time in which every slot (not occluded, settled) was exact; strict: all, always.
-        false_changes: picks, puts and restocks told falsely; alerts: low-stock alerts a shop would have heard.
+        false_changes: picks, puts, restocks and misplaced ones told falsely; alerts: low-stock ones a shop would have
+            heard.
         held_*: products in hands: share of the picks whose product was told while it was carried off (told) and during
             which another one was told (mistaken); share of what was told that a hand carried then (precision).
         double_reaches: two hands in two slots at once, and both told and no third.

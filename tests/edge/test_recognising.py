@@ -149,11 +149,15 @@ def test_the_planned_product_is_known_after_a_few_looks_and_then_left_alone(shel
     assert sum(shelf.embedder.batches) < 12, "a slot at rest costs next to nothing"
 
 
+def put_there(shelf: Shelf) -> SlotFact:
+    return SlotFact("put", "s1", 1, 2, 3, 0.9, shelf.now_s, shelf.now_s)
+
+
 def test_another_product_is_misplaced_once_and_not_at_the_first_look(shelf: Shelf) -> None:
-    assert not misplaced(shelf.look(20))
+    assert not misplaced(shelf.look(20, [put_there(shelf)]))
     changes = shelf.looks(20, 30)
     assert [seen.gtin for seen in misplaced(changes)] == [OTHER]
-    put = SlotFact("put", "s1", 1, 2, 3, 0.9, shelf.now_s, shelf.now_s)
+    put = put_there(shelf)
     shelf.look(10, [put])
     assert verdicts(shelf.looks(10, 8))[-1] == ("known", WANTED)
     shelf.look(20, [put])
@@ -162,17 +166,25 @@ def test_another_product_is_misplaced_once_and_not_at_the_first_look(shelf: Shel
 
 @pytest.mark.parametrize("passes_by", [False, True])
 def test_what_is_misplaced_is_not_told_again_because_the_gallery_changed(shelf: Shelf, passes_by: bool) -> None:
+    shelf.look(20, [put_there(shelf)])
     assert [seen.gtin for seen in misplaced(shelf.looks(20, 12))] == [OTHER]
     for newer in (gallery((WANTED, 0)), BOTH, gallery((WANTED, 0), ("00000096385074", 5)), BOTH):
         shelf.recognising.use(newer)
         if passes_by:
             shelf.look(20, hand=True)
         assert misplaced(shelf.looks(20, 10)) == [], "it has stood there all the time"
-    put = SlotFact("put", "s1", 1, 2, 3, 0.9, shelf.now_s, shelf.now_s)
+    put = put_there(shelf)
     shelf.look(10, [put])
     shelf.looks(10, 8)
     shelf.look(20, [put])
     assert len(misplaced(shelf.looks(20, 30))) == 1, "it was gone, and is there again"
+
+
+def test_what_stood_there_since_the_start_was_misplaced_by_nobody(shelf: Shelf) -> None:
+    assert misplaced(shelf.looks(20, 30)) == []
+    seen = shelf.recognising.seen(shelf.planogram, "s1")
+    assert seen is not None
+    assert seen.gtin == OTHER, "the slot says what it seems to hold all the same"
 
 
 def test_what_nobody_enrolled_is_unknown_until_it_is_enrolled(shelf: Shelf) -> None:

@@ -174,13 +174,13 @@ def test_what_was_misread_before_a_hand_came_was_not_brought_by_it() -> None:
     assert seen.looks({1: OTHER}, chance=0.99) == []
 
 
-@pytest.mark.parametrize(("chance", "told"), [(0.97, [[], [], [OTHER]]), (0.9, [[], [], []]), (0.75, [[], [], []])])
-def test_where_nobody_was_seen_more_is_asked(chance: float, told: list[list[str]]) -> None:
-    """What is misread in a picture that stands still is misread time and again."""
+@pytest.mark.parametrize("chance", [0.99, 0.97, 0.75])
+def test_where_no_hand_was_nothing_was_misplaced(chance: float) -> None:
+    """What is misread in a picture that stands still is misread time and again, however sure it is."""
     fresh = Seen()
     fresh.slot = SlotSight("s1", WANTED, 3, SightRules())
-    assert [fresh.looks({0: WANTED, 1: OTHER}, chance=chance) for _ in range(3)] == told
+    assert [fresh.looks({0: WANTED, 1: OTHER}, chance=chance) for _ in range(6)] == [[]] * 6
     attended = Seen()
     attended.slot = SlotSight("s1", WANTED, 3, SightRules())
     attended.slot.doubt(attended.now_s)
-    assert [OTHER] in [attended.looks({0: WANTED, 1: OTHER}, chance=chance) for _ in range(3)]
+    assert [OTHER] in [attended.looks({0: WANTED, 1: OTHER}, chance=chance) for _ in range(6)]

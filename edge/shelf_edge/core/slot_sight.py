@@ -60,11 +60,13 @@ class SightRules:
         slot's product is not seen there.
     recheck_s: that often.
     kept_looks: of each facing, the newest ones that count.
-    sure: a product that the planogram does not want there is misplaced from this probability on.
+    sure: a product that the planogram does not want there is misplaced from this probability on, where a hand was:
+        nothing gets to a wrong place by itself, and a facing that is misread at rest is misread for hours.
+    least_like: and when its looks are this like the product's photos (median of the cosines).
     surely_other: so is what looks like several products, when it is with this probability none of them that is wanted.
     misplaced_looks: and after so many looks at that facing since somebody was there.
-    sure_alone: where no hand was since the start, or looks named that product before it came, the middle one of the
-        looks must by itself be this sure: looks at a still picture repeat one mistake, however many there are.
+    sure_alone: where looks named that product before the hand came, the middle one of the looks must by itself be
+        this sure: looks at a still picture repeat one mistake, however many there are.
     gone_s: a facing in which nothing was seen for so long, with nobody in front, is empty.
     apart_s: looks that are nearer than this in time say the same thing once.
     same_place: an item that moved more than this (share of both boxes in common) is another one.
@@ -74,7 +76,8 @@ class SightRules:
     settled_looks: int = 3
     recheck_s: float = 30.0
     kept_looks: int = 6
-    sure: float = 0.8
+    sure: float = 0.9
+    least_like: float = 0.6
     surely_other: float = 0.97
     misplaced_looks: int = 3
     sure_alone: float = 0.95
@@ -226,25 +229,26 @@ class FacingSight:
             self.outlived_gallery = True
 
     def is_strange(self, expected: str) -> bool:
-        """Whether it is certain that another product than this one stands there."""
+        """Whether it is certain that a hand left another product than this one there."""
         answer, rules = self.answer, self._rules
         if answer is None or self._is_in_doubt or answer.verdict == "unknown" or answer.product == expected:
             return False
-        if self._whole_looks < rules.misplaced_looks:
+        whole = [glance.look.candidates for glance in self.glances if not glance.is_cut]
+        if not self._is_attended or len(whole) < rules.misplaced_looks:
             return False
         is_known = answer.verdict == "known"
         if (answer.probability if is_known else _of_others(answer.candidates, expected)) < (
             rules.sure if is_known else rules.surely_other
         ):
             return False
-        if self._is_attended and answer.product not in self._earlier:
+        named = [[one for one in candidates if one.product == answer.product] for candidates in whole]
+        if median(one[0].cosine if one else 0.0 for one in named) < rules.least_like:
+            return False
+        if answer.product not in self._earlier:
             return True
         alone = [
-            sum(one.chance for one in glance.look.candidates if one.product == answer.product)
-            if is_known
-            else _of_others(glance.look.candidates, expected)
-            for glance in self.glances
-            if not glance.is_cut
+            sum(one.chance for one in ours) if is_known else _of_others(candidates, expected)
+            for ours, candidates in zip(named, whole, strict=True)
         ]
         return median(alone) >= rules.sure_alone
 
