@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from shelf_collector.adapters.web.hyphens import word_pieces, words_of
 from shelf_collector.core import languages
 from shelf_collector.core.cards import product_card
+from shelf_collector.core.labels import label_text
 from shelf_collector.core.languages import languages_in
 from shelf_collector.core.texts import ALLERGENS, ALLERGENS_AFAR, LANGUAGE_NAMES, WORDS
 from shelf_contracts.messages import iso_time
@@ -66,6 +67,20 @@ def test_short_words_for_large_letters_stand_beside_those_of_the_law() -> None:
 def test_long_words_are_broken_best_where_words_of_the_shop_meet(name: str, pieces: str) -> None:
     known = words_of(["Pure chocolade", "groene thee 100%", "melk"])
     assert word_pieces(name, "nl", known) == pieces
+
+
+@pytest.mark.parametrize(
+    ("name", "is_tall"), [("زعتر فلسطيني 250غ", True), ("חלב 3%", False), ("Crème brûlée", False), ("น้ำปลา", True)]
+)
+def test_names_in_tall_scripts_get_lines_farther_apart(name: str, is_tall: bool) -> None:
+    card = product_card(product(name={"en": name}), "en", NOON)
+    assert card.has_tall_letters is is_tall
+
+
+def test_a_labels_amount_keeps_its_order_beside_a_brand_from_the_right() -> None:
+    card = product_card(product(brand="زيتون", net_content={"amount": 250, "unit": "g"}), "en", NOON)
+    assert label_text(card, "en").detail == "\u2068زيتون\u2069 · 250 g"
+    assert label_text(product_card(product(brand="Zaytun"), "en", NOON), "en").detail == "Zaytun"
 
 
 def test_a_language_is_one_file(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -25,6 +26,7 @@ from shelf_contracts.products import (
 )
 
 KCAL_PER_KJ = 1 / 4.184
+_TALL_SCRIPTS = {"ARABIC", "SYRIAC", "THAI", "LAO", "KHMER", "MYANMAR", "TIBETAN", "DEVANAGARI", "BENGALI", "TAMIL"}
 _LONGEST_NAME = 110
 _LONGEST_WORD = 40
 
@@ -154,6 +156,11 @@ class ProductCard:
     def has_long_name(self) -> bool:
         """A name that no letters could show whole from afar, or with a word that must be broken: it is cut."""
         return len(self.name.text) > _LONGEST_NAME or max(map(len, self.name.text.split()), default=0) > _LONGEST_WORD
+
+    @property
+    def has_tall_letters(self) -> bool:
+        """Whether the name is in a script whose letters reach far above and below the line, as Arabic or Thai."""
+        return any(unicodedata.name(letter, "").split(" ")[0] in _TALL_SCRIPTS for letter in self.name.text)
 
     @property
     def large_name(self) -> str:

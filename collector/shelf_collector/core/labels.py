@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import unicodedata
 from dataclasses import astuple, dataclass
 from enum import StrEnum
 
@@ -44,10 +45,16 @@ class LabelText:
         return hashlib.sha256("\x1f".join(astuple(self)).encode()).hexdigest()[:16]
 
 
+def _apart(text: str) -> str:
+    """A text from the right in isolates (Unicode, annex 9), so that what stands beside it keeps its order."""
+    runs_from_right = any(unicodedata.bidirectional(letter) in ("R", "AL") for letter in text)
+    return f"\u2068{text}\u2069" if runs_from_right else text
+
+
 def label_text(card: ProductCard, language: str) -> LabelText:
     """What of a product's card goes onto a label."""
     words = WORDS[language]
-    detail = " · ".join(part for part in (card.brand, card.net_content) if part)
+    detail = " · ".join(_apart(part) for part in (card.brand, card.net_content) if part)
     return LabelText(
         name=card.name.text,
         detail=detail,

@@ -100,6 +100,7 @@ LANGUAGE = Language(
         "ask_short": "Help",
         "asked": "A colleague has been told",
         "coming": "A colleague is on the way",
+        "asking": "Asking …",
         "ask_failed": "That did not work. Please ask any of us.",
         "in_hand": "In your hand",
         "either_title": "Is it one of these?",

@@ -100,6 +100,7 @@ LANGUAGE = Language(
         "ask_short": "Aiuto",
         "asked": "Un collega è stato avvisato",
         "coming": "Un collega sta arrivando",
+        "asking": "Chiedo …",
         "ask_failed": "Non è riuscito. Chiedi pure a qualcuno di noi.",
         "in_hand": "In mano",
         "either_title": "È uno di questi?",

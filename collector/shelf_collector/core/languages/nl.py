@@ -100,6 +100,7 @@ LANGUAGE = Language(
         "ask_short": "Hulp",
         "asked": "Een collega weet het",
         "coming": "Een collega komt eraan",
+        "asking": "Even vragen …",
         "ask_failed": "Dat lukte niet. Spreek gerust iemand aan.",
         "in_hand": "In je hand",
         "either_title": "Is het een van deze?",

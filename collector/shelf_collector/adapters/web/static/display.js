@@ -475,14 +475,15 @@ function showAsk(state) {
 }
 
 ask.addEventListener("click", async () => {
-  if (ask.dataset.state === "asked" || ask.dataset.state === "coming") return; // a double tap is one question
-  showAsk("asked");
+  if (["asking", "asked", "coming"].includes(ask.dataset.state)) return; // a double tap is one question
+  showAsk("asking");
   try {
     const answer = await fetch(`/display/${root.dataset.display}/ask`, {
       method: "POST", headers: { "Content-Type": "application/json" }, signal: AbortSignal.timeout(5000),
       body: JSON.stringify({ slot: shown[0]?.slot ?? null }),
     });
     if (!answer.ok) showAsk("failed");
+    else if (ask.dataset.state === "asking") showAsk("asked"); // unless the stream was quicker
   } catch {
     showAsk("failed");
   }
