@@ -66,7 +66,8 @@ def main() -> None:
     cameras: list[CameraWork] = []
     for number in range(CAMERAS):
         own = plan.model_copy(update={"bay": f"a{number + 1:02d}"})
-        cameras.append(CameraWork(f"c{number}", "", own, LatestFrame(arrived), Bay(own, own.views[0].camera)))
+        view = own.views[0].camera
+        cameras.append(CameraWork(f"c{number}", view, own, LatestFrame(arrived), Bay(own, view)))
     with tempfile.TemporaryDirectory() as state:
         outbox = SqliteOutbox(
             Path(state) / "outbox.sqlite3",
