@@ -87,6 +87,20 @@ class RecordingNote(BaseModel):
     fps: Annotated[float, Field(gt=0)]
 
 
+class DayNote(BaseModel):
+    """What goes before a picture that the simulator was asked for, one line.
+
+    Attributes:
+        at_s: seconds since the day began, 0 up; gain: of the light, 1 is full; size: bytes of the JPEG that follows.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    at_s: Annotated[float, Field(ge=0)]
+    gain: Annotated[float, Field(ge=0)]
+    size: Annotated[int, Field(gt=0, le=16_000_000)]
+
+
 class _Line(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
     bay: str

@@ -15,7 +15,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from shelf_edge import cli_calibrate, cli_planogram, cli_unknown
+from shelf_edge import cli_calibrate, cli_day, cli_planogram, cli_unknown
 from shelf_edge.console import bad_input, errors, people_to_cover
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ app = typer.Typer(help="One node: cameras in, events out.", no_args_is_help=True
 app.add_typer(cli_planogram.app, name="planogram")
 app.add_typer(cli_unknown.app, name="unknown")
 app.command()(cli_calibrate.calibrate)
+app.command()(cli_day.day)
 
 _output = Console(soft_wrap=True, highlight=False)
 _WIDE = 200

@@ -90,16 +90,23 @@ def steps(
                 if delivered is None:
                     continue
                 frame = delivered
-            detections = still.look(detector.detect, frame.image) if bay.wants_look(frame) else None
-            facts = bay.advance(frame, detections)
-            sights: list[SightChange] = []
-            held: list[HeldChange] = []
-            if recognising is not None:
-                sights = recognising.follow(bay, planogram, frame, facts)
-                held = recognising.take_held()
-            yield ReplayStep(frame, detections, facts, sights, held)
+            yield step_of(frame, bay, still, planogram, detector, recognising)
     finally:
         recording.close()
+
+
+def step_of(
+    frame: Frame, bay: Bay, still: StillLooks, planogram: Planogram, detector: Detector, recognising: Recognising | None
+) -> ReplayStep:
+    """One frame through the chain, in the order of capture."""
+    detections = still.look(detector.detect, frame.image) if bay.wants_look(frame) else None
+    facts = bay.advance(frame, detections)
+    sights: list[SightChange] = []
+    held: list[HeldChange] = []
+    if recognising is not None:
+        sights = recognising.follow(bay, planogram, frame, facts)
+        held = recognising.take_held()
+    return ReplayStep(frame, detections, facts, sights, held)
 
 
 def replay(

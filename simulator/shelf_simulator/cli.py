@@ -16,8 +16,10 @@ from rich.progress import Progress
 
 from shelf_contracts.errors import ContractError
 from shelf_contracts.files import write_json
+from shelf_contracts.truth import RecordingNote
 from shelf_simulator import app as parts
 from shelf_simulator.adapters.dataset import PictureStyle, contact_sheet, sample, write_dataset
+from shelf_simulator.adapters.day_stream import stream_day
 from shelf_simulator.adapters.live_view import LiveView
 from shelf_simulator.adapters.pack_pictures import write_pack_pictures, write_reference_pictures
 from shelf_simulator.adapters.recording import record as write_recording
@@ -26,6 +28,7 @@ from shelf_simulator.assortment import packs_sold
 from shelf_simulator.core.design import build_planogram
 from shelf_simulator.core.splits import HIDDEN, SplitName
 from shelf_simulator.core.world import World
+from shelf_simulator.resting import day_stage
 
 app = typer.Typer(help="A store made of code: shelves, shoppers, cameras, with ground truth.", no_args_is_help=True)
 console = Console(stderr=True)
@@ -154,6 +157,36 @@ def record(
             scenario=Path(scenario).stem, split=split,
         ):  # fmt: skip
             progress.update(task, completed=done)
+
+
+@app.command()
+def day(
+    out: Out,
+    day: Annotated[str, typer.Option("--day", help="A shipped day (at-rest), or a TOML file.")] = "at-rest",
+    split: Annotated[SplitName, typer.Option("--split", help="Which store: dev, varied or hidden.")] = "dev",
+    number: Annotated[int, typer.Option("--number", min=0, max=99, help="Which of the day's seeds.")] = 0,
+    begin_h: Annotated[float, typer.Option("--begin-h", min=0, max=24, help="Hours of the day to leave out.")] = 0.0,
+    hours: Annotated[float, typer.Option("--hours", min=0.001, max=24, help="How long.")] = 24.0,
+    fps: Fps = 10.0,
+    bay: Bay = "a01",
+) -> None:
+    """Give pictures of a bay at rest on standard output, one for each line in: the seconds to go on at most."""
+    try:
+        stage = day_stage(bay, day, split, number)
+    except (ContractError, ValueError) as error:
+        console.print(str(error), style="red", markup=False)
+        raise typer.Exit(2) from error
+    cv2.setNumThreads(1)
+    seconds = min(hours, 24 - begin_h) * 3600
+    if seconds <= 0:
+        console.print(f"--begin-h = {begin_h:g}: must leave something of the day", style="red", markup=False)
+        raise typer.Exit(2)
+    note = RecordingNote(
+        scenario=f"day-{Path(day).stem}", split=split, seed=stage.seed, bay=bay, seconds=seconds, fps=fps
+    )
+    stream_day(
+        out, stage.world, stage.view, note, stage.script.spells_s, begin_h * 3600, sys.stdin.buffer, sys.stdout.buffer
+    )
 
 
 @app.command()

@@ -237,6 +237,14 @@ class Bay:
         """What can be made of the camera's pictures."""
         return self._sight
 
+    @property
+    def is_attentive(self) -> bool:
+        """Whether more than the slow re-check is looked at now: something changed lately, a slot waits, or the camera
+        seems to have moved."""
+        is_fresh = self._now_s - self._changed_s <= self._rules.keep_looking_s
+        is_in_doubt = self._watch is not None and self._watch.is_in_doubt
+        return is_fresh or is_in_doubt or any(slot.is_waiting for _, slot in self._slots)
+
     def wants_look(self, frame: Frame) -> bool:
         """Measure the change of this frame; True when the detector should look at it."""
         height, width = frame.image.shape[:2]
