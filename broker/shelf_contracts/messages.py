@@ -203,9 +203,12 @@ class NodeInfo(Message):
 
 
 class CameraHealth(Message):
+    """``frames_dropped``: replaced by newer ones. ``frames_unusable``: no pictures, or such of another size."""
+
     id: CameraId
     frames_seen: int
     frames_dropped: int
+    frames_unusable: int = 0
     fps: float
     infer_ms: float
     frame_age_ms: float
@@ -295,9 +298,13 @@ class NodeHealth(Message):
 
 
 class CameraStatus(Message):
-    """Whether a camera is of use: ``offline`` says why in ``text``."""
+    """Whether a camera is of use: ``text`` says what is wrong with it.
 
-    state: Literal["online", "offline", "obstructed", "moved", "disabled"]
+    ``unsteady``: it sends pictures of several sizes, things that are no pictures, or a clock that goes back, again and
+    again. What is good of it is used. Said as it begins, at most every few seconds, and when it was well for a minute.
+    """
+
+    state: Literal["online", "offline", "obstructed", "moved", "unsteady", "disabled"]
     bay: BayId
     since: UtcTime
     text: Annotated[str, Field(max_length=300)] = ""

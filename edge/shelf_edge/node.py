@@ -18,6 +18,7 @@ from shelf_edge.core.frame import Frame
 from shelf_edge.core.reporting import gone_slot, misplaced_event, moment, slot_event, stock_level
 from shelf_edge.core.sight import Sight, State
 from shelf_edge.core.still import StillLooks
+from shelf_edge.core.stream import StreamWatch
 from shelf_edge.journal import Journal
 from shelf_edge.ports import Clock, Detector
 from shelf_edge.recognising import HeldChange, Recognising
@@ -34,7 +35,6 @@ _SMOOTHING = 0.1
 _MOST_FAILURES = 5
 _FAILURE_WINDOW_S = 60.0
 """So many within that time are a fault, not an accident; as long a camera is left alone then."""
-_BACKWARDS_S = 1.0
 _TRIAL_FRAMES = 20
 """So many frames a new planogram must be good for before the one before is let go."""
 
@@ -43,9 +43,10 @@ _TRIAL_FRAMES = 20
 class CameraWork:
     """One camera on the pipeline: its hand-off, its bay and its figures.
 
-    ``trouble``: why its frames cannot be processed, and so nothing is said of it until ``rests_until_s``. ``notice``:
-    what is odd about a stream that is used all the same; ``planogram_notice``: what is wrong with a planogram that was
-    not taken. ``former``: planogram, view and bay before the present ones, for ``trial_frames`` more frames.
+    ``trouble``: why its frames cannot be processed, and so nothing is said of it until ``rests_until_s``. ``stream``:
+    what is odd about one that is used all the same; ``left_out``: how many of its pictures were not.
+    ``planogram_notice``: what is wrong with a planogram that was not taken. ``former``: planogram, view and bay before
+    the present ones, for ``trial_frames`` more frames.
     """
 
     id: str
@@ -65,9 +66,9 @@ class CameraWork:
     failures: list[float] = field(default_factory=list)
     trouble: str = ""
     rests_until_s: float = -math.inf
-    notice: str = ""
-    last_captured_s: float = -math.inf
-    size_px: tuple[int, int] = (0, 0)
+    stream: StreamWatch = field(default_factory=StreamWatch)
+    stream_since_s: float = 0.0
+    left_out: int = 0
     noted_s: float = -math.inf
     counted_s: float = 0.0
     counted_seen: int = 0
@@ -78,7 +79,8 @@ class CameraWork:
     trial_frames: int = 0
 
 
-_STATUS_OF: dict[State, Literal["online", "offline", "obstructed", "moved"]] = {
+_Told = Literal["online", "offline", "obstructed", "moved", "unsteady"]
+_STATUS_OF: dict[State, _Told] = {
     "clear": "online", "dark": "obstructed", "frozen": "offline", "obstructed": "obstructed", "moved": "moved",
 }  # fmt: skip
 
@@ -205,6 +207,8 @@ class Pipeline:
         elif camera.trial_frames > 0:
             return
         camera.former = None
+        if not failure:
+            camera.stream.calibrated()
         self.say_gone(camera.planogram.bay, left)
         self._on_planogram(camera.planogram.bay, failure)
 
@@ -278,12 +282,11 @@ class Pipeline:
 
     def _serve(self, camera: CameraWork) -> bool:
         """Process the camera's newest frame; False when there is none."""
-        frame = camera.hand_off.take()
+        frame = self._take_frame(camera)
         if frame is None:
             self._give_up_if_lost(camera)
             return False
         camera.is_given_up = False
-        self._notice(camera, frame)
         detections = None
         if camera.bay.wants_look(frame):
             began_s = self._clock.monotonic_s()
@@ -307,22 +310,29 @@ class Pipeline:
             self._remember(camera)
         return True
 
-    def _notice(self, camera: CameraWork, frame: Frame) -> None:
-        """A stream that is odd but can be used: said in the log, and on the camera's status from then on."""
-        height, width = frame.image.shape[:2]
-        before, back_s = camera.size_px, camera.last_captured_s - frame.captured_s
-        camera.size_px, camera.last_captured_s = (width, height), frame.captured_s
-        told = ""
-        if before not in ((0, 0), (width, height)):
-            told = (
-                f"its pictures are {width}x{height} now, they were {before[0]}x{before[1]}: see that it shows the bay"
-            )
-        elif back_s > _BACKWARDS_S:
-            told = f"its clock went back by {back_s:.0f} s: durations are counted on"
-        if told:
-            camera.notice, camera.sight_since_s = told, frame.captured_s
-            log.warning("camera %s: %s", camera.id, told)
-            self._on_sight(camera)
+    def _take_frame(self, camera: CameraWork) -> Frame | None:
+        """The newest frame when it can be used; what is odd about the stream is said, seldom."""
+        frame, at_s = camera.hand_off.take(), self._clock.monotonic_s()
+        camera.stream.spoil(*camera.hand_off.take_spoiled(), at_s)
+        if frame is not None:
+            height, width = frame.image.shape[:2]
+            if not camera.stream.is_of_use((width, height), frame.captured_s, at_s):
+                camera.left_out += 1
+                frame = None
+            elif camera.stream.is_clock_wild:
+                frame = Frame(frame.image, self._clock.now_s(), frame.number)
+        if camera.stream.has_news(at_s):
+            self._tell_stream(camera, at_s)
+        return frame
+
+    def _tell_stream(self, camera: CameraWork, at_s: float) -> None:
+        state = camera.stream.state
+        camera.stream_since_s = self._clock.now_s() - (at_s - state.since_s)
+        if state.text:
+            log.warning("camera %s: %s", camera.id, state.text)
+        else:
+            log.info("camera %s: its stream is well again", camera.id)
+        self._on_sight(camera)
 
     def _remember(self, camera: CameraWork) -> None:
         camera.noted_s = self._clock.monotonic_s()
@@ -407,23 +417,25 @@ def camera_status(camera: CameraWork) -> CameraStatus | None:
     if camera.trouble:
         since = moment(camera.sight_since_s)
         return CameraStatus(state="offline", bay=camera.planogram.bay, since=since, text=camera.trouble)
-    if state.is_online and sight.text:
-        return CameraStatus(
-            state=_STATUS_OF[sight.state],
-            bay=camera.planogram.bay,
-            since=moment(camera.sight_since_s),
-            text=sight.text,
-        )
-    return CameraStatus(
-        state="online" if state.is_online else "offline",
-        bay=camera.planogram.bay,
-        since=moment(state.since_s),
-        text=(state.text or (_notices(camera) if state.is_online else ""))[:300],
-    )
+    if not state.is_online:
+        told: _Told = "offline"
+        since_s, text = state.since_s, state.text
+    elif sight.state != "clear":
+        told, since_s = _STATUS_OF[sight.state], camera.sight_since_s
+        text = "; ".join([sight.text, *_notices(camera)])
+    else:
+        odd, since_s = camera.stream.state, state.since_s
+        told = "unsteady" if odd.is_unsteady else "online"
+        if odd.text:
+            since_s = camera.stream_since_s
+        elif sight.text:
+            since_s = camera.sight_since_s
+        text = "; ".join([*([sight.text] if sight.text else []), *_notices(camera)])
+    return CameraStatus(state=told, bay=camera.planogram.bay, since=moment(since_s), text=text[:300])
 
 
-def _notices(camera: CameraWork) -> str:
-    return "; ".join(text for text in (camera.planogram_notice, camera.notice) if text)
+def _notices(camera: CameraWork) -> list[str]:
+    return [text for text in (camera.planogram_notice, camera.stream.state.text) if text]
 
 
 def camera_health(camera: CameraWork, now_s: float) -> CameraHealth:
@@ -437,6 +449,7 @@ def camera_health(camera: CameraWork, now_s: float) -> CameraHealth:
         id=camera.id,
         frames_seen=seen,
         frames_dropped=camera.hand_off.dropped,
+        frames_unusable=camera.hand_off.spoiled + camera.left_out,
         fps=round(camera.fps, 2),
         infer_ms=round(camera.infer_ms, 2),
         frame_age_ms=round(camera.frame_age_ms, 1),

@@ -18,6 +18,17 @@ class SourceProblem(Exception):
     """A camera or file cannot be read; the message says which and why."""
 
 
+class UnreadablePicture(SourceProblem):
+    """Something came that is no picture. The source is still open: the next read may give a frame.
+
+    ``why``: without the name of the source.
+    """
+
+    def __init__(self, name: str, why: str) -> None:
+        super().__init__(f"{name}: {why}")
+        self.why = why
+
+
 class SourceEnded(Exception):
     """A recording is over."""
 
@@ -29,7 +40,11 @@ class FrameSource(Protocol):
         """Connect. Raises: SourceProblem, within a few seconds."""
 
     def read(self) -> Frame:
-        """The next frame. Raises: SourceProblem when it was lost, SourceEnded at the end of a recording."""
+        """The next frame.
+
+        Raises: UnreadablePicture when this one is of no use, SourceProblem when the camera was lost, SourceEnded at
+            the end of a recording.
+        """
 
     def close(self) -> None:
         """Let go; never raises."""

@@ -10,12 +10,16 @@ from dataclasses import dataclass
 
 from shelf_edge.core.frame import Frame
 from shelf_edge.core.pauses import pause_after
-from shelf_edge.ports import Clock, FrameSource, SourceEnded, SourceProblem
+from shelf_edge.ports import Clock, FrameSource, SourceEnded, SourceProblem, UnreadablePicture
 
 log = logging.getLogger(__name__)
 
 _SHORTEST_PAUSE_S = 0.5
 _LONGEST_PAUSE_S = 30.0
+_LONGEST_WITHOUT_S = 5.0
+"""A camera that sends no picture for so long, whatever else it sends, is lost."""
+_AFTER_UNREADABLE_S = 0.02
+"""At least so long before the next: what a camera floods us with must not cost the others their share."""
 
 
 class LatestFrame:
@@ -26,6 +30,9 @@ class LatestFrame:
         self._frame: Frame | None = None
         self._seen = 0
         self._dropped = 0
+        self._spoiled = 0
+        self._spoiled_lately = 0
+        self._why = ""
 
     @property
     def seen(self) -> int:
@@ -34,6 +41,11 @@ class LatestFrame:
     @property
     def dropped(self) -> int:
         return self._dropped
+
+    @property
+    def spoiled(self) -> int:
+        """How much came that is no picture."""
+        return self._spoiled
 
     @property
     def is_waiting(self) -> bool:
@@ -45,6 +57,19 @@ class LatestFrame:
             self._dropped += self._frame is not None
             self._frame = frame
             self._arrived.notify_all()
+
+    def spoil(self, why: str) -> None:
+        """Something came that is no picture."""
+        with self._arrived:
+            self._spoiled += 1
+            self._spoiled_lately += 1
+            self._why = why
+
+    def take_spoiled(self) -> tuple[int, str]:
+        """How often ``spoil`` was called since this was asked last, and why the last time."""
+        with self._arrived:
+            count, self._spoiled_lately = self._spoiled_lately, 0
+            return count, self._why
 
     def take(self) -> Frame | None:
         """The newest frame, once."""
@@ -110,9 +135,7 @@ class Capture:
             began_s = self._clock.monotonic_s()
             try:
                 self._source.open()
-                while not self._stop.is_set():
-                    self._hand_off.put(self._source.read())
-                    self._become(True, "")
+                self._read()
             except SourceEnded as ended:
                 self._become(False, f"{ended}: the recording is over")
                 return
@@ -126,6 +149,25 @@ class Capture:
             failures = 1 if self._clock.monotonic_s() - began_s > _LONGEST_PAUSE_S else failures + 1
             pause_s = pause_after(failures - 1, _SHORTEST_PAUSE_S, _LONGEST_PAUSE_S)
             self._stop.wait(pause_s * random.uniform(0.7, 1.3))
+
+    def _read(self) -> None:
+        """Frame after frame; what cannot be read is counted and passed over, until nothing else comes.
+
+        Raises: what ``FrameSource.read`` does.
+        """
+        good_s = self._clock.monotonic_s()
+        while not self._stop.is_set():
+            try:
+                frame = self._source.read()
+            except UnreadablePicture as problem:
+                self._hand_off.spoil(problem.why)
+                if self._clock.monotonic_s() - good_s >= _LONGEST_WITHOUT_S:
+                    raise
+                self._stop.wait(_AFTER_UNREADABLE_S)
+                continue
+            good_s = self._clock.monotonic_s()
+            self._hand_off.put(frame)
+            self._become(True, "")
 
     def _become(self, is_online: bool, text: str) -> None:
         state = self._state

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from shelf_edge.adapters.camera_mjpeg import MjpegCamera
-from shelf_edge.ports import SourceProblem
+from shelf_edge.ports import SourceProblem, UnreadablePicture
 
 Answer = Callable[[http.server.BaseHTTPRequestHandler], None]
 
@@ -102,6 +102,19 @@ def test_a_camera_that_leaves_out_the_length_is_read_too() -> None:
     with camera(stream(bare, bare, b"--frame--\r\n")) as source:
         source.open()
         assert [round(source.read().image.mean()) for _ in range(2)] == [30, 30]
+
+
+def test_garbage_between_good_pictures_is_passed_over() -> None:
+    torn = part(jpeg(90)[:-300])
+    with camera(stream(part(jpeg(10)), part(b"garbage"), torn, part(jpeg(200)))) as source:
+        source.open()
+        first = source.read()
+        with pytest.raises(UnreadablePicture, match="7 bytes that are no picture"):
+            source.read()
+        with pytest.raises(UnreadablePicture, match="torn JPEG"):
+            source.read()
+        last = source.read()
+    assert (round(first.image.mean()), round(last.image.mean())) == (10, 200)
 
 
 def refused(request: http.server.BaseHTTPRequestHandler) -> None:

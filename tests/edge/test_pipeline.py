@@ -12,7 +12,7 @@ from shelf_edge.core.bay import Bay
 from shelf_edge.core.detections import Detections, Kind
 from shelf_edge.core.facts import SlotFact
 from shelf_edge.core.frame import Frame
-from shelf_edge.node import CameraWork, Pipeline, camera_status
+from shelf_edge.node import CameraWork, Pipeline, camera_health, camera_status
 from shelf_edge.stages import CameraState, LatestFrame
 from shelf_testing.planograms import one_slot_planogram
 
@@ -32,8 +32,10 @@ class Clock:
 class Said:
     messages: list[SlotEvent | StockLevel] = field(default_factory=list)
     slots: list[str] = field(default_factory=list)
+    bays: list[str] = field(default_factory=list)
 
     def say(self, bay: str, slot: str, data: SlotEvent | StockLevel) -> None:
+        self.bays.append(bay)
         self.messages.append(data)
         self.slots.append(slot)
 
@@ -267,12 +269,86 @@ def test_four_accidents_a_minute_are_none() -> None:
     assert (len(other.failures), other.trouble) == (4, "")
 
 
-def test_pictures_of_another_size_and_a_clock_that_goes_back_are_said_on_the_status() -> None:
+def test_pictures_of_another_size_and_a_clock_that_goes_back_are_said_on_the_status_and_cleared() -> None:
     node = Node()
+    small = np.ascontiguousarray(WALL[::2, ::2])
     node.show(2)
-    node.show(1, picture=np.ascontiguousarray(WALL[::2, ::2]))
-    node.show(2, picture=np.ascontiguousarray(WALL[::2, ::2]), camera_clock_s=-3600.0)
+    node.show(10, picture=small)
+    node.show(10, picture=small, camera_clock_s=-3600.0)
+    changed = "its pictures are 320x180 now, they were 640x360: see that it shows the bay"
     assert node.statuses == [
-        ("online", "its pictures are 320x180 now, they were 640x360: see that it shows the bay"),
-        ("online", "its clock went back by 3600 s: durations are counted on"),
+        ("online", changed),
+        ("online", f"{changed}; its clock went back by 3600 s: durations are counted on"),
     ]
+    node.clock.at_s += 60
+    node.show(1, picture=small, camera_clock_s=-3600.0)
+    assert node.statuses[2:] == [("online", "")]
+
+
+@dataclass
+class Wild:
+    """A camera that changes size, sends what is no picture and turns its clock back, all the time."""
+
+    work: CameraWork
+    number: int = 0
+
+    @staticmethod
+    def of(node: Node) -> Wild:
+        plan = one_slot_planogram(with_floor=False).model_copy(update={"bay": "b2"})
+        work = CameraWork("c2", "c1", plan, LatestFrame(threading.Condition()), Bay(plan, "c1"))
+        work.state = CameraState(True, node.clock.at_s)
+        node.pipeline._cameras.append(work)
+        return Wild(work)
+
+    def act(self, node: Node) -> None:
+        self.number += 1
+        kind = self.number % 5
+        whole = np.roll(WALL, self.number, 1)
+        picture = whole if kind < 2 else np.ascontiguousarray(whole[:: kind - 1, ::2])
+        if kind == 4:
+            self.work.hand_off.spoil("sent 9 bytes that are no picture")
+        else:
+            captured_s = node.clock.at_s + (4.0 if kind % 2 else -4.0)
+            self.work.hand_off.put(Frame(picture, captured_s, self.number))
+        node.pipeline._serve_safely(self.work)
+
+
+def some_busy_seconds(*, with_wild: bool) -> tuple[list[str], list[tuple[str, str]], Wild | None]:
+    """Everything said of the healthy camera's bay, and the statuses of both."""
+    node = Node()
+    wild = Wild.of(node) if with_wild else None
+    for second in range(20):
+        node.shelf.hand = second % 8 == 4
+        node.shelf.items = 1 + (second // 8) % 2
+        for _ in range(10):
+            node.show(0.1)
+            if wild is not None:
+                wild.act(node)
+    told = zip(node.said.bays, node.said.messages, strict=True)
+    return [message.model_dump_json() for bay, message in told if bay == "b1"], node.statuses, wild
+
+
+def test_a_wild_camera_is_said_seldom_and_changes_nothing_for_its_neighbour() -> None:
+    alone, statuses, _ = some_busy_seconds(with_wild=False)
+    assert len(alone) > 4
+    assert statuses == []
+    beside, statuses, wild = some_busy_seconds(with_wild=True)
+    assert beside == alone
+    assert [state for state, _ in statuses] == ["unsteady"], statuses
+    for words in ("the size of its pictures changes", "could not be read", "its clock went back"):
+        assert words in statuses[0][1]
+    assert wild is not None
+    health = camera_health(wild.work, 0.0)
+    assert health.frames_unusable == 120, "every fifth no picture, two of five of another size"
+    assert wild.work.is_given_up is False, "what is good of it is used"
+
+
+def test_a_camera_of_which_no_picture_can_be_used_knows_nothing_of_its_slots() -> None:
+    node = Node()
+    node.show(5)
+    for number in range(130):
+        node.show(0.1, picture=np.ascontiguousarray(WALL[: 100 + number]))
+    assert node.levels[-1] == (None, "camera-lost")
+    assert [state for state, _ in node.statuses] == ["unsteady"]
+    node.show(5)
+    assert node.levels[-1][0] == 1

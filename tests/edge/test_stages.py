@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from shelf_edge import stages
 from shelf_edge.adapters.clock import SystemClock
 from shelf_edge.core.frame import Frame
-from shelf_edge.ports import SourceEnded, SourceProblem
+from shelf_edge.ports import SourceEnded, SourceProblem, UnreadablePicture
 from shelf_edge.stages import CameraState, Capture, LatestFrame
 
 PICTURE = np.zeros((32, 32, 3), np.uint8)
@@ -84,6 +85,53 @@ def test_a_lost_camera_is_announced_tried_again_and_announced_when_back() -> Non
     assert states[1].text == "unplugged"
     assert hand_off.seen == 5
     assert source.opened == source.closed
+
+
+class SpoiledSource:
+    """Every ``nth`` of its pictures is one, until it has sent so many; others cannot be read."""
+
+    def __init__(self, pictures: int, nth: int) -> None:
+        self._left = pictures
+        self._nth = nth
+        self._number = 0
+        self.opened = 0
+
+    def open(self) -> None:
+        self.opened += 1
+
+    def read(self) -> Frame:
+        if self._left == 0:
+            raise SourceEnded("over")
+        self._number += 1
+        if not self._nth or self._number % self._nth:
+            raise UnreadablePicture("camera", "sent nonsense")
+        self._left -= 1
+        return frame(self._number)
+
+    def close(self) -> None: ...
+
+
+def test_what_cannot_be_read_is_passed_over_and_the_camera_stays_open() -> None:
+    states: list[CameraState] = []
+    hand_off = LatestFrame(threading.Condition())
+    source = SpoiledSource(pictures=4, nth=3)
+    capture = Capture("c1", source, hand_off, SystemClock(), states.append)
+    capture.start()
+    capture._thread.join(10)
+    assert (hand_off.seen, hand_off.spoiled, source.opened) == (4, 8, 1)
+    assert hand_off.take_spoiled() == (8, "sent nonsense")
+    assert hand_off.take_spoiled()[0] == 0
+    assert [state.is_online for state in states] == [True, False], "online until the recording was over"
+
+
+def test_a_camera_that_sends_nothing_else_is_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+    states: list[CameraState] = []
+    monkeypatch.setattr(stages, "_LONGEST_WITHOUT_S", 0.2)
+    capture = Capture("c1", SpoiledSource(1, 0), LatestFrame(threading.Condition()), SystemClock(), states.append)
+    capture.start()
+    assert eventually(lambda: bool(states))
+    capture.stop(5)
+    assert [(state.is_online, state.text) for state in states] == [(False, "camera: sent nonsense")]
 
 
 def test_a_camera_that_fails_in_an_unforeseen_way_does_not_end_the_thread() -> None:

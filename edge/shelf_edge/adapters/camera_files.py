@@ -65,7 +65,7 @@ class VideoFile:
 class PictureFolder:
     """The pictures of a folder by name, or one picture, as frames ``1 / fps`` apart.
 
-    Raises (open): FileProblems when there is none; (read) when one cannot be decoded.
+    Raises (open): FileProblems when there is none; (read) when one cannot be decoded: the next read gives the next.
     """
 
     def __init__(self, path: Path, fps: float = PICTURES_FPS) -> None:
@@ -97,9 +97,8 @@ class PictureFolder:
     def read(self) -> Frame:
         if self._number >= len(self._files):
             raise SourceEnded(str(self._path))
-        frame = Frame(read_picture(self._files[self._number]), self._number / self._fps, self._number)
-        self._number += 1
-        return frame
+        number, self._number = self._number, self._number + 1
+        return Frame(read_picture(self._files[number]), number / self._fps, number)
 
     def close(self) -> None:
         self._files = []

@@ -18,7 +18,7 @@ from typing import Final
 from shelf_edge.adapters.pictures import LARGEST_FILE_BYTES, LARGEST_PIXELS, decode_picture
 from shelf_edge.core.frame import Frame
 from shelf_edge.core.picture_header import read_header
-from shelf_edge.ports import SourceProblem
+from shelf_edge.ports import SourceProblem, UnreadablePicture
 
 _LONGEST_HEADER_BYTES: Final = 16_384
 _CLOCKS_AGREE_S: Final = 5.0
@@ -65,15 +65,19 @@ class MjpegCamera:
         header = read_header(raw)
         if header is not None and header.width_px * header.height_px > LARGEST_PIXELS:
             size = f"{header.width_px}x{header.height_px} px"
-            raise SourceProblem(f"{self.name}: sent a picture of {size}: at most {LARGEST_PIXELS} pixels are decoded")
+            allowed = f"at most {LARGEST_PIXELS} pixels are decoded"
+            raise UnreadablePicture(self.name, f"sent a picture of {size}: {allowed}")
+        if header is not None and not header.is_whole:
+            # OpenCV would paint the rest of it grey.
+            raise UnreadablePicture(self.name, f"sent a torn {header.kind} of {len(raw)} bytes")
         image = decode_picture(raw) if header is not None else None
         if image is None:
-            raise SourceProblem(f"{self.name}: sent {len(raw)} bytes that are no picture")
+            raise UnreadablePicture(self.name, f"sent {len(raw)} bytes that are no picture")
         self._number += 1
         try:
             return Frame(image, captured_s, self._number - 1)
         except ValueError as error:
-            raise SourceProblem(f"{self.name}: {error}") from error
+            raise UnreadablePicture(self.name, str(error)) from error
 
     def close(self) -> None:
         # The response holds the socket for itself: closing the connection alone would leak it.

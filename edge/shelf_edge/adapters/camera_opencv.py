@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from shelf_edge.core.frame import Frame
-from shelf_edge.ports import SourceProblem
+from shelf_edge.ports import SourceProblem, UnreadablePicture
 
 
 class OpencvCamera:
@@ -52,9 +52,12 @@ class OpencvCamera:
         captured_s = time.time()
         found, image = self._video.retrieve()
         if not found:
-            raise SourceProblem(f"{self._name}: a frame could not be decoded")
+            raise UnreadablePicture(self._name, "a frame could not be decoded")
         self._number += 1
-        return Frame(np.asarray(image, np.uint8), captured_s, self._number - 1)
+        try:
+            return Frame(np.asarray(image, np.uint8), captured_s, self._number - 1)
+        except ValueError as error:
+            raise UnreadablePicture(self._name, str(error)) from error
 
     def close(self) -> None:
         if self._video is not None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from shelf_edge.adapters.camera_files import PictureFolder, VideoFile, open_recording
 from shelf_edge.core.frame import Frame
-from shelf_edge.ports import SourceEnded, SourceProblem
+from shelf_edge.ports import SourceEnded, SourceProblem, UnreadablePicture
 
 _LONGEST_PAUSE_S = 2.0
 
@@ -34,6 +34,8 @@ class PacedRecording:
         except SourceEnded:
             raise
         except ValueError as error:
+            if isinstance(self._recording, PictureFolder):
+                raise UnreadablePicture(str(self._path), " ".join(str(error).split())) from error
             raise SourceProblem(str(error)) from error
         due_s = self._began_s + frame.captured_s
         time.sleep(min(max(0.0, due_s - time.time()), _LONGEST_PAUSE_S))
