@@ -587,7 +587,9 @@ def _length(spans: Sequence[tuple[float, float]]) -> float:
 
 
 ALERT_DWELL_S = 10.0
-"""An alert is raised when a slot is surely low for this long, as the collector's rule has it."""
+ALERT_LIKELY_S = 120.0
+"""An alert is raised when a slot is surely low for so long, and ends when it is surely not, or when the best count was
+above the mark for the longer time, as the collector's rules have it."""
 
 
 def alerts_from_counts(
@@ -601,6 +603,7 @@ def alerts_from_counts(
     raised = []
     for (bay, slot), counts in by_slot.items():
         mark, since_s, is_open = thresholds.get((bay, slot), 0), None, False
+        enough_s: float | None = None
         times = [count.t_s for count in counts[1:]] + [end_s]
         for count, until_s in zip(counts, times, strict=True):
             if count.count is None:
@@ -608,8 +611,11 @@ def alerts_from_counts(
             high = count.high if count.high is not None else count.count
             low = count.low if count.low is not None else count.count
             if high > mark:
-                since_s, is_open = None, is_open and low <= mark
+                enough_s = None if count.count <= mark else count.t_s if enough_s is None else enough_s
+                is_likely_enough = enough_s is not None and until_s - enough_s >= ALERT_LIKELY_S
+                since_s, is_open = None, is_open and low <= mark and not is_likely_enough
                 continue
+            enough_s = None
             since_s = count.t_s if since_s is None else since_s
             if not is_open and until_s - since_s >= ALERT_DWELL_S:
                 is_open = True

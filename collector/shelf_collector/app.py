@@ -104,7 +104,7 @@ def build(setup: CollectorSetup, clock: Clock | None = None) -> Collector:
         return StoreMemory(
             plan=plan,
             display_plans=[DisplayPlan(display.id, display.bay) for display in setup.displays],
-            rules=AlertRules(config.rules.low_dwell_s, config.rules.out_dwell_s, config.rules.clear_dwell_s),
+            rules=AlertRules(**config.rules.model_dump()),
             panel_s=config.panel_s,
             state=database.load_state(now),
             open_alerts=database.load_open_alerts(),

@@ -171,11 +171,15 @@ class LabelsSection(_Section):
 
 
 class RulesSection(_Section):
-    """How long a stock condition must hold, in seconds, before staff hear of it."""
+    """How long a stock condition must hold, in seconds, before staff hear of it.
+
+    ``likely_dwell_s``: an alert also ends when the best count is above the minimum for so long, the rear unseen.
+    """
 
     low_dwell_s: Dwell = 10.0
     out_dwell_s: Dwell = 5.0
     clear_dwell_s: Dwell = 3.0
+    likely_dwell_s: Dwell = 120.0
 
 
 Minutes = Annotated[float, Field(ge=1.0, le=1440.0)]

@@ -31,7 +31,9 @@ def day(
     ] = 0,
     hours: Annotated[float, typer.Option(min=0.01, max=24, help="How long. Ten minutes of it take some seconds.")] = 24,
     day: Annotated[str, typer.Option(help="A shipped day (at-rest), or a TOML file.")] = "at-rest",
-    rest_s: Annotated[float, typer.Option(min=0.1, max=60, help="Between pictures while nothing stirs.")] = 4.0,
+    rest_s: Annotated[
+        float, typer.Option(min=0.1, max=60, help="Between pictures while nothing stirs; 2: all a node looks at.")
+    ] = 20.0,
     model: Annotated[Path | None, typer.Option(help="A model folder or .onnx file; default: the shipped one.")] = None,
     why: Annotated[bool, typer.Option("--why", help="List all that was told falsely.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object on the last line.")] = False,

@@ -1,8 +1,8 @@
 """What a node tells falsely in a day on which nobody comes: a resting bay in a day's light through its chain.
 
-A day at ten frames a second is 864,000 pictures, and a node looks at few of them. So the pictures between the slow
-re-checks are left out while nothing stirs; where the light changes fast (the simulator knows), and as long as the node
-itself wants to look closely, every frame comes. The node's clock is the shop's, so all it does by time it does in time.
+A day at ten frames a second is 864,000 pictures, and a node at rest looks at one in twenty. So while nothing stirs only
+some are given (``Pace``); where the light changes fast (the simulator knows), and as long as the node itself wants to
+look closely, every frame comes. The node's clock is the shop's, so all it does by time it does in time.
 """
 
 from __future__ import annotations
@@ -38,10 +38,17 @@ OnProgress = Callable[[int, float], None]
 
 @dataclass(frozen=True)
 class Pace:
-    """Seconds between pictures while nothing stirs, by day and while the node says that it is too dark."""
+    """Seconds between pictures while nothing stirs: most of the day, in some minutes of every hour (as often as a node
+    looks), and while the node says that it is too dark."""
 
-    rest_s: float = 4.0
-    dark_s: float = 10.0
+    rest_s: float = 20.0
+    dense_s: float = 2.0
+    dense_for_s: float = 300.0
+    dark_s: float = 30.0
+
+    def at_rest_s(self, at_s: float) -> float:
+        """At so many seconds since the day began."""
+        return min(self.rest_s, self.dense_s) if at_s % 3600.0 < self.dense_for_s else self.rest_s
 
 
 @dataclass(frozen=True)
@@ -213,7 +220,7 @@ def score_day(
     with tempfile.TemporaryDirectory(prefix="smartshelf-day-") as name:
         camera = DayCamera(take, Path(name))
         try:
-            shown = camera.next(pace.rest_s)
+            shown = camera.next(0.0)
             assert shown is not None, "a day has a first moment"
             planogram, truth = camera.planogram(), camera.truth()
             return _through(take, camera, shown, planogram, truth, detector, pace, stop, on_share)
@@ -230,7 +237,7 @@ def _through(
     frames = looked_at = 0
     begin_s = before_s = shown.frame.captured_s if shown is not None else 0.0
     close_since_s: float | None = None
-    gain = 1.0
+    gain = shown.gain if shown is not None else 1.0
     while shown is not None and not stop.is_set():
         now_s = shown.frame.captured_s
         log.pass_time(now_s - before_s, gain)
@@ -246,7 +253,7 @@ def _through(
         if is_close and close_since_s is None:
             close_since_s = now_s
         is_patient = close_since_s is not None and now_s - close_since_s > _MOST_CLOSE_S
-        most_s = pace.dark_s if is_dark else pace.rest_s if not is_close or is_patient else 0.0
+        most_s = pace.dark_s if is_dark else pace.at_rest_s(now_s) if not is_close or is_patient else 0.0
         after = camera.next(most_s)
         if after is not None and is_close:
             log.close_s += after.frame.captured_s - now_s

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 import pytest
@@ -36,6 +37,7 @@ def run(*looks: tuple[float, SlotReading], gate: Gate | None = None) -> Gate:
 
 
 LOW, OUT, FULL, UNKNOWN = reading(2), reading(0), reading(5), reading(None)
+STALE = replace(reading(0, 6, 5), reason="stale")
 OPEN_LOW = Gate(open="stock_low", opened_at=NOON)
 OPEN_OUT = Gate(open="stock_out", opened_at=NOON)
 
@@ -71,6 +73,26 @@ def test_opening(looks: list[tuple[float, SlotReading]], expected: str | None) -
         pytest.param(OPEN_LOW, [(20, reading(2, 6, 5)), (60, reading(2, 6, 5))], "stock_low", id="not surely enough"),
         pytest.param(saw_restock(OPEN_LOW), [(20, reading(2, 6, 5)), (23, reading(2, 6, 5))], None, id="restock seen"),
         pytest.param(saw_restock(OPEN_LOW), [(20, LOW), (60, LOW)], "stock_low", id="restocked too little"),
+        pytest.param(
+            OPEN_LOW, [(20, reading(2, 6, 5)), (139, reading(2, 6, 5))], "stock_low", id="likely, not for long"
+        ),
+        pytest.param(OPEN_LOW, [(20, reading(2, 6, 5)), (140, reading(2, 6, 5))], None, id="likely for long"),
+        pytest.param(
+            OPEN_OUT, [(20, reading(1, 5, 5)), (140, reading(1, 5, 5))], None, id="out, likely filled for long"
+        ),
+        pytest.param(
+            OPEN_LOW,
+            [(20, reading(2, 6, 5)), (90, reading(1, 4, 2)), (91, reading(2, 6, 5)), (210, reading(2, 6, 5))],
+            "stock_low",
+            id="likely, interrupted",
+        ),
+        pytest.param(
+            OPEN_LOW,
+            [(20, reading(2, 6, 5)), (60, UNKNOWN), (140, reading(2, 6, 5))],
+            None,
+            id="likely, a hand before it",
+        ),
+        pytest.param(OPEN_LOW, [(20, STALE), (900, STALE)], "stock_low", id="only remembered"),
         pytest.param(OPEN_LOW, [(20, UNKNOWN), (60, UNKNOWN)], "stock_low", id="never on unknown"),
         pytest.param(OPEN_OUT, [(20, FULL), (23, FULL)], None, id="from out"),
         pytest.param(OPEN_OUT, [(20, LOW), (22, LOW)], "stock_out", id="still out for a moment"),
@@ -99,7 +121,9 @@ def test_a_clock_set_back_does_not_stretch_a_dwell() -> None:
 
 _READINGS = st.one_of(
     st.just(UNKNOWN),
-    st.tuples(st.integers(0, 6), st.integers(0, 6)).map(lambda pair: reading(min(pair), max(pair))),
+    st.tuples(st.integers(0, 6), st.integers(0, 6), st.integers(0, 6)).map(
+        lambda three: reading(sorted(three)[0], sorted(three)[2], sorted(three)[1])
+    ),
 )
 
 
@@ -123,8 +147,9 @@ def test_never_flickers(story: list[tuple[float, SlotReading]]) -> None:
             elif gate.open is None:
                 assert since_change_s >= RULES.out_dwell_s
             if after.open is None:
+                assert seen.count is not None
                 assert seen.count_low is not None
-                assert seen.count_low > MIN
+                assert seen.count_low > MIN or (seen.count > MIN and since_change_s >= RULES.likely_dwell_s)
             changed_at = now
         gate = after
 
@@ -169,6 +194,14 @@ def test_alert_ids_are_topic_levels_and_differ_by_slot(bay: str, slot: str, othe
     assert re.match(LEVEL_PATTERN, alert_id(bay, slot))
     if slot != other:
         assert alert_id(bay, slot) != alert_id(bay, other)
+
+
+def test_time_alone_solves_what_is_likely_enough() -> None:
+    waiting = run((20, reading(2, 6, 5)), gate=OPEN_LOW)
+    assert waiting.is_waiting
+    again = run((140, reading(2, 6, 5)), (150, LOW), (160, LOW), gate=waiting)
+    assert again.open == "stock_low", "items that were only drawn to the front: the next hand shows it"
+    assert again.opened_at == at(160)
 
 
 def test_the_message() -> None:

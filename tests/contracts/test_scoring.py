@@ -239,6 +239,12 @@ def test_alerts_wait_for_their_dwell(reports: list[FoundCount], raised_at: list[
     assert [alert.at_s for alert in alerts] == raised_at
 
 
+@pytest.mark.parametrize(("low_again_s", "raised_at"), [(100, [14.0]), (140, [14.0, 150.0])])
+def test_what_was_likely_enough_for_long_is_alerted_again(low_again_s: float, raised_at: list[float]) -> None:
+    reports = [counted(4, 2), counted(16, 3, 2, 3), counted(low_again_s, 2)]
+    assert [alert.at_s for alert in alerts_from_counts(reports, {("a01", "s1"): 2}, 200.0)] == raised_at
+
+
 @pytest.mark.parametrize(
     ("covered", "ends"),
     [

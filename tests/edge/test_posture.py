@@ -94,12 +94,51 @@ def test_an_item_pushed_by_less_than_half_a_row_is_told_and_a_row_is_a_taking(
     depth: float, is_whole: bool, wanted: int
 ) -> None:
     watch, told = PostureWatch(RULES), 0
+    watch.disturb(-1.0)
     views = (ColumnView(0 if math.isnan(depth) else 1, depth, is_whole), ColumnView(0, math.nan))
     for second in range(20):
         settled = (ColumnMemory(3, 0.2), ColumnMemory(0, None))
         facts = watch.step(SLOT, np.zeros((0, 4), np.float32), views, settled, float(second))
         told += sum(fact.cause == "pushed-back" for fact in facts)
     assert told == wanted
+
+
+SETTLED = (ColumnMemory(3, 0.2), ColumnMemory(0, None))
+NO_BOXES = np.zeros((0, 4), np.float32)
+
+
+def pushed(watch: PostureWatch, depths: list[float], begins_s: float = 0.0) -> list[float]:
+    """When it is told that something was pushed back; a look a second, at which the item stands there."""
+    told = []
+    for second, depth in enumerate(depths):
+        views = (ColumnView(1, depth), ColumnView(0, math.nan))
+        if watch.step(SLOT, NO_BOXES, views, SETTLED, begins_s + second):
+            told.append(begins_s + second)
+    return told
+
+
+def test_nothing_is_pushed_back_where_nobody_was() -> None:
+    """Half a row off its place as it seems for hours, and then not, and again: that is the light."""
+    assert pushed(PostureWatch(RULES), [0.2, 0.5] * 20 + [0.6] * 600 + [0.2] * 60 + [0.6] * 60) == []
+
+
+def test_who_comes_near_has_not_pushed_what_was_seen_there_before() -> None:
+    watch = PostureWatch(RULES)
+    assert pushed(watch, [0.5] * 60) == []
+    watch.disturb(60.0)
+    assert pushed(watch, [0.5] * 20, 61.0) == [], "it was seen there at rest"
+    watch.disturb(82.0)
+    assert pushed(watch, [0.8] * 20, 83.0) == [87.0], "now it stands farther back"
+
+
+def test_what_is_counted_anew_is_compared_with_where_it_was_seen_then() -> None:
+    watch = PostureWatch(RULES)
+    watch.disturb(0.0)
+    empty, one = (ColumnMemory(0, None),) * 2, (ColumnMemory(1, 1.0), ColumnMemory(0, None))
+    gone, back = (ColumnView(0, math.nan),) * 2, (ColumnView(1, 1.3), ColumnView(0, math.nan))
+    assert not any(watch.step(SLOT, NO_BOXES, gone, empty, float(at)) for at in range(5))
+    told = [at for at in range(5, 15) if watch.step(SLOT, NO_BOXES, back, one, float(at))]
+    assert told == [9]
 
 
 def test_what_lies_before_a_column_is_marked_there_and_nowhere_else() -> None:

@@ -1,8 +1,10 @@
 """Low and out alerts: opened after a dwell, closed past a higher mark, silent about what is not known.
 
-The rules read the count as a range. An alert needs the whole range at or below the mark; it is solved only when the
-whole range lies above it. A range that straddles the mark stops every running clock and changes nothing, and so a
-count that swings around the mark never makes an alert come and go.
+The rules read the count as a range. An alert needs the whole range at or below the mark; it is solved at once when the
+whole range lies above it. A range that straddles the mark opens nothing, and so a count that swings around the mark
+never makes an alert come and go. But where the rear is not seen the range may straddle for good, also when staff filled
+the slot by twos, or while nobody saw it: an alert is solved too when the best count stayed above the mark for long.
+Were the items only drawn to the front, the next hand shows it, and the alert comes again.
 """
 
 from __future__ import annotations
@@ -23,11 +25,12 @@ SEVERITY: dict[Kind, Literal["warning", "critical"]] = {"stock_low": "warning", 
 
 @dataclass(frozen=True, slots=True)
 class AlertRules:
-    """How long a condition must hold, in seconds, before it counts."""
+    """How long a condition must hold, in seconds, before it counts; ``likely_dwell_s``: enough by the best count."""
 
     low_dwell_s: float = 10.0
     out_dwell_s: float = 5.0
     clear_dwell_s: float = 3.0
+    likely_dwell_s: float = 120.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,12 +46,13 @@ class Gate:
     out_since: datetime | None = None
     not_out_since: datetime | None = None
     clear_since: datetime | None = None
+    likely_since: datetime | None = None
     restocked: bool = False
 
     @property
     def is_waiting(self) -> bool:
         """Whether the passing of time alone may change something."""
-        return any((self.low_since, self.out_since, self.not_out_since, self.clear_since))
+        return any((self.low_since, self.out_since, self.not_out_since, self.clear_since, self.likely_since))
 
 
 def step(gate: Gate, reading: SlotReading, min_presentation: int, now: datetime, rules: AlertRules) -> Gate:
@@ -61,6 +65,7 @@ def step(gate: Gate, reading: SlotReading, min_presentation: int, now: datetime,
     is_out = reading.count_high == 0
     is_low = reading.count_high <= min_presentation
     surely_enough = reading.count_low > min_presentation
+    is_likely = reading.count > min_presentation and reading.reason != "stale"  # what is only remembered solves nothing
     enough = surely_enough or (gate.restocked and reading.count > min_presentation)
     gate = replace(
         gate,
@@ -68,8 +73,9 @@ def step(gate: Gate, reading: SlotReading, min_presentation: int, now: datetime,
         out_since=_since(gate.out_since, is_out, now),
         not_out_since=_since(gate.not_out_since, gate.open == "stock_out" and reading.count_low > 0, now),
         clear_since=_since(gate.clear_since, gate.open is not None and enough, now),
+        likely_since=_since(gate.likely_since, gate.open is not None and is_likely, now),
     )
-    if _held(gate.clear_since, rules.clear_dwell_s, now):
+    if _held(gate.clear_since, rules.clear_dwell_s, now) or _held(gate.likely_since, rules.likely_dwell_s, now):
         return Gate()
     if gate.open != "stock_out" and _held(gate.out_since, rules.out_dwell_s, now):
         return replace(gate, open="stock_out", opened_at=gate.opened_at or now)

@@ -328,6 +328,8 @@ class Bay:
                 columns_at_hand=tuple(columns_at_hand[columns]),
             )
             facts += slot.step(look)
+            if look.crowded or look.covered:
+                self._postures[geometry.slot].disturb(now_s)
             if not (look.crowded or look.covered or look.moving or slot.is_waiting):
                 posture = self._postures[geometry.slot]
                 facts += posture.step(geometry, products.boxes_px, views, slot.settled, now_s)

@@ -1,7 +1,9 @@
 """Items that do not stand as they should: one that lies, one that was pushed back. Told once, nobody near the slot.
 
 A lying item's box is as wide as the item is high, and much lower. One pushed back by less than half a row is still the
-same item: one row further back would mean that the one before it was taken, so that is a taking.
+same item: one row further back would mean that the one before it was taken, so that is a taking. Nothing is pushed back
+by itself: it is told only of what stood elsewhere before somebody came near. An item a little off its row, in a light
+that comes and goes, would else be told again and again.
 """
 
 from __future__ import annotations
@@ -30,6 +32,8 @@ class PostureRules:
     long_shares: a lying item's box is as wide as a standing one's is high, within these factors.
     low_widths: and at most so many widths of a standing one high.
     pushed_rows: from and up to so far behind its place an item was pushed.
+    judged_s: for so long after somebody was near the slot something may have been pushed.
+    usual_share: how much each later look without anybody says of where an item usually is seen to stand, 0 to 1.
     """
 
     lasting_s: float = 4.0
@@ -38,6 +42,8 @@ class PostureRules:
     long_shares: tuple[float, float] = (0.72, 1.15)
     low_widths: float = 1.45
     pushed_rows: tuple[float, float] = (0.25, 0.48)
+    judged_s: float = 60.0
+    usual_share: float = 0.1
 
 
 @dataclass
@@ -69,6 +75,9 @@ class PostureWatch:
         self._rules = rules
         self._fallen = _Lasting()
         self._pushed = _Lasting()
+        self._disturbed_s = -math.inf
+        self._settled: tuple[ColumnMemory, ...] = ()
+        self._usual: list[float | None] = []
 
     @property
     def told_fallen(self) -> bool:
@@ -77,6 +86,10 @@ class PostureWatch:
     def recall(self, told_fallen: bool) -> None:
         """It was told before a restart."""
         self._fallen.is_told = told_fallen
+
+    def disturb(self, now_s: float) -> None:
+        """Somebody is near the slot."""
+        self._disturbed_s = now_s
 
     def step(
         self,
@@ -99,10 +112,42 @@ class PostureWatch:
         if self._fallen.follow(has_fallen(geometry, boxes, self._rules), now_s, self._rules):
             text = "an item seems to lie on its side"
             told.append(SlotFact("anomaly", geometry.slot, 1, count, count, 0.7, now_s, now_s, "fallen", text))
-        if self._pushed.follow(_is_pushed(views, settled, self._rules), now_s, self._rules):
+        self._compare_with(settled)
+        if now_s - self._disturbed_s > self._rules.judged_s:
+            self._learn(views)
+            return told
+        if self._pushed.follow(self._is_pushed(views), now_s, self._rules):
             text = "an item seems to be pushed back"
             told.append(SlotFact("anomaly", geometry.slot, 1, count, count, 0.6, now_s, now_s, "pushed-back", text))
         return told
+
+    def _compare_with(self, settled: tuple[ColumnMemory, ...]) -> None:
+        """What was counted anew stands where it was seen then."""
+        if len(settled) != len(self._settled):
+            self._usual = [column.depth for column in settled]
+        for index, (before, column) in enumerate(zip(self._settled, settled, strict=False)):
+            if before != column:
+                self._usual[index] = column.depth
+        self._settled = settled
+
+    def _learn(self, views: tuple[ColumnView, ...]) -> None:
+        """Nobody is near: what is seen is where it stands, and was not pushed."""
+        self._pushed = _Lasting()
+        for index, view in enumerate(views):
+            usual = self._usual[index]
+            if usual is not None and _tells_depth(view):
+                self._usual[index] = usual + self._rules.usual_share * (view.depth - usual)
+
+    def _is_pushed(self, views: tuple[ColumnView, ...]) -> bool:
+        nearest, farthest = self._rules.pushed_rows
+        return any(
+            usual is not None and _tells_depth(view) and nearest <= view.depth - usual <= farthest
+            for view, usual in zip(views, self._usual, strict=True)
+        )
+
+
+def _tells_depth(view: ColumnView) -> bool:
+    return view.visible > 0 and view.is_whole and not view.is_behind_lying
 
 
 def has_fallen(geometry: SlotGeometry, boxes: Boxes, rules: PostureRules) -> bool:
@@ -158,13 +203,3 @@ def _hides(boxes: Points, row: int) -> bool:
     across = np.minimum(boxes[:, 2], x2) - np.maximum(boxes[:, 0], x1)
     down = np.minimum(boxes[:, 3], y2) - np.maximum(boxes[:, 1], y1)
     return bool(((boxes[:, 3] > y2 + 1) & (across > 0.1 * (x2 - x1)) & (down > 0)).any())
-
-
-def _is_pushed(views: tuple[ColumnView, ...], settled: tuple[ColumnMemory, ...], rules: PostureRules) -> bool:
-    nearest, farthest = rules.pushed_rows
-    for view, column in zip(views, settled, strict=True):
-        if column.depth is None or not view.visible or not view.is_whole or view.is_behind_lying:
-            continue
-        if nearest <= view.depth - column.depth <= farthest:
-            return True
-    return False
