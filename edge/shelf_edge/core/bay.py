@@ -280,7 +280,7 @@ class Bay:
             arms = self._arms.find(frame.image, bodies, now_s, detections.of(Kind.HAND).boxes_px, self._reached_px)
             seen = detections.of(Kind.HAND).boxes_px
             foreground = arms.foreground_of(seen)
-            hands = self._hands.follow(seen, now_s, bodies, foreground)
+            hands = self._hands.follow(seen, now_s, bodies, foreground, arms.foreground_beside(seen))
             hands_px = _without_doubles(seen, arms.ends_px)
             hidden_by = seen[foreground >= self._hand_rules.foreground_share]
             hand_in = {self._slot_under(hand) for hand in hands if hand.is_steady and hand.is_meant} - {-1}

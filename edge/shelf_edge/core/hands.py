@@ -36,6 +36,8 @@ class HandRules:
         arriving_step: a hand that came to where it is moved this far, as seen from its body, in ``arriving_s``; what
             hangs at a body's side goes with it.
         meant_s: so long after it came, an upright hand is taken for one that does something.
+        fingers_up, fingers_aside: the fingers are so many of the box's heights above its middle, and so many of its
+            widths away from the side where the arm goes on; fitted to where the simulator's fingers truly were.
     """
 
     steady_speed: float = 0.15
@@ -48,6 +50,8 @@ class HandRules:
     arriving_step: float = 0.06
     arriving_s: float = 0.7
     meant_s: float = 1.5
+    fingers_up: float = 0.14
+    fingers_aside: float = 0.3
 
 
 @dataclass(frozen=True)
@@ -96,12 +100,14 @@ class HandTracker:
         now_s: float,
         bodies_px: Boxes | None = None,
         foreground: npt.NDArray[np.float64] | None = None,
+        beside: npt.NDArray[np.float64] | None = None,
     ) -> list[Hand]:
         """The hands of this look, in the order of their boxes (n, 4).
 
         Args:
             bodies_px: (m, 4), those in sight.
             foreground: (n,) share of each box that differs from the picture without people; None: all of it.
+            beside: (n, 4) the same of strips left of, above, right of and below each box; None: not known.
         """
         rules = self._rules
         free = [track for track in self._known if now_s - track.spots[-1].seen_s <= rules.forget_s]
@@ -127,16 +133,34 @@ class HandTracker:
             width, height = box[2] - box[0], box[3] - box[1]
             at_side = body is not None or min(x, self._width_px - x) < rules.border * self._width_px
             hangs = at_side and height >= rules.upright * width and now_s - track.came_s > rules.meant_s
-            hands.append(Hand(x, y, now_s, steady, is_hand and not hangs))
+            at_x, at_y = self._fingers(box, x, y, None if beside is None else beside[index])
+            hands.append(Hand(at_x, at_y, now_s, steady, is_hand and not hangs))
             tracks.append(track)
         self._known = tracks + free
         return hands
+
+    def _fingers(
+        self, box: npt.NDArray[np.float32], x: float, y: float, beside: npt.NDArray[np.float64] | None
+    ) -> tuple[float, float]:
+        """Where the fingers are in a box whose hand is at ``x, y`` as long as nothing is known of its arm."""
+        if beside is None:
+            return x, y
+        rules, (left, _, right, _) = self._rules, beside
+        width, height = float(box[2] - box[0]), float(box[3] - box[1])
+        # An arm that comes over the border has moved the point already.
+        aside = rules.fingers_aside * width * float(left - right) if _is_middle(x, box[0], box[2]) else 0.0
+        up = rules.fingers_up * height if _is_middle(y, box[1], box[3]) else 0.0
+        return x + aside, y - up
 
     def _is_arriving(self, track: _Track) -> bool:
         """Whether it moved of late, as seen from its body, or in the picture when none is near."""
         last = track.spots[-1]
         least = self._rules.arriving_step * self._width_px
         return any(_moved_px(spot, last) >= least for spot in track.spots)
+
+
+def _is_middle(at: float, low: float, high: float) -> bool:
+    return abs(at - (float(low) + float(high)) / 2) < 1e-3
 
 
 def _away(track: _Track, x: float, y: float) -> float:
