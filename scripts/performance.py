@@ -1,7 +1,9 @@
 """Write docs/performance.md: run ``smartshelf edge bench`` and put its figures down as they are.
 
-Usage: python scripts/performance.py [--from FIGURES.json] [further options of smartshelf edge bench]
-(make performance). With --from, figures that were measured elsewhere are written: the last line of that output.
+Usage: python scripts/performance.py [--from FIGURES.json] [--memory RUN.json] [options of smartshelf edge bench]
+(make performance). With --from, figures that were measured elsewhere are written: the last line of that output, or
+docs/performance.json, where the last ones are kept. With --memory, those of memory are of a long run of its own
+(``smartshelf edge bench --only memory --memory-minutes 1440 --json > RUN.json``), with a plot.
 """
 
 from __future__ import annotations
@@ -17,7 +19,10 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
+KEPT = ROOT / "docs" / "performance.json"
 PLOT = ROOT / "docs" / "pictures" / "performance-growth.svg"
+MEMORY_PLOT = ROOT / "docs" / "pictures" / "performance-memory.svg"
+MEMORY_POINTS = 240
 WIDTH, HEIGHT, LEFT, TOP, SIDE = 900, 300, 60, 40, 200
 
 TARGETS: tuple[tuple[str, str, float, bool], ...] = (
@@ -43,13 +48,33 @@ class Line:
 
 def main() -> None:
     arguments = sys.argv[1:]
-    if arguments[:1] == ["--from"]:
-        told = Path(arguments[1]).read_text(encoding="utf-8")
-    else:
+    taken = {}
+    while arguments[:1] in (["--from"], ["--memory"]):
+        taken[arguments[0]] = Path(arguments[1]).read_text(encoding="utf-8")
+        arguments = arguments[2:]
+    told = taken.get("--from")
+    if told is None:
+        if "--memory" in taken:  # the long run has it
+            arguments = [*arguments, "--parts", "cameras,growth"]
         command = [sys.executable, str(ROOT / "smartshelf.py"), "edge", "bench", "--json", *arguments]
         told = subprocess.run(command, check=True, cwd=ROOT, stdout=subprocess.PIPE, text=True).stdout
     figures: dict[str, Any] = json.loads(told.strip().splitlines()[-1])
+    figures.setdefault("measured", f"{datetime.now(UTC):%Y-%m-%d} on {platform.machine()}")
+    figures.setdefault("python", platform.python_version())
+    if "--memory" in taken:
+        figures |= with_fewer_samples(json.loads(taken["--memory"].strip().splitlines()[-1]))
+    KEPT.write_text(json.dumps(figures) + "\n", encoding="utf-8")
     (ROOT / "docs" / "performance.md").write_text(document(figures), encoding="utf-8")
+
+
+def with_fewer_samples(run: dict[str, Any]) -> dict[str, Any]:
+    """A long run's figures, its samples thinned out to what a plot shows; of several the largest is kept."""
+    several = max(1, -(-len(run["rss_samples_mb"]) // MEMORY_POINTS))
+    thin = dict(run)
+    for key in ("rss_samples_mb", "uss_samples_mb"):
+        values = run[key]
+        thin[key] = [max(values[at : at + several]) for at in range(0, len(values), several)]
+    return thin | {"minutes_a_sample": run["minutes_a_sample"] * several}
 
 
 def document(figures: dict[str, Any]) -> str:
@@ -63,8 +88,8 @@ def document(figures: dict[str, Any]) -> str:
         "machine, what is compared taken in turn, because absolute times are those of that machine and of what else "
         "it did.",
         "",
-        f"Measured {datetime.now(UTC):%Y-%m-%d} on {platform.machine()}, {figures['cpus']} CPUs, load "
-        f"{figures['load']:g} at the time, Python {platform.python_version()}, {figures['frames']} frames a figure.",
+        f"Measured {figures['measured']}, {figures['cpus']} CPUs, load "
+        f"{figures['load']:g} at the time, Python {figures['python']}, {figures['frames']} frames a figure.",
         "",
         *_busy(figures),
         *_targets(figures),
@@ -135,7 +160,13 @@ def _why_not(figures: dict[str, Any]) -> list[str]:
         )
     if figures.get("cameras_ratio", 10) < 10:
         told.append(_why_few_cameras(figures))
-    if figures.get("rss_mb_per_hour", 0) > 0:
+    if figures.get("rss_mb_per_hour", 0) > 0 and "rss_samples_mb" in figures:
+        told.append(
+            f"- `rss_mb_per_hour`: over {_long(figures['rss_minutes'])}, without the first third; "
+            f"{figures['rss_mb_per_hour']:g} MB an hour would be {24 * figures['rss_mb_per_hour']:.1f} MB a day. "
+            "[What was looked into](performance-levers.md#growth-of-memory-rss_mb_per_hour)."
+        )
+    elif figures.get("rss_mb_per_hour", 0) > 0:
         told.append(
             f"- `rss_mb_per_hour`: a slope over {figures['rss_minutes']:g} minutes, of which the first third is left "
             "out, shows the last of the warming up, and any step makes it more than 0. [What a longer look from "
@@ -207,13 +238,40 @@ def _cameras(figures: dict[str, Any]) -> list[str]:
             "## Memory of four cameras",
             "",
             f"The pipeline's thread, detector, journal, outbox and books in a process of their own, on four cameras' "
-            f"JPEGs of that bay as fast as they go: {figures['rss_minutes']:g} minutes of the cameras' time. Peak "
+            f"JPEGs of that bay as fast as they go: {_long(figures['rss_minutes'])} of the cameras' time. Peak "
             f"{figures['rss_mb_peak']:g} MB; the slope by least squares after the first third is "
-            f"{figures['rss_mb_per_hour']:g} MB an hour. A short stretch makes a small step look large: "
-            "`--memory-minutes 1440` is a day.",
+            f"{figures['rss_mb_per_hour']:g} MB an hour. {_of_run(figures)}",
             "",
         ]
+        if "rss_samples_mb" in figures:
+            told += _memory_plot(figures)
     return told
+
+
+def _long(minutes: float) -> str:
+    return f"{minutes:g} minutes" if minutes < 120 else f"{minutes / 60:.1f} hours"
+
+
+def _of_run(figures: dict[str, Any]) -> str:
+    if "rss_samples_mb" not in figures:
+        return "A short stretch makes a small step look large: `--only memory --memory-minutes 1440` is a day."
+    ended = "" if figures["rss_is_whole"] else " It was ended before the day was over."
+    return (
+        "That is a run of its own, `smartshelf edge bench --only memory --memory-minutes 1440 --json`, and not of the "
+        f"date above.{ended} What the process shares with no other (`uss`) has a slope of "
+        f"{figures['uss_mb_per_hour']:g} MB an hour."
+    )
+
+
+def _memory_plot(figures: dict[str, Any]) -> list[str]:
+    every_h = figures["minutes_a_sample"] / 60
+    lines = [
+        Line(name, [((at + 1) * every_h, value) for at, value in enumerate(figures[key])])
+        for name, key in (("resident", "rss_samples_mb"), ("unshared", "uss_samples_mb"))
+    ]
+    svg = panels_svg([("memory", "hours", "MB", lines)], "Memory of four cameras over the hours")
+    MEMORY_PLOT.write_text(svg, encoding="utf-8")
+    return [f"![Memory of four cameras over the hours](pictures/{MEMORY_PLOT.name})", ""]
 
 
 def _growth(figures: dict[str, Any]) -> list[str]:
@@ -270,12 +328,15 @@ def _ms(seconds: float | None) -> str:
     return "never" if seconds is None else f"{1000 * seconds:.0f}"
 
 
-def panels_svg(panels: Sequence[tuple[str, str, str, Sequence[Line]]]) -> str:
+def panels_svg(
+    panels: Sequence[tuple[str, str, str, Sequence[Line]]], about: str = "What cameras, slots and products cost"
+) -> str:
     """Small plots side by side: name, words of both axes, lines; both axes begin at 0."""
     wide = LEFT + SIDE + 30
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {wide * len(panels)} {HEIGHT}" '
-        'font-family="sans-serif" font-size="12" role="img" aria-label="What cameras, slots and products cost">',
+        'font-family="sans-serif" font-size="12" role="img" '
+        f'aria-label="{about}">',
         f'<rect width="{wide * len(panels)}" height="{HEIGHT}" fill="white"/>',
     ]
     for index, (_, x_words, y_words, lines) in enumerate(panels):

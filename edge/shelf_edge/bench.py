@@ -37,6 +37,7 @@ from shelf_edge.core.calibration import Rectangle, calibrate, camera_from_corner
 from shelf_edge.core.detections import Detections
 from shelf_edge.core.frame import Frame, Picture
 from shelf_edge.core.recognition import Calibration
+from shelf_edge.memory_run import MemoryRun, measure_memory
 
 WIDTH_PX, HEIGHT_PX = 1280, 720
 _FRAMES_A_SECOND = 10
@@ -179,7 +180,7 @@ def measure(
             )
         if "memory" in parts:
             say("memory of four cameras")
-            ours = _with_memory(ours, model, recording, memory_minutes)
+            ours = _with_memory(ours, model, recording, memory_minutes, say)
     if "growth" in parts:
         say("growth")
         slots = by_slots(bench_planogram, still_shelf, max(10, min(frames, 60)))
@@ -196,20 +197,22 @@ def measure(
     )
 
 
-def _with_memory(ours: EdgeFigures, model: Path, recording: Rendered, minutes: float) -> EdgeFigures:
-    frames = max(3 * 300, round(minutes * 60 * _FRAMES_A_SECOND))
-    command = [sys.executable, "-m", "shelf_edge.bench_memory", str(model), str(recording.folder), str(frames)]
-    answer = _answer(_spawn(command), _CHILD_S + frames * 0.5)
-    samples = np.array(answer["rss_mb"], float)
-    at_min = np.arange(1, len(samples) + 1) * float(answer["minutes_a_sample"])
-    late = len(samples) // 3
-    slope = float(np.polyfit(at_min[late:], samples[late:], 1)[0]) * 60
+def _with_memory(ours: EdgeFigures, model: Path, recording: Rendered, minutes: float, say: Say) -> EdgeFigures:
+    run = measure_memory(model, recording.folder, minutes, say).figures()
     return replace(
         ours,
-        rss_mb_peak=round(float(samples.max()), 1),
-        rss_mb_per_hour=round(slope, 2),
-        rss_minutes=round(float(at_min[-1]), 1),
+        rss_mb_peak=run["rss_mb_peak"],
+        rss_mb_per_hour=run["rss_mb_per_hour"],
+        rss_minutes=run["rss_minutes"],
     )
+
+
+def memory_alone(model: Path, say: Say, cache: Path, minutes: float) -> MemoryRun:
+    """The memory of four cameras and nothing else. Raises: FileProblems."""
+    say("a recording of a bay with a shopper about every 20 s")
+    recording = bench_recording(cache, lambda done: say(f"rendering: {done} frames"))
+    say("memory of four cameras")
+    return measure_memory(model, recording.folder, minutes, say)
 
 
 def scenes(located: ModelFiles, count: int) -> list[Picture]:

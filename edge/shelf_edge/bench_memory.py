@@ -1,15 +1,17 @@
 """What a node with four cameras holds in memory, and whether that grows: its real chain, as fast as it goes.
 
-Usage: python -m shelf_edge.bench_memory MODEL RECORDING FRAMES
+Usage: python -m shelf_edge.bench_memory MODEL RECORDING FRAMES FRAMES_A_SAMPLE
 
 A process of its own runs the pipeline's thread, the detector, the journal and the outbox on JPEGs that are decoded
 frame by frame, with a clock that goes a tenth of a second a frame; now and then everything is acknowledged, as the
-collector would. Prints JSON: the peak, and the resident memory once a simulated minute.
+collector would. Prints a line of JSON every so many frames, and all samples in the last one: also when
+SIGTERM or SIGINT ends it early.
 """
 
 from __future__ import annotations
 
 import json
+import signal
 import sys
 import tempfile
 import threading
@@ -18,12 +20,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from shelf_edge.memory_run import FRAMES_A_SECOND
+
 if TYPE_CHECKING:
     from shelf_edge.node import CameraWork
 
 CAMERAS = 4
-FPS = 10.0
-_SAMPLE_EVERY = 300
+FPS = float(FRAMES_A_SECOND)
 _LONGEST_WAIT_S = 30.0
 
 
@@ -58,7 +61,10 @@ def main() -> None:
     from shelf_edge.remembering import Remembering
     from shelf_edge.stages import LatestFrame
 
-    model, folder, frames = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
+    stop = threading.Event()
+    for sign in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(sign, lambda *_: stop.set())
+    model, folder, frames, a_sample = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4])
     note = read_model(folder / RECORDING_NOTE, RecordingNote)
     plan = read_model(folder / f"planogram-{note.bay}.json", Planogram)
     files = sorted((folder / note.bay).glob("*.jpg"))
@@ -82,8 +88,11 @@ def main() -> None:
         )
         remembering.start()
         pipeline.start()
-        rss_mb = []
+        rss_mb: list[float] = []
+        uss_mb: list[float] = []
         for number in range(frames):
+            if stop.is_set():
+                break
             clock.at_s += 1 / FPS
             for index, camera in enumerate(cameras):
                 file = files[(number + index * len(files) // CAMERAS) % len(files)]
@@ -91,13 +100,22 @@ def main() -> None:
                 assert image is not None, "the simulator writes pictures"
                 camera.hand_off.put(Frame(image, clock.at_s, number))
                 _wait_until_taken(camera, pipeline)
-            if (number + 1) % _SAMPLE_EVERY == 0:
+            if (number + 1) % a_sample == 0:
                 outbox.acknowledge(outbox.numbering, 0, outbox.last_sequence)
-                rss_mb.append(round(process.memory_info().rss / 2**20, 2))
+                held = process.memory_full_info()
+                rss_mb.append(round(held.rss / 2**20, 2))
+                uss_mb.append(round(held.uss / 2**20, 2))
+                _say({"at_min": (number + 1) / FPS / 60, "rss_mb": rss_mb[-1], "uss_mb": uss_mb[-1]})
         pipeline.stop(5.0)
         remembering.stop(5.0)
         outbox.close()
-    sys.stdout.write(json.dumps({"rss_mb": rss_mb, "minutes_a_sample": _SAMPLE_EVERY / FPS / 60}) + "\n")
+    samples = {"rss_samples_mb": rss_mb, "uss_samples_mb": uss_mb}
+    _say({**samples, "minutes_a_sample": a_sample / FPS / 60, "is_whole": not stop.is_set()})
+
+
+def _say(told: dict[str, object]) -> None:
+    sys.stdout.write(json.dumps(told) + "\n")
+    sys.stdout.flush()
 
 
 def _wait_until_taken(camera: CameraWork, pipeline: object) -> None:

@@ -292,6 +292,9 @@ def bench(
     memory_minutes: Annotated[
         float, typer.Option(min=1.5, max=1440, help="Of four cameras' time; about a third of it is needed.")
     ] = 5.0,
+    only: Annotated[
+        str, typer.Option(help="memory: that alone, with all its samples; Ctrl-C ends it with what it has.")
+    ] = "",
     keep: Annotated[Path | None, typer.Option(help="Where the recording is kept; default: the user's cache.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object on the last line.")] = False,
 ) -> None:
@@ -301,6 +304,15 @@ def bench(
         from shelf_contracts.shipped import model_folder
         from shelf_edge.bench import PARTS, measure
 
+        if only not in ("", "memory"):
+            raise FileProblems("command line", [Problem("--only", only, "must be memory, or left out")])
+        if only:
+            from shelf_edge.bench import memory_alone
+
+            with errors.status("starting") as status:
+                run = memory_alone(model or model_folder(), status.update, keep or _cache_folder(), memory_minutes)
+            _show(run.figures(), as_json=as_json)
+            return
         chosen = [] if parts == "none" else parts.split(",")
         unknown = [part for part in chosen if part not in PARTS]
         if unknown:
@@ -312,10 +324,14 @@ def bench(
             found = measure(
                 model or model_folder(), frames, peer, status.update, chosen, keep or _cache_folder(), memory_minutes
             )
+    _show(json.loads(found.to_json()), as_json=as_json)
+
+
+def _show(figures: dict[str, object], *, as_json: bool) -> None:
     if as_json:
-        _output.print(found.to_json(), markup=False)
+        _output.print(json.dumps(figures), markup=False)
         return
-    for name, value in json.loads(found.to_json()).items():
+    for name, value in figures.items():
         _output.print(f"{name}: {value}", markup=False)
 
 

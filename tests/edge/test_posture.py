@@ -24,6 +24,8 @@ def bottles() -> SlotGeometry:
 
 SLOT = bottles()
 RULES = PostureRules()
+SETTLED = (ColumnMemory(3, 0.2), ColumnMemory(0, None))
+NO_BOXES = np.zeros((0, 4), np.float32)
 
 
 def box(across: float, depth_rows: float, wide: float, high: float) -> list[float]:
@@ -66,6 +68,7 @@ def test_what_lies_in_another_slot_is_not_told_here() -> None:
 
 def test_a_fallen_item_is_told_once_and_again_after_it_was_put_right() -> None:
     watch, told = PostureWatch(RULES), []
+    watch.disturb(-1.0)
     lying, standing = box(0.4, 0.2, 2.5, 1.2), box(0.4, 0.2, 1.0, SLOT.item_aspect)
     views = (ColumnView(1, 0.2), ColumnView(1, 0.2))
     for second in range(60):
@@ -77,6 +80,18 @@ def test_a_fallen_item_is_told_once_and_again_after_it_was_put_right() -> None:
             )
         ]
     assert told == [(4, "fallen"), (44, "fallen")]
+
+
+def test_what_lies_where_nobody_was_takes_long_to_believe() -> None:
+    lying, settled = np.array([box(0.4, 0.2, 2.5, 1.2)], np.float32), (ColumnMemory(3, 0.2),) * 2
+    views = (ColumnView(1, 0.2),) * 2
+    for broken_at, told_at in ((None, 600.0), (300.0, 902.0)):
+        watch, told = PostureWatch(RULES), []
+        for second in range(0, 1000, 2):
+            boxes = NO_BOXES if second == broken_at else lying
+            if watch.step(SLOT, boxes, views, settled, float(second)):
+                told.append(float(second))
+        assert told == [told_at]
 
 
 def test_a_restart_does_not_tell_it_again() -> None:
@@ -101,10 +116,6 @@ def test_an_item_pushed_by_less_than_half_a_row_is_told_and_a_row_is_a_taking(
         facts = watch.step(SLOT, np.zeros((0, 4), np.float32), views, settled, float(second))
         told += sum(fact.cause == "pushed-back" for fact in facts)
     assert told == wanted
-
-
-SETTLED = (ColumnMemory(3, 0.2), ColumnMemory(0, None))
-NO_BOXES = np.zeros((0, 4), np.float32)
 
 
 def pushed(watch: PostureWatch, depths: list[float], begins_s: float = 0.0) -> list[float]:

@@ -3,7 +3,7 @@
 A lying item's box is as wide as the item is high, and much lower. One pushed back by less than half a row is still the
 same item: one row further back would mean that the one before it was taken, so that is a taking. Nothing is pushed back
 by itself: it is told only of what stood elsewhere before somebody came near. An item a little off its row, in a light
-that comes and goes, would else be told again and again.
+that comes and goes, would else be told again and again. Nor does much fall by itself: that takes long to believe.
 """
 
 from __future__ import annotations
@@ -32,7 +32,8 @@ class PostureRules:
     long_shares: a lying item's box is as wide as a standing one's is high, within these factors.
     low_widths: and at most so many widths of a standing one high.
     pushed_rows: from and up to so far behind its place an item was pushed.
-    judged_s: for so long after somebody was near the slot something may have been pushed.
+    judged_s: for so long after somebody was near the slot something may have been pushed, or fallen.
+    unseen_s: what lies must do so for this long where nobody was near.
     usual_share: how much each later look without anybody says of where an item usually is seen to stand, 0 to 1.
     """
 
@@ -43,6 +44,7 @@ class PostureRules:
     low_widths: float = 1.45
     pushed_rows: tuple[float, float] = (0.25, 0.48)
     judged_s: float = 60.0
+    unseen_s: float = 600.0
     usual_share: float = 0.1
 
 
@@ -54,15 +56,16 @@ class _Lasting:
     since_s: float = math.nan
     looks: int = 0
 
-    def follow(self, holds: bool, now_s: float, rules: PostureRules) -> bool:
-        """True once, when it has held for long enough."""
+    def follow(self, holds: bool, now_s: float, rules: PostureRules, lasting_s: float | None = None) -> bool:
+        """True once, when it has held for long enough; ``lasting_s``: how long that is, by default as the rules say."""
         if holds == self.is_told:
             self.since_s, self.looks = math.nan, 0
             return False
         if math.isnan(self.since_s):
             self.since_s = now_s
         self.looks += 1
-        if now_s - self.since_s < rules.lasting_s or self.looks < rules.least_looks:
+        enough_s = rules.lasting_s if lasting_s is None or not holds else lasting_s
+        if now_s - self.since_s < enough_s or self.looks < rules.least_looks:
             return False
         self.is_told, self.since_s, self.looks = holds, math.nan, 0
         return holds
@@ -109,11 +112,13 @@ class PostureWatch:
             return []
         told = []
         count = sum(column.count for column in settled)
-        if self._fallen.follow(has_fallen(geometry, boxes, self._rules), now_s, self._rules):
+        may_be_done = now_s - self._disturbed_s <= self._rules.judged_s
+        lasting_s = None if may_be_done else self._rules.unseen_s
+        if self._fallen.follow(has_fallen(geometry, boxes, self._rules), now_s, self._rules, lasting_s):
             text = "an item seems to lie on its side"
             told.append(SlotFact("anomaly", geometry.slot, 1, count, count, 0.7, now_s, now_s, "fallen", text))
         self._compare_with(settled)
-        if now_s - self._disturbed_s > self._rules.judged_s:
+        if not may_be_done:
             self._learn(views)
             return told
         if self._pushed.follow(self._is_pushed(views), now_s, self._rules):
