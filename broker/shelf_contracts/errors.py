@@ -2,7 +2,8 @@
 
 ContractError
 ├── FileProblems      one file, every problem in it
-│   └── DiskRefused   a file that could not be written
+│   ├── DiskRefused   a file that could not be written
+│   └── SeveralFiles  more than one file, every problem in each
 ├── MessageProblem    one MQTT message that does not keep the contract
 └── TopicProblem      a topic that is not in the catalog
 """
@@ -10,6 +11,7 @@ ContractError
 from __future__ import annotations
 
 import errno
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -38,6 +40,55 @@ def shown(value: Any) -> str:
     except (RecursionError, ValueError):  # nested too deep; an integer of more than 4300 digits
         return f"({type(value).__name__})"
     return text if len(text) <= _LONGEST_VALUE else text[: _LONGEST_VALUE - 1] + "…"
+
+
+def and_more(names: Sequence[str], most: int = 3) -> str:
+    """
+    >>> and_more(["a", "b", "c", "d", "e"])
+    'a, b, c and 2 more'
+    """
+    rest = len(names) - most
+    return ", ".join(names[:most]) + (f" and {rest} more" if rest > 0 else "")
+
+
+def in_brief(problems: Sequence[Problem], longest: int) -> str:
+    """Problems on one line of at most so many characters (100 at least), for where there is little room.
+
+    What is wrong in the same way is told together, by the last names of the key paths; how many are left out is said.
+    """
+    groups: dict[str, list[Problem]] = {}
+    for problem in problems:
+        groups.setdefault(problem.allowed, []).append(problem)
+    told: list[str] = []
+    left = longest
+    for number, same in enumerate(groups.values()):
+        others = sum(len(group) for group in list(groups.values())[number + 1 :])
+        ending = f"; {_more_problems(others)}" if others else ""
+        text = _together(same, left - len(ending))
+        if not text or (told and len(text) > left - len(ending)):
+            told.append(_more_problems(others + len(same)))
+            break
+        told.append(text)
+        left -= len(text) + 2
+    return "; ".join(told)[:longest]
+
+
+def _more_problems(count: int) -> str:
+    return "1 more problem" if count == 1 else f"{count} more problems"
+
+
+def _together(same: Sequence[Problem], longest: int) -> str:
+    """Problems that have what is allowed in common; empty when not even one of them has room."""
+    if len(same) == 1 and len(one := " ".join(str(same[0]).split())) <= longest:
+        return one
+    names = [problem.key.rpartition(".")[2] or "(whole file)" for problem in same]
+    allowed = " ".join(same[0].allowed.split())
+    for shown_names in range(len(names), 0, -1):
+        rest = len(names) - shown_names
+        text = f"{', '.join(names[:shown_names])}{f' and {rest} more' if rest else ''}: {allowed}"
+        if len(text) <= longest:
+            return text
+    return f"{names[0]} and {len(names) - 1} more: {allowed}"[:longest] if longest > 60 else ""
 
 
 class ProblemsInside(ValueError):
@@ -70,6 +121,23 @@ class DiskRefused(FileProblems):
         found = (error.strerror or str(error) or type(error).__name__).lower()
         remedy = "free some space on its disk, then try again" if self.is_full else "let this program write there"
         super().__init__(file, [Problem("", found, "could not be written: nothing was changed", remedy)])
+
+
+class SeveralFiles(FileProblems):
+    """What is wrong with several files, told at once; ``file`` is the first of them, ``problems`` all of theirs."""
+
+    def __init__(self, files: Sequence[FileProblems]) -> None:
+        super().__init__(files[0].file, [problem for one in files for problem in one.problems])
+        self.files = list(files)
+
+    def __str__(self) -> str:
+        return "\n".join(map(str, self.files))
+
+
+def raise_together(found: Sequence[FileProblems]) -> None:
+    """Raises: FileProblems when there is anything in ``found``."""
+    if found:
+        raise found[0] if len(found) == 1 else SeveralFiles(found)
 
 
 class MessageProblem(ContractError):

@@ -169,7 +169,7 @@ def problems_of(error: ValidationError, model: type[BaseModel] | None = None) ->
         key = key_path(item["loc"])
         inside = item.get("ctx", {}).get("error")
         if isinstance(inside, ProblemsInside):
-            problems += [replace(one, key=f"{key}.{one.key}" if key else one.key) for one in inside.problems]
+            problems += [replace(one, key=".".join(filter(None, (key, one.key)))) for one in inside.problems]
             continue
         value = "(missing)" if item["type"] == "missing" else shown(item["input"])
         remedy = ""

@@ -8,12 +8,14 @@ so that a planogram survives a change of the camera's resolution.
 from __future__ import annotations
 
 import hashlib
+import itertools
+import math
 from datetime import date
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from shelf_contracts.errors import Problem, ProblemsInside
+from shelf_contracts.errors import Problem, ProblemsInside, and_more
 from shelf_contracts.ids import BayId, CameraId, Gtin, LevelId, SlotId, StoreId
 
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
@@ -93,8 +95,19 @@ class SlotView(_Part):
 
     @model_validator(mode="before")
     @classmethod
-    def _accept_bare_polygon(cls, value: Any) -> Any:
-        return {"front": value} if isinstance(value, list) else value
+    def _must_lie_in_the_picture(cls, value: Any) -> Any:
+        """Told once for a slot, not for each coordinate. What is no polygon is left to the fields."""
+        value = {"front": value} if isinstance(value, list) else value  # a bare polygon is a front
+        told = [
+            f"{name} with {axis} of {min(ends):.2f} to {max(ends):.2f}"
+            for name in ("front", "floor")
+            for axis, ends in _ends_of(value.get(name) if isinstance(value, dict) else None)
+            if min(ends) < 0 or max(ends) > 1
+        ]
+        if told:
+            allowed = "must lie in the picture: x and y are shares of its width and height, 0 to 1"
+            raise ProblemsInside([Problem("", ", ".join(told), allowed, "smartshelf edge calibrate draws it anew")])
+        return value
 
     @model_validator(mode="after")
     def _must_enclose_something(self) -> SlotView:
@@ -165,6 +178,17 @@ class Planogram(_Part):
         raise KeyError(f"planogram {self.id} has no view of camera {camera!r} (it has: {known})")
 
 
+def _ends_of(polygon: Any) -> list[tuple[str, list[float]]]:
+    """The x and the y of a polygon's points; empty when it is none."""
+    try:
+        points = [(float(x), float(y)) for x, y in polygon]
+    except (TypeError, ValueError, OverflowError):
+        return []
+    if not points or not all(map(math.isfinite, itertools.chain(*points))):
+        return []
+    return [("x", [x for x, _ in points]), ("y", [y for _, y in points])]
+
+
 def polygon_area(polygon: list[Point]) -> float:
     """Signed area by the shoelace formula.
 
@@ -231,12 +255,17 @@ def _impossible_slots(plan: Planogram) -> list[Problem]:
 
 
 def _overlaps(plan: Planogram) -> list[Problem]:
+    """Each slot that lies over one before it, once."""
     wrong = []
-    for i, one in enumerate(plan.positions):
-        for j, other in enumerate(plan.positions[i + 1 :], start=i + 1):
+    for j, other in enumerate(plan.positions):
+        over = []
+        for i, one in enumerate(plan.positions[:j]):
             across = min(one.x + one.w, other.x + other.w) - max(one.x, other.x)
             down = min(one.y + one.h, other.y + other.h) - max(one.y, other.y)
             if across > _OVERLAP_TOLERANCE_MM and down > _OVERLAP_TOLERANCE_MM:
-                found = f"{other.id!r}, over positions[{i}] {one.id!r} by {across:g} x {down:g} mm"
-                wrong.append(Problem(f"positions[{j}]", found, "must not overlap another slot"))
+                over.append(f"positions[{i}] {one.id!r} by {across:g} x {down:g} mm")
+        if over:
+            wrong.append(
+                Problem(f"positions[{j}]", f"{other.id!r}, over {and_more(over)}", "must not overlap another slot")
+            )
     return wrong

@@ -1,9 +1,10 @@
 """A planogram from a table: one row a slot, as a shop's own list or an export of its planning program has them.
 
 Read by its heading, in any order: ``shelf, product, width_mm, height_mm`` must be there; ``slot, gtin, name, depth_mm,
-x_mm, facings_h, facings_v, facings_d, capacity, min_presentation, case_pack`` may. Shelves stand from top to bottom in
-the order in which they appear; a slot without ``x_mm`` stands right of the one before. Commas, semicolons and tabs
-separate columns, and ``12,5`` is a number too, since that is what spreadsheets in Italy and the Netherlands write.
+x_mm, facings_h, facings_v, facings_d, capacity, min_presentation, case_pack`` may. Width, height and depth are those of
+one item: a slot is ``facings_h`` items wide and ``facings_v`` high, both 1 when left out. Shelves stand from top to
+bottom in the order in which they appear; a slot without ``x_mm`` stands right of the one before. Commas, semicolons and
+tabs separate columns, and ``12,5`` is a number too, since that is what spreadsheets in Italy and the Netherlands write.
 """
 
 from __future__ import annotations

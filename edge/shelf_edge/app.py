@@ -136,7 +136,7 @@ def _run(checked: CheckedConfig, stop: threading.Event) -> int:
         for camera in cameras:
             say_camera(camera)
         for refused in checked.refused:
-            text = f"its planogram cannot be used: {' '.join(refused.why.split())}"[:300]
+            text = f"its planogram cannot be used: {refused.brief}"[:300]
             left_out = CameraStatus(state="offline", bay=refused.bay, since=moment(clock.now_s()), text=text)
             publisher.say("camera_status", left_out, node=config.node, camera=refused.id)
         for camera_id in left_behind:

@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from shelf_edge import cli_calibrate, cli_day, cli_planogram, cli_unknown
-from shelf_edge.console import bad_input, errors, people_to_cover
+from shelf_edge.console import bad_input, errors, people_to_cover, print_whole
 
 if TYPE_CHECKING:
     from shelf_edge.recognising import Recognising
@@ -28,8 +28,6 @@ app.command()(cli_calibrate.calibrate)
 app.command()(cli_day.day)
 
 _output = Console(soft_wrap=True, highlight=False)
-_WIDE = 200
-"""Columns that the tables of ``score`` take, also where there is no terminal."""
 
 
 def _check_tiles(tiles: str) -> None:
@@ -57,22 +55,14 @@ def run(config: Annotated[Path, typer.Option(help="The node's TOML file.")]) -> 
 def check(config: Annotated[Path, typer.Option(help="The node's TOML file.")]) -> None:
     """Check a configuration and every file it names, the model's self-test included."""
     with bad_input():
-        from shelf_edge.adapters.detector_onnx import load_detector
-        from shelf_edge.config import check_config
+        from shelf_edge.check import check_whole
 
-        checked = check_config(config)
-        section = checked.config.model
-        info = load_detector(checked.model, execution=section.execution, trust=section.trust).info
-        sight = ""
-        if checked.recogniser is not None:
-            from shelf_contracts.gallery import read_gallery
-            from shelf_edge.adapters.recogniser_onnx import load_recogniser
-
-            recogniser = load_recogniser(checked.recogniser, execution=section.execution, trust=section.trust)
-            sight = f" Recogniser: {recogniser.embedder}."
-            if checked.gallery is not None:
-                known = read_gallery(checked.gallery, recogniser.embedder, recogniser.dimension)
-                sight += f" Gallery: {len(known.gtins)} products."
+        whole = check_whole(config)
+    checked = whole.config
+    section, info = checked.config.model, whole.model
+    sight = f" Recogniser: {whole.recogniser}." if whole.recogniser else ""
+    if whole.products is not None:
+        sight += f" Gallery: {whole.products} products."
     bays = ", ".join(camera.planogram.bay for camera in checked.cameras)
     if section.trusted_keys and not section.require_signature:
         told = "trusted_keys without require_signature = true: models on disk are taken whoever signed them"
@@ -267,10 +257,9 @@ def score(
             score_threshold=score_threshold,
             recogniser=sight,
         )
-    wide = Console(width=max(_WIDE, _output.width), highlight=False)
     if why:
-        wide.print(why_table(scores))
-    wide.print(figures_table(scores))
+        print_whole(why_table(scores))
+    print_whole(figures_table(scores))
     if as_json:
         _output.print(json.dumps(report), markup=False)
 

@@ -11,6 +11,8 @@ from rich.console import Console
 from shelf_edge.console import bad_input, people_to_cover
 
 _output = Console(soft_wrap=True, highlight=False)
+_RECTANGLE = "point at a shelf or another rectangle that is, and say which with --of 'x,y,width,height' in mm"
+_PART = "point at the part that is, down to a board, and give its width and height with --size"
 _PICTURES = (".jpg", ".jpeg", ".png")
 
 
@@ -73,6 +75,7 @@ def calibrate(
         image = read_picture(picture)
         height, width = image.shape[:2]
         points = np.array(_numbers(corners, 8, "--corners", "four points: 'x,y x,y x,y x,y'")).reshape(4, 2)
+        _must_be_inside(points, picture, width, height, _RECTANGLE)
         whole = Rectangle(0, 0, plan.width, plan.height)
         at = Rectangle(*_numbers(of, 4, "--of", "x,y,width,height in mm")) if of else whole
         if draw is not None and draw.suffix.lower() not in _PICTURES:
@@ -152,6 +155,7 @@ def _propose(
             raise FileProblems("command line", [Problem("--store, --bay", "missing", "must be given with --size")])
         spec = BaySpec(*place, width_mm, height_mm, depth_mm)
     image = read_picture(photo)
+    _must_be_inside(points, photo, image.shape[1], image.shape[0], _PART)
     people = people_to_cover(model_folder(), draw, nobody_in_it)
     recogniser = load_recogniser(model_folder(DEFAULT_RECOGNISER)) if gallery is not None else None
     detector = TilingDetector(load_detector(model_folder(), threads=2), "auto")
@@ -177,6 +181,20 @@ def _propose(
         f"with a product, {read}. Look at them before you use it: names, facings and capacity are guesses.",
         markup=False,
     )
+
+
+def _must_be_inside(corners_px: object, picture: Path, width_px: int, height_px: int, instead: str) -> None:
+    """Raises: FileProblems naming every corner that is not in the picture."""
+    import numpy as np
+
+    from shelf_contracts.errors import FileProblems, Problem
+    from shelf_edge.core.calibration import corners_outside
+
+    outside = corners_outside(np.asarray(corners_px), width_px, height_px)
+    if outside:
+        allowed = f"must lie in the picture: x 0 to {width_px}, y 0 to {height_px}"
+        remedy = f"measure them in this picture; of a bay that is not in it as a whole, {instead}"
+        raise FileProblems(picture, [Problem("--corners", ", ".join(outside), allowed, remedy)])
 
 
 def _numbers(text: str, count: int, option: str, shape: str) -> list[float]:

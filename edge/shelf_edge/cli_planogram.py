@@ -21,10 +21,15 @@ _Out = Annotated[Path, typer.Option(help="Written, whole or not at all.")]
 def check(file: Annotated[Path, typer.Argument(help="planogram.json")]) -> None:
     """Tell everything that is wrong with a planogram, or what is in it."""
     with bad_input():
+        from shelf_contracts.errors import FileProblems
         from shelf_contracts.files import read_model
         from shelf_contracts.planogram import Planogram
+        from shelf_edge.core.view_check import view_problems
 
         plan = read_model(file, Planogram)
+        wrong = [problem for view in plan.views for problem in view_problems(view)]
+        if wrong:
+            raise FileProblems(file, wrong)
     cameras = ", ".join(view.camera for view in plan.views) or "none yet (smartshelf edge calibrate)"
     _output.print(
         f"{file}: good. Bay {plan.bay}: {len(plan.fixtures)} shelves, {len(plan.positions)} slots, "
@@ -44,8 +49,14 @@ def import_(
     shelf_depth_mm: Annotated[float, typer.Option(min=1, max=10_000, help="CSV: front to back.")] = 400.0,
     mm_per_unit: Annotated[float, typer.Option(min=0.001, max=1000, help="JSON: 25.4 for inches, 10 for cm.")] = 1.0,
 ) -> None:
-    """Bring in a planogram. Columns of a table: shelf, product, width_mm, height_mm; where known slot, gtin, name,
-    depth_mm, x_mm, facings_h, facings_v, facings_d, capacity, min_presentation, case_pack."""
+    """Bring in a planogram: a table with a row for each slot, or Azure AI Vision's file.
+
+    Columns: shelf, product, width_mm, height_mm; where known slot, gtin, name, depth_mm, x_mm, facings_h, facings_v,
+    facings_d, capacity, min_presentation, case_pack.
+
+    width_mm, height_mm and depth_mm are of ONE item (a facing), not of the slot: a slot is facings_h x width_mm wide
+    (facings_h: side by side, 1 when left out) and facings_v x height_mm high. Slots of a shelf stand side by side from
+    the left, or at x_mm; shelves from top to bottom as they come."""
     with bad_input():
         from shelf_contracts.errors import FileProblems, Problem
         from shelf_contracts.files import read_model, read_text, write_json

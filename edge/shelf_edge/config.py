@@ -10,7 +10,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from shelf_contracts.errors import FileProblems, Problem, ProblemsInside
+from shelf_contracts.errors import FileProblems, Problem, ProblemsInside, in_brief, raise_together
 from shelf_contracts.files import read_model, read_text
 from shelf_contracts.gallery import read_gallery
 from shelf_contracts.ids import CameraId, NodeId, StoreId
@@ -29,6 +29,9 @@ from shelf_edge.adapters.unknown_store import (
 from shelf_edge.core.view_check import view_problems
 from shelf_edge.tiled import Tiling
 from shelf_mqtt.settings import BrokerSection
+
+_ROOM = 260
+"""Characters for what is wrong with a planogram, on the camera's status."""
 
 
 class _Section(BaseModel):
@@ -180,11 +183,15 @@ class CheckedCamera:
 
 @dataclass(frozen=True)
 class RefusedCamera:
-    """A camera that cannot be used, because of its planogram; ``bay`` as far as it can be read."""
+    """A camera that cannot be used, because of its planogram; ``bay`` as far as it can be read.
+
+    ``brief``: why, on one line that a camera's status has room for.
+    """
 
     id: str
     bay: str
     why: str
+    brief: str
 
 
 @dataclass(frozen=True)
@@ -218,21 +225,31 @@ def check_config(path: Path, *, may_leave_out: bool = False) -> CheckedConfig:
 
     Args:
         may_leave_out: a camera whose planogram cannot be used is ``refused`` while another one's can.
-    Raises: FileProblems of the first file that is wrong, all its errors.
+    Raises: FileProblems (SeveralFiles) with everything that is wrong.
+    """
+    checked, wrong = inspect_config(path, may_leave_out=may_leave_out)
+    raise_together(wrong)
+    return checked
+
+
+def inspect_config(path: Path, *, may_leave_out: bool = False) -> tuple[CheckedConfig, list[FileProblems]]:
+    """As ``check_config``: what can be used, and what is wrong with each file.
+
+    Raises: FileProblems of the file itself, when it cannot be read.
     """
     config = read_model(path, EdgeConfig)
     folder = path.parent
     problems: list[Problem] = []
     cameras: list[CheckedCamera] = []
     refused: list[RefusedCamera] = []
+    unusable: list[FileProblems] = []
     for index, camera in enumerate(config.cameras):
         try:
             planogram = _planogram_of(folder / camera.planogram, camera.id)
         except FileProblems as wrong:
-            is_last_hope = index == len(config.cameras) - 1 and not cameras
-            if not may_leave_out or is_last_hope:
-                raise
-            refused.append(RefusedCamera(camera.id, _bay_in(folder / camera.planogram), str(wrong)))
+            unusable.append(wrong)
+            brief = in_brief(wrong.problems, _ROOM)
+            refused.append(RefusedCamera(camera.id, _bay_in(folder / camera.planogram), str(wrong), brief))
             continue
         key = f"cameras[{index}].planogram"
         if planogram.store != config.store:
@@ -243,28 +260,48 @@ def check_config(path: Path, *, may_leave_out: bool = False) -> CheckedConfig:
         elif len(views) == 1:
             cameras.append(CheckedCamera(camera.id, camera.source, planogram, views[0]))
         else:
-            problems.append(Problem(key, f"views of {', '.join(views) or 'no camera'}", f"must show {camera.id!r}"))
+            remedy = "smartshelf edge calibrate gives it a view of this camera"
+            found = f"views of {', '.join(views) or 'no camera'}"
+            problems.append(Problem(key, found, f"must show {camera.id!r}", remedy))
     bays = [camera.planogram.bay for camera in cameras]
     problems += [
         Problem("cameras", f"bay {bay!r} twice", "must each see another bay")
         for bay in sorted({bay for bay in bays if bays.count(bay) > 1})
     ]
+    wrong_files = [] if may_leave_out and cameras else unusable
     if problems:
-        raise FileProblems(path, problems)
+        wrong_files = [FileProblems(path, problems), *wrong_files]
     model = folder / config.model.path if config.model.path is not None else model_folder()
     checked = CheckedConfig(config, folder, folder / config.state, model, tuple(cameras), refused=tuple(refused))
     # The configured model is the last resort after a rollback: it is refused now, not on the day it is needed.
-    check_is_signed(model, config.model.trust)
+    wrong_files += _unsigned(model, config.model.trust)
     section = config.recogniser
     if section is None:
-        return checked
+        return checked, wrong_files
     recogniser = folder / section.model if section.model is not None else model_folder(DEFAULT_RECOGNISER)
-    check_is_signed(recogniser, config.model.trust)
+    wrong_files += _unsigned(recogniser, config.model.trust)
     gallery = folder / section.gallery if section.gallery is not None else None
-    if gallery is not None and not read_gallery(gallery).entries:
-        remedy = "enrol a product with smartshelf models enrol, or leave the key out: the collector offers one"
-        raise FileProblems(gallery, [Problem("entries", "none", "must hold a product", remedy)])
-    return replace(checked, recogniser=recogniser, gallery=gallery)
+    if gallery is not None:
+        wrong_files += _no_gallery(gallery)
+    return replace(checked, recogniser=recogniser, gallery=gallery), wrong_files
+
+
+def _unsigned(model: Path, trust: Trust) -> list[FileProblems]:
+    try:
+        check_is_signed(model, trust)
+    except FileProblems as wrong:
+        return [wrong]
+    return []
+
+
+def _no_gallery(file: Path) -> list[FileProblems]:
+    try:
+        if read_gallery(file).entries:
+            return []
+    except FileProblems as wrong:
+        return [wrong]
+    remedy = "enrol a product with smartshelf models enrol, or leave the key out: the collector offers one"
+    return [FileProblems(file, [Problem("entries", "none", "must hold a product", remedy)])]
 
 
 def _planogram_of(path: Path, camera: str) -> Planogram:

@@ -7,9 +7,18 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import typer
-from rich.console import Console
+from rich.console import Console, RenderableType
+from rich.measure import Measurement
 
 errors = Console(stderr=True, soft_wrap=True, highlight=False)
+
+
+def print_whole(table: RenderableType) -> None:
+    """A table as wide as what is in it: in a file or a narrow window rich would cut its columns."""
+    Console(width=Measurement.get(_ENDLESS, _ENDLESS.options, table).maximum, highlight=False).print(table)
+
+
+_ENDLESS = Console(width=10_000)
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from shelf_contracts.errors import ContractError, FileProblems, Problem
+from shelf_contracts.errors import ContractError, FileProblems, Problem, in_brief
 from shelf_contracts.files import read_model
 from shelf_contracts.messages import PlanogramHealth, PlanogramOffer
 from shelf_contracts.planogram import Planogram
@@ -30,6 +30,8 @@ Use = Callable[[str, Planogram, str], None]
 _TICK_S = 0.5
 _SHORTEST_PAUSE_S = 2.0
 _LONGEST_PAUSE_S = 60.0
+_ROOM = 200
+"""Characters for what is wrong, in the node's health."""
 
 
 @dataclass
@@ -229,7 +231,7 @@ class PlanogramUpdates:
             served.try_again_s = self._clock.monotonic_s() + pause_s
         else:
             self._done(served, offer)
-        if served.health.text != why[:200]:
+        if served.health.text != why[:_ROOM]:
             log.error("bay %s: planogram revision %d is refused: %s", offer.bay, offer.revision, why)
         self._tell(served, "refused", offer.revision, why)
 
@@ -238,7 +240,7 @@ class PlanogramUpdates:
     ) -> None:
         before, plan = served.health, served.planogram
         served.health = PlanogramHealth(
-            bay=plan.bay, revision=plan.revision, sha256=served.sha256, state=state, offered=offered, text=text[:200]
+            bay=plan.bay, revision=plan.revision, sha256=served.sha256, state=state, offered=offered, text=text[:_ROOM]
         )
         if served.health != before:
             self._on_change(served.camera)
@@ -264,5 +266,4 @@ def kept_planogram(folder: Path, configured: Planogram, camera: str) -> tuple[Pl
 
 def _in_a_line(error: Exception) -> str:
     """Without the file's name, which says nothing to who reads a status."""
-    text = "; ".join(map(str, error.problems)) if isinstance(error, FileProblems) else str(error)
-    return " ".join(text.split())
+    return in_brief(error.problems, _ROOM) if isinstance(error, FileProblems) else " ".join(str(error).split())

@@ -149,6 +149,11 @@ def test_corners_that_cannot_be_and_photos_that_are_none_are_told(staff: Visitor
     for path, body, said in (
         (crossed, b"a photo", "top left, top right"),
         (wish(corners="1,2,3"), b"a photo", "eight numbers"),
+        (
+            wish(corners="0,0,1.2,0,1,1,0,-0.5"),
+            b"a photo",
+            "corners = top right 1.2,0, bottom left 0,-0.5: must lie in",
+        ),
         (wish(), b"", "empty"),
         (wish(), b"\x00\x01", "must be a JPEG"),
     ):

@@ -82,7 +82,7 @@ def test_the_example_is_taken(planogram_content: dict[str, Any]) -> None:
             "floor encloses no area",
         ),
         (lambda p: p["views"][0]["slots"].update(s1=[[0, 0], [1, 1]]), "at least 3 items"),
-        (lambda p: p["views"][0]["slots"].update(s1=[[0, 0], [1.1, 1], [0, 1]]), "less than or equal to 1"),
+        (lambda p: p["views"][0]["slots"].update(s1=[[0, 0], [1.1, 1], [0, 1]]), "must lie in the picture"),
         (lambda p: p["views"][0]["slots"]["s2"].update(floor=[[0, 0], [1, 0], [1, 1]]), "at least 4 items"),
         (lambda p: p["views"][0].update(slots={}), "at least 1 item"),
         (lambda p: p["positions"][0].update(w=0), "greater than 0"),

@@ -131,7 +131,37 @@ def test_slots_that_lie_on_one_another_or_outside_the_picture_are_refused(folder
     assert f"lies on '{one}'" in why
     outside = {"front": [[0.5, 0.5], [1.4, 0.5], [1.4, 0.9]]}
     second_planogram(folder, views=[{"camera": "c2", "slots": {one: outside}}])
-    assert "less than or equal to 1" in check_config(folder / "edge.toml", may_leave_out=True).refused[0].why
+    refused = check_config(folder / "edge.toml", may_leave_out=True).refused[0]
+    assert f"views[0].slots.{one} = front with x of 0.50 to 1.40: must lie in the picture" in refused.why
+
+
+def test_every_slot_that_cannot_be_is_told_once_and_named_where_there_is_little_room(folder: Path) -> None:
+    plan = json.loads(BOTTLES.read_text())
+    slots = plan["views"][0]["slots"]
+    assert len(slots) > 2
+    moved = {slot: [[x + 0.9, y + 0.9] for x, y in seen] for slot, seen in slots.items()}
+    second_planogram(folder, views=[{"camera": "c2", "slots": moved}])
+    refused = check_config(folder / "edge.toml", may_leave_out=True).refused[0]
+    assert len(refused.why.splitlines()) == len(slots), "a line a slot"
+    assert len(refused.brief) <= 260
+    assert refused.brief.startswith(", ".join(slots))
+    alike = dict.fromkeys(slots, next(iter(slots.values())))
+    second_planogram(folder, views=[{"camera": "c2", "slots": alike}])
+    refused = check_config(folder / "edge.toml", may_leave_out=True).refused[0]
+    assert len(refused.why.splitlines()) == len(slots) - 1, "each that lies on others, once"
+    assert refused.brief == f"{', '.join(list(slots)[1:])}: must be a place of its own"
+
+
+def test_everything_that_is_wrong_with_every_file_is_told_at_once(folder: Path) -> None:
+    second_planogram(folder, width=-1)
+    (folder / "planogram.json").write_text("{")
+    with_model = (folder / "edge.toml").read_text().replace("[[cameras]]", '[model]\npath = "no-model"\n[[cameras]]', 1)
+    (folder / "edge.toml").write_text(with_model)
+    assert "[model]" in with_model
+    answer = CliRunner().invoke(app, ["check", "--config", str(folder / "edge.toml")])
+    assert answer.exit_code == 2
+    for file in ("planogram.json", "second.json", "no-model"):
+        assert file in answer.output, answer.output
 
 
 def test_without_any_camera_that_can_be_used_nothing_starts(folder: Path) -> None:

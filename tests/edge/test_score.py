@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from rich.table import Table
 from typer.testing import CliRunner
 
 from shelf_contracts.messages import ModelInfo
@@ -24,6 +25,7 @@ from shelf_edge.adapters.remembered import RememberingDetector, RememberingEmbed
 from shelf_edge.adapters.rendered import Rendered, Stopped, Take, rendered, shipped_scenarios
 from shelf_edge.adapters.store_gallery import store_gallery
 from shelf_edge.cli import app
+from shelf_edge.console import print_whole
 from shelf_edge.core.recognition import Calibration
 from shelf_edge.recognising import Recognising
 from shelf_edge.replay import replay
@@ -223,3 +225,15 @@ def test_a_replay_with_a_gallery_says_what_stands_where(recording: Rendered, tmp
     strange = [one for one in told if one.get("action") == "misplaced"]
     assert len(strange) == summary.events.get("misplaced", 0)
     assert all(one["gtin"] == one["seen"]["gtin"] and one["at_s"] is not None for one in strange)
+
+
+def test_a_table_is_whole_where_there_is_no_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    table = Table(box=None)
+    cells = [f"{letter * 30}" for letter in "abcdefghijkl"]
+    for _ in cells:
+        table.add_column("", no_wrap=True)
+    table.add_row(*cells)
+    print_whole(table)
+    told = capsys.readouterr().out
+    assert told.split() == cells
+    assert "…" not in told

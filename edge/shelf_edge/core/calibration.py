@@ -112,6 +112,18 @@ def camera_from_corners(
     return BayCamera(focal, rotation, flat[:, 2], width_px, height_px, is_known)
 
 
+CORNERS = ("top left", "top right", "bottom right", "bottom left")
+
+
+def corners_outside(corners_px: Points, width_px: int, height_px: int) -> list[str]:
+    """Which of four corners (4, 2) do not lie in the picture, and where they are: those were guessed."""
+    return [
+        f"{name} {x:g},{y:g}"
+        for name, (x, y) in zip(CORNERS, np.asarray(corners_px, float), strict=True)
+        if not (0 <= x <= width_px and 0 <= y <= height_px)
+    ]
+
+
 def to_front(corners_px: Points, rectangle: Rectangle, points_px: Points) -> Points:
     """Pixels (n, 2) as mm of the bay's front plane, whose rectangle has these corners (4, 2).
 

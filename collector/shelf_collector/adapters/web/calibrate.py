@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Path, Query, Request
@@ -27,8 +28,7 @@ pages = APIRouter(include_in_schema=False)
 
 _LEAST_DEPTH_MM, _USUAL_DEPTH_MM = 20.0, 400.0
 
-Share = Annotated[float, Field(ge=0.0, le=1.0)]
-Corners = Annotated[list[Share], Field(min_length=8, max_length=8)]
+Corners = Annotated[list[Annotated[float, Field(allow_inf_nan=False)]], Field(min_length=8, max_length=8)]
 SizeMm = Annotated[float, Query(ge=100, le=20_000)]
 Mark = Annotated[str, Header(alias="X-Form-Mark", max_length=100)]
 
@@ -89,8 +89,9 @@ async def propose(
         shares = tuple(float(word) for word in corners.split(","))
     except ValueError as error:
         raise HTTPException(422, "corners: must be eight numbers") from error
-    if len(shares) != 8 or not all(0 <= share <= 1 for share in shares):
+    if len(shares) != 8:
         raise HTTPException(422, "corners: must be eight numbers of 0 to 1: the four corners, clockwise from top left")
+    _must_be_inside(shares)
     asked = BayPhoto(site.setup.config.store, bay, camera, width, height, depth, shares)
     enrolling = site.enrolling
     gallery = enrolling.galleries.file if enrolling is not None else None
@@ -111,6 +112,7 @@ def save(request: Request, asked: SaveRequest, mark: Mark = "") -> SavedView:
     """Check the planogram as a whole, and put it in the place of the bay's; the last good one is kept beside it."""
     must_be_own(request, mark)
     visit = visit_of(request)
+    _must_be_inside(asked.corners)
     try:
         plan = Planogram.model_validate({**asked.planogram, "views": []})
     except ValidationError as error:
@@ -190,6 +192,16 @@ def get_planogram(request: Request, bay: Annotated[str, Path(pattern=r"^[a-z0-9-
     told = plan.model_dump_json(indent=2, by_alias=True, exclude_none=True)
     headers = {"Content-Disposition": f'attachment; filename="planogram-{bay}.json"'}
     return Response(told + "\n", media_type="application/json", headers=headers)
+
+
+def _must_be_inside(shares: Sequence[float]) -> None:
+    """Corners outside the picture were guessed. Raises: HTTPException 422 naming each."""
+    at = zip(("top left", "top right", "bottom right", "bottom left"), shares[::2], shares[1::2], strict=True)
+    outside = [f"{name} {x:g},{y:g}" for name, x, y in at if not (0 <= x <= 1 and 0 <= y <= 1)]
+    if outside:
+        allowed = "must lie in the picture, as shares of its width and height from 0 to 1"
+        remedy = "take the photo from where the whole bay is seen, and drag them to its corners"
+        raise HTTPException(422, f"corners = {', '.join(outside)}: {allowed}; {remedy}")
 
 
 def _depth_of(plan: Planogram) -> float:
