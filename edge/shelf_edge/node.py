@@ -77,6 +77,17 @@ class CameraWork:
     still: StillLooks = field(default_factory=StillLooks)
     former: tuple[Planogram, str, Bay] | None = None
     trial_frames: int = 0
+    slot_plans: tuple[Planogram, str, dict[str, str]] | None = None
+
+    def slot_plan(self, slot: str) -> str:
+        """``Planogram.slot_plan`` of a slot, reckoned once for a planogram and view: both change only as a whole."""
+        known = self.slot_plans
+        if known is None or known[0] is not self.planogram or known[1] != self.view:
+            known = self.slot_plans = (self.planogram, self.view, {})
+        plans = known[2]
+        if slot not in plans:
+            plans[slot] = self.planogram.slot_plan(self.view, slot)
+        return plans[slot]
 
 
 _Told = Literal["online", "offline", "obstructed", "moved", "unsteady"]
@@ -370,8 +381,7 @@ class Pipeline:
                 sight = self._recognising
                 seen = sight.seen(camera.planogram, fact.slot) if sight is not None else None
                 strange = sight.strange(camera.planogram, fact.slot) if sight is not None else []
-                plan = camera.planogram.slot_plan(camera.view, fact.slot)
-                level = stock_level(fact, camera.planogram, seen, strange, plan)
+                level = stock_level(fact, camera.planogram, seen, strange, camera.slot_plan(fact.slot))
                 camera.stock[fact.slot] = level
                 self._journal.say(camera.planogram.bay, fact.slot, level)
         if facts:

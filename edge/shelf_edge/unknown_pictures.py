@@ -12,9 +12,8 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import cv2
-
 from shelf_contracts.messages import UnknownPicturesHealth
+from shelf_edge.adapters.pictures import small_jpeg
 from shelf_edge.adapters.unknown_store import MOST_PICTURES, KeptPicture, UnknownStore
 from shelf_edge.core.bay import Bay
 from shelf_edge.core.detections import Detections, Kind
@@ -178,7 +177,7 @@ class UnknownPictures:
             if before is not None:
                 self._store.note(wish.kept.model_copy(update={"taken": before.taken}))
             return
-        jpeg = _as_jpeg(wish.picture)
+        jpeg = small_jpeg(wish.picture, LARGEST_SIDE_PX, _QUALITY)
         if jpeg:
             self._store.keep(wish.kept, jpeg)
 
@@ -187,13 +186,6 @@ class UnknownPictures:
         if deleted:
             log.info("%d pictures of unknown things were deleted: they were old enough", deleted)
         self._places = tuple(kept.place for kept in self._store.pictures())
-
-
-def _as_jpeg(picture: Picture) -> bytes:
-    scale = min(1.0, LARGEST_SIDE_PX / max(picture.shape[:2]))
-    small = cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA) if scale < 1 else picture
-    done, raw = cv2.imencode(".jpg", small, [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])
-    return raw.tobytes() if done else b""
 
 
 def _widened(box: tuple[float, float, float, float]) -> tuple[float, float, float, float]:

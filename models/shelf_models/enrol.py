@@ -19,7 +19,7 @@ import numpy.typing as npt
 from shelf_contracts.errors import FileProblems, Problem
 from shelf_contracts.gallery import Embedder as EmbedderId
 from shelf_contracts.gallery import Gallery
-from shelf_edge.adapters.pictures import LARGEST_FILE_BYTES, check_header, decode_picture
+from shelf_edge.adapters.pictures import LARGEST_FILE_BYTES, check_header, decode_picture, shrunk, small_jpeg
 from shelf_edge.core.detections import Detections, Kind
 from shelf_edge.core.frame import Picture, check_picture
 from shelf_edge.ports import Detector, Embedder
@@ -100,15 +100,6 @@ def opened_picture(name: str, raw: bytes) -> Picture:
     return picture
 
 
-def shrunk(picture: Picture) -> Picture:
-    """A picture (h, w, 3) with no side over ``LOOKED_AT_PX``; itself when it has none."""
-    share = LOOKED_AT_PX / max(picture.shape[:2])
-    if share >= 1.0:
-        return picture
-    height, width = (max(1, round(side * share)) for side in picture.shape[:2])
-    return np.asarray(cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
-
-
 class Enroller:
     """Looks at photos; used by one thread.
 
@@ -148,7 +139,7 @@ class Enroller:
         """
         picture = opened_picture(name, raw)
         height, width = picture.shape[:2]
-        seen = shrunk(picture)
+        seen = shrunk(picture, LOOKED_AT_PX)
         is_cut_out = max(width, height) <= _CUT_OUT_PX
         is_trusted = is_cut_out and from_catalogue
         found = Detections.none()
@@ -257,11 +248,7 @@ def thumbnail_of(photo: Photo, box: Box) -> bytes:
     """A JPEG of the crop, 160 px at most; empty when people may be in it."""
     if any(_shared(box, person) > _PERSON_SHARE for person in photo.people):
         return b""
-    crop = crop_of(photo, box)
-    scale = min(1.0, _THUMBNAIL_PX / max(crop.shape[:2]))
-    small = cv2.resize(crop, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA) if scale < 1 else crop
-    done, raw = cv2.imencode(".jpg", small, [cv2.IMWRITE_JPEG_QUALITY, 80])
-    return raw.tobytes() if done else b""
+    return small_jpeg(crop_of(photo, box), _THUMBNAIL_PX, 80)
 
 
 def _box(row: npt.NDArray[np.float32]) -> Box:

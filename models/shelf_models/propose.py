@@ -13,12 +13,13 @@ from shelf_contracts.errors import FileProblems, Problem
 from shelf_contracts.files import problems_of
 from shelf_contracts.planogram import Planogram
 from shelf_edge.adapters.barcodes import BarcodeReader
+from shelf_edge.adapters.pictures import shrunk
 from shelf_edge.adapters.recogniser_onnx import OnnxRecogniser
 from shelf_edge.core.calibration import Rectangle, calibrate, camera_from_corners, with_view
 from shelf_edge.core.detections import Kind
 from shelf_edge.core.proposing import BaySpec
 from shelf_edge.proposals import Named, name_by_labels, propose_planogram
-from shelf_models.enrol import Enroller, opened_picture, shrunk
+from shelf_models.enrol import LOOKED_AT_PX, Enroller, opened_picture
 
 Corners = npt.NDArray[np.float64]
 _AROUND_PEOPLE = 0.1
@@ -45,7 +46,7 @@ def propose_from_photo(
     """Corners (4, 2) are shares of the picture. Raises: FileProblems."""
     path = Path("photo")
     whole = opened_picture(path.name, photo)
-    picture = shrunk(whole)  # bars of barcodes need all there is
+    picture = shrunk(whole, LOOKED_AT_PX)  # bars of barcodes need all there is
     height, width = picture.shape[:2]
     size = np.array([width, height], float)
     people = enroller.detector.detect(picture).of(Kind.PERSON).boxes_px.astype(float)

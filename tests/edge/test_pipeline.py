@@ -6,8 +6,10 @@ import threading
 from dataclasses import dataclass, field
 
 import numpy as np
+import pytest
 
 from shelf_contracts.messages import SlotEvent, StockLevel
+from shelf_contracts.planogram import Planogram
 from shelf_edge.core.bay import Bay
 from shelf_edge.core.detections import Detections, Kind
 from shelf_edge.core.facts import SlotFact
@@ -352,3 +354,22 @@ def test_a_camera_of_which_no_picture_can_be_used_knows_nothing_of_its_slots() -
     assert [state for state, _ in node.statuses] == ["unsteady"]
     node.show(5)
     assert node.levels[-1][0] == 1
+
+
+def test_a_slots_plan_is_reckoned_once_a_planogram(monkeypatch: pytest.MonkeyPatch) -> None:
+    camera = Node().camera
+    slot = camera.planogram.positions[0].id
+    first = camera.planogram.slot_plan(camera.view, slot)
+    asked: list[str] = []
+    plain = Planogram.slot_plan
+
+    def counted(plan: Planogram, view: str, of: str) -> str:
+        asked.append(of)
+        return plain(plan, view, of)
+
+    monkeypatch.setattr(Planogram, "slot_plan", counted)
+    assert [camera.slot_plan(slot) for _ in range(3)] == [first] * 3
+    assert asked == [slot]
+    product = camera.planogram.products[0].model_copy(update={"w": 77.0})
+    camera.planogram = camera.planogram.model_copy(update={"products": [product]})
+    assert camera.slot_plan(slot) == plain(camera.planogram, camera.view, slot) != first

@@ -1,4 +1,4 @@
-"""Picture files, read with care: a broken, huge or animated file is an error that names it."""
+"""Picture files, read with care: a broken, huge or animated file is an error that names it. Small pictures to keep."""
 
 from __future__ import annotations
 
@@ -96,3 +96,18 @@ def decode_picture(raw: bytes, *, upright: bool = True) -> Picture | None:
     except cv2.error:
         return None
     return None if image is None else np.asarray(image, np.uint8)
+
+
+def shrunk(picture: Picture, largest_px: int) -> Picture:
+    """A picture (h, w, 3) with no side over ``largest_px``; itself when it has none."""
+    share = largest_px / max(picture.shape[:2])
+    if share >= 1.0:
+        return picture
+    height, width = (max(1, round(side * share)) for side in picture.shape[:2])
+    return np.asarray(cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
+
+
+def small_jpeg(picture: Picture, largest_px: int, quality: int) -> bytes:
+    """The picture as JPEG (quality 1 to 100), no side over ``largest_px``; empty when it cannot be encoded."""
+    done, raw = cv2.imencode(".jpg", shrunk(picture, largest_px), [cv2.IMWRITE_JPEG_QUALITY, quality])
+    return raw.tobytes() if done else b""
