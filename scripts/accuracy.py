@@ -335,8 +335,8 @@ def scenarios_part(seconds: int, seeds: int) -> list[str]:
         "*false alerts* "
         "low-stock alerts that a shop would have heard, by bay-day of such a scenario. A *double reach* (two hands in "
         "two slots at once) is right when both displays were told in time and no third. Delays are p50 / p95: from the "
-        "hand's coming to the reach, from the slot's change to its event. In `camera-bump-large` counts are to become "
-        "unknown, and so few are exact.",
+        "hand's coming to the reach, from the slot's change to its event. In `camera-bump-large` what the camera "
+        "shows no more is to become unknown, and so fewer are exact.",
         "",
         "The goals on the hidden store: pick+put 0.97 of each, restock and misplaced 0.95, counts exact 0.90 and "
         f"within one 0.99, no false alert at rest, double reaches 0.95. A recording of {seconds} s holds few of a "

@@ -300,6 +300,8 @@ class NodeHealth(Message):
 class CameraStatus(Message):
     """Whether a camera is of use: ``text`` says what is wrong with it.
 
+    ``moved`` asks for it to be turned back or calibrated again; slots that it still shows may be counted all the same.
+
     ``unsteady``: it sends pictures of several sizes, things that are no pictures, or a clock that goes back, again and
     again. What is good of it is used. Said as it begins, at most every few seconds, and when it was well for a minute.
     """

@@ -435,7 +435,7 @@ def camera_status(camera: CameraWork) -> CameraStatus | None:
         text = "; ".join([sight.text, *_notices(camera)])
     else:
         odd, since_s = camera.stream.state, state.since_s
-        told = "unsteady" if odd.is_unsteady else "online"
+        told = "moved" if sight.is_far else "unsteady" if odd.is_unsteady else "online"
         if odd.text:
             since_s = camera.stream_since_s
         elif sight.text:

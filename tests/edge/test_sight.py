@@ -65,7 +65,7 @@ class Camera:
         for _ in range(round(seconds * FPS)):
             self.number += 1
             frame = noisy(picture, self.number)
-            yield self.watch.step(frame, self.number / FPS, is_same=False, changed=1.0, people_px=people)
+            yield self.watch.step(frame, self.number / FPS, is_same=False, changed=0.1, people_px=people)
 
     def see(self, seconds: float, picture: Picture, people: np.ndarray = NOBODY) -> Sight:
         return list(self.show(seconds, picture, people))[-1]
@@ -115,14 +115,17 @@ def test_while_it_is_not_certain_how_far_it_moved_nothing_is_concluded() -> None
     assert not camera.watch.is_in_doubt
 
 
-def test_a_camera_that_moved_far_asks_for_calibration_and_is_forgiven_when_put_back() -> None:
+def test_slots_follow_a_camera_that_moved_far_and_somebody_is_asked() -> None:
     camera, shelf = Camera(), scene()
     camera.see(5, shelf)
-    far, _ = moved(70, 20)
-    sight = camera.see(15, far(shelf))
-    assert sight.state == "moved"
+    far, true = moved(90, 25, 2.0)
+    sight = camera.see(6, far(shelf))
+    assert (sight.state, sight.is_far) == ("clear", True)
     assert "calibrate it again" in sight.text
-    assert camera.see(10, shelf).state == "clear"
+    assert sight.warp is not None
+    assert corner_error_px(sight.warp, true) < 4
+    back = camera.see(6, shelf)
+    assert (back.state, back.text, back.warp, back.is_far) == ("clear", "", None, False)
 
 
 @pytest.mark.parametrize("people", [NOBODY, np.array([[0, 0, 200, HEIGHT]], np.float32)])

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from shelf_edge.core.detections import Boxes
 from shelf_edge.core.frame import Picture
-from shelf_edge.core.geometry import Points
+from shelf_edge.core.geometry import Matrix, Points
 from shelf_edge.core.light import in_light, light_gain
 
 _Grey = npt.NDArray[np.uint8]
@@ -187,6 +187,21 @@ class ArmFinder:
         np.copyto(background, seen, where=resting)
         self._background = background
         return Arms(ends * np.float32(self._stride), mask, self._stride, differs, around)
+
+    def follow(self, shift: Matrix) -> None:
+        """The camera moved: the background lies elsewhere now; what it did not show before is taken as it is.
+
+        Args:
+            shift: (3, 3), where a pixel of the picture before lies now.
+        """
+        if self._background is None or self._before is None:
+            return
+        height, width = self._background.shape
+        shrink = np.diag([1 / self._stride, 1 / self._stride, 1.0])
+        small = shrink @ shift @ np.linalg.inv(shrink)
+        moved = cv2.warpPerspective(self._background, small, (width, height), flags=cv2.INTER_LINEAR)
+        shown = cv2.warpPerspective(np.ones_like(self._background), small, (width, height), flags=cv2.INTER_NEAREST)
+        self._background = np.where(shown > 0, moved, self._before).astype(np.uint8)
 
     def _changed_by_hands(
         self, hands_px: Boxes | None, reached_px: Boxes | None, still_s: npt.NDArray[np.float64], now_s: float

@@ -51,6 +51,7 @@ class BayRules:
         handled_share: a hand that hides more than this share of a column may be at it.
         at_hand_share: a column of which a hand hides less was not touched by it.
         arm_share: how far beside a body its arms may hang, as a share of the body's width.
+        in_picture_share: a slot of which the picture shows less, since the camera moved, is unknown.
     """
 
     changed_share: float = 0.0006
@@ -60,6 +61,7 @@ class BayRules:
     at_hand_share: float = 0.1
     arm_share: float = 0.3
     body_memory_s: float = 0.5
+    in_picture_share: float = 0.8
 
 
 @dataclass(frozen=True, eq=False)
@@ -181,6 +183,7 @@ class Bay:
         self._size_px = (0, 0)
         self._slots: list[tuple[SlotGeometry, Slot]] = []
         self._windows = SlotWindows([])
+        self._beyond: frozenset[str] = frozenset()
         self._gate: ChangeGate | None = None
         self._change: Change | None = None
         self._hands: HandTracker | None = None
@@ -257,9 +260,14 @@ class Bay:
             self._changed_s = now_s
         if self._sight.state in ("dark", "frozen"):
             return False
-        is_due = now_s - self._looked_s >= self._rules.recheck_s
+        assert self._watch is not None
+        is_due = now_s - self._looked_s >= self._rules.recheck_s or self._watch.wants_look(now_s)
         is_fresh = now_s - self._changed_s <= self._rules.keep_looking_s
-        return is_due or is_fresh or any(slot.is_waiting for _, slot in self._slots)
+        return (
+            is_due
+            or is_fresh
+            or any(slot.is_waiting for geometry, slot in self._slots if geometry.slot not in self._beyond)
+        )
 
     def advance(self, frame: Frame, detections: Detections | None) -> list[Fact]:
         """What follows from this frame; ``detections`` is None when the detector did not look."""
@@ -295,8 +303,9 @@ class Bay:
             self._seen = None
             return self._on_the_clock(facts)
         if detections is None:
-            for (_, slot), moving in zip(self._slots, self._change.slot_shares.tolist(), strict=True):
-                facts += slot.rest(now_s, moving)
+            for (geometry, slot), moving in zip(self._slots, self._change.slot_shares.tolist(), strict=True):
+                if geometry.slot not in self._beyond:
+                    facts += slot.rest(now_s, moving)
             return self._on_the_clock(facts)
         faint, windows = detections.of(Kind.FAINT_PRODUCT), self._windows
         self._seen = _Seen(products, faint, cover, hands_px, windows, self._posture_rules)
@@ -312,6 +321,9 @@ class Bay:
         columns_at_hand = (windows.columns.covered_by(meant) > self._rules.at_hand_share).tolist()
         for index, (geometry, slot) in enumerate(self._slots):
             moving = float(self._change.slot_shares[index])
+            if geometry.slot in self._beyond:
+                facts += slot.step_uncounted(now_s, hand=index in hand_in)
+                continue
             if not (is_whole_check or is_disturbed[index] or slot.is_waiting):
                 facts += slot.rest(now_s, moving)
                 continue
@@ -364,17 +376,22 @@ class Bay:
         after = self._sight = self._watch.step(
             frame.image, now_s, is_same=self._change.is_same, changed=self._change.share, people_px=people_px
         )
+        facts: list[Fact] = []
         if after.warp is not before.warp:
-            self._see_from(after)
+            self._see_from(before, after)
+            facts = [self._unknown_because(slot, "moved", now_s) for slot in sorted(self._beyond)]
         if after.state == before.state:
-            return []
+            return facts
         if after.state == "clear":
             self.say_again()
-            return []
-        unknown = Observation(None, 0, 0, 0.0, _UNKNOWN_BECAUSE[after.state])
-        return [StockFact(geometry.slot, unknown, "unknown", now_s) for geometry, _ in self._slots]
+            return [self._unknown_because(slot, "moved", now_s) for slot in sorted(self._beyond)]
+        return [self._unknown_because(geometry.slot, after.state, now_s) for geometry, _ in self._slots]
 
-    def _see_from(self, sight: Sight) -> None:
+    def _unknown_because(self, slot: str, state: State, now_s: float) -> StockFact:
+        return StockFact(slot, Observation(None, 0, 0, 0.0, _UNKNOWN_BECAUSE[state]), "unknown", now_s)
+
+    def _see_from(self, before: Sight, sight: Sight) -> None:
+        """The slots lie elsewhere in the picture, or beyond its edge."""
         width, height = self._size_px
         geometries = bay_geometry(self._planogram, self._camera, width, height, sight.warp)
         self._slots = [(geometry, slot) for geometry, (_, slot) in zip(geometries, self._slots, strict=True)]
@@ -382,7 +399,19 @@ class Bay:
             slot.see_from(geometry)
         self._windows = SlotWindows(geometries)
         assert self._gate is not None
+        assert self._arms is not None
         self._gate.follow(geometries)
+        nowhere = np.eye(3)
+        was, now = (nowhere if one.warp is None else one.warp for one in (before, sight))
+        self._arms.follow(now @ np.linalg.inv(was))
+        were_beyond, self._beyond = self._beyond, frozenset()
+        if sight.warp is not None:
+            least = self._rules.in_picture_share
+            beyond = (one.slot for one in geometries if _share_within(one.samples, width, height) < least)
+            self._beyond = frozenset(beyond)
+        for geometry, slot in self._slots:
+            if geometry.slot in were_beyond - self._beyond:
+                slot.say_again()
 
     def covered(self, slot: SlotGeometry) -> frozenset[int]:
         """The columns of a slot that somebody covers."""
@@ -391,9 +420,9 @@ class Bay:
     def shown(self, slot: SlotGeometry) -> list[ShownItem]:
         """Items of a slot that can be looked at. A frame the detector did not look at is like the one before.
 
-        Empty when nothing can be said of the camera's pictures.
+        Empty when nothing can be said of the camera's pictures, or of that slot in them.
         """
-        if self._seen is None:
+        if self._seen is None or slot.slot in self._beyond:
             return []
         return shown_items(slot, self._seen.products, self._seen.columns_of(slot))
 
@@ -451,7 +480,7 @@ class Bay:
         self._hands = HandTracker(self._hand_rules, width, height)
         self._arms = ArmFinder(self._arm_rules, width)
         self._watch = SightWatch(self._sight_rules, width, height)
-        self._sight = self._watch.sight
+        self._sight, self._beyond = self._watch.sight, frozenset()
 
     def _slot_under(self, hand: Hand) -> int:
         """Index of the slot the hand is in, or -1; of several, the one whose space it is deepest in."""
@@ -465,6 +494,11 @@ class Bay:
                 if 1 - off > best_depth or best < 0:
                     best, best_depth = index, 1 - off
         return best
+
+
+def _share_within(points: Points, width_px: int, height_px: int) -> float:
+    """Share of (n, 2) points that lie in the picture, 0 to 1."""
+    return float(((points >= 0) & (points < (width_px, height_px))).all(axis=1).mean())
 
 
 def _widened(boxes_px: Boxes, share: float) -> Boxes:

@@ -3,13 +3,14 @@
 Once a second a small grey picture is compared with a reference of the same view. Both are high-passed and divided by
 their local contrast, so that a day's light changes little; people are blanked out. Phase correlation finds a shift, the
 enhanced correlation coefficient (Evangelidis and Psarakis 2008, ``cv2.findTransformECC``) the turn that goes with it.
+What they do not find again, landmarks may (``core.registration``).
 """
 
 from __future__ import annotations
 
 import math
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 import cv2
@@ -19,9 +20,9 @@ import numpy.typing as npt
 from shelf_edge.core.detections import Boxes
 from shelf_edge.core.frame import Picture
 from shelf_edge.core.geometry import Matrix, project
+from shelf_edge.core.registration import Features, Landmarks, RegistrationRules, find_again, laid_back, likeness, travel
 
 State = Literal["clear", "dark", "frozen", "obstructed", "moved"]
-_Small = npt.NDArray[np.float32]
 
 _WIDTH_PX = 320
 _NOISE_BLUR_PX = 1.0
@@ -33,6 +34,7 @@ _AS_USUAL = 0.94
 _ENOUGH = 0.4
 _ENOUGH_AT_FIRST = 0.8
 _MOST_FIRST = 30
+_GRID = 9
 
 
 @dataclass(frozen=True)
@@ -42,30 +44,42 @@ class SightRules:
     Attributes:
         check_every_s: pause between comparisons with the reference.
         check_at_rest_s: the same while no more than ``stirred_share`` of the picture changes.
+        check_in_doubt_s: the same while the camera seems to have moved.
+        jolt_share: when more than this share of the picture changes between two frames, the camera was knocked or the
+            light went: nothing is certain before the next comparison. People change less.
+        jolt_pause_s: after such a comparison as much change means nothing for so long.
         dark_level: lights are off when 99 of 100 pixels are darker than this (0 to 255).
         dark_s, obstructed_s: for so long, before it is said.
         frozen_s: a picture without any change at all for this long stands still; sensors have noise.
         sharp_share: a covered or dirty lens shows less than this share of the contrast that was usual.
         still_share: shifts up to this are noise.
-        follow_share: shifts up to this are followed; larger ones need a new calibration.
+        follow_share: shifts up to this are followed and that is all; larger ones ask for a new calibration too.
         likeness: the least correlation with the reference at which a shift is believed.
-        agreeing: so many comparisons in a row must agree on a shift, to half of ``still_share``.
+        agreeing: so many comparisons in a row must agree on a shift, to ``agree_share``.
         lost_checks: so many without any likeness mean that the camera looks elsewhere.
+        seek_every_s: pause between searches for landmarks while it does.
+        registration: when a view that was found again by its landmarks is believed.
     """
 
     check_every_s: float = 1.0
     check_at_rest_s: float = 20.0
     stirred_share: float = 0.002
+    check_in_doubt_s: float = 0.4
+    jolt_share: float = 0.45
+    jolt_pause_s: float = 10.0
     dark_level: int = 24
     dark_s: float = 2.0
     frozen_s: float = 30.0
     sharp_share: float = 0.4
     obstructed_s: float = 6.0
     still_share: float = 0.003
+    agree_share: float = 0.004
     follow_share: float = 0.06
     likeness: float = 0.5
     agreeing: int = 3
-    lost_checks: int = 8
+    lost_checks: int = 20
+    seek_every_s: float = 5.0
+    registration: RegistrationRules = field(default_factory=RegistrationRules)
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,11 +89,13 @@ class Sight:
     Attributes:
         text: what is wrong and what to do, or what was done; empty when all is as it was set up.
         warp: (3, 3), where a pixel of the picture at calibration lies now; None when the camera did not move.
+        is_far: it moved so far that somebody should see to it, although the slots were moved with it.
     """
 
     state: State
     text: str = ""
     warp: Matrix | None = None
+    is_far: bool = False
 
 
 class SightWatch:
@@ -95,8 +111,8 @@ class SightWatch:
         self._size = (round(width_px / self._scale), round(height_px / self._scale))
         self._window = cv2.createHanningWindow(self._size, cv2.CV_32F)
         self._sight = self._placed = Sight("clear")
-        self._reference: _Small | None = None
-        self._first: list[_Small] = []
+        self._reference: Features | None = None
+        self._first: list[Features] = []
         self._usual = 1.0
         self._applied = np.eye(3)
         self._sharp = 0.0
@@ -106,7 +122,11 @@ class SightWatch:
         self._checked_s = -math.inf
         self._stirred = True
         self._is_suspect = False
+        self._is_jolted = False
+        self._jolts_count_from_s = -math.inf
         self._shifts: deque[Matrix] = deque(maxlen=rules.agreeing)
+        self._landmarks: Landmarks | None = None
+        self._sought_s = -math.inf
         self._unlike = 0
 
     @property
@@ -116,7 +136,11 @@ class SightWatch:
     @property
     def is_in_doubt(self) -> bool:
         """The camera seems to have moved, but how far is not certain yet: nothing should be concluded now."""
-        return bool(self._shifts) or self._unlike > 0
+        return bool(self._shifts) or self._unlike > 0 or self._is_jolted
+
+    def wants_look(self, now_s: float) -> bool:
+        """In doubt, and the next comparison is due: it has to be known where people stand."""
+        return self.is_in_doubt and now_s - self._checked_s >= self._rules.check_in_doubt_s
 
     def step(self, image: Picture, now_s: float, *, is_same: bool, changed: float, people_px: Boxes | None) -> Sight:
         """The camera's sight after one more frame.
@@ -137,11 +161,12 @@ class SightWatch:
         if self._sight.state == "frozen":
             self._sight = self._placed
         self._stirred = self._stirred or changed > self._rules.stirred_share
+        if changed > self._rules.jolt_share and self._reference is not None and now_s >= self._jolts_count_from_s:
+            self._is_jolted = True
         waited_s = now_s - self._checked_s
+        every_s = self._rules.check_in_doubt_s if self.is_in_doubt else self._rules.check_every_s
         is_settled = self._reference is not None and self._sight is self._placed and not self._is_suspect
-        if waited_s < self._rules.check_every_s or (
-            is_settled and not self._stirred and waited_s < self._rules.check_at_rest_s
-        ):
+        if waited_s < every_s or (is_settled and not self._stirred and waited_s < self._rules.check_at_rest_s):
             return self._sight
         self._checked_s, self._stirred = now_s, False
         green = np.ascontiguousarray(image[:, :, 1])
@@ -152,7 +177,7 @@ class SightWatch:
             self._forget_shifts()
             self._sight = trouble
         elif people_px is not None:
-            self._sight = self._compare(grey, people_px)
+            self._sight = self._compare(grey, people_px, now_s)
             self._is_suspect = self.is_in_doubt
         elif self._sight.state in ("dark", "frozen", "obstructed"):
             self._sight = self._placed
@@ -183,25 +208,28 @@ class SightWatch:
 
     # Place
 
-    def _compare(self, grey: npt.NDArray[np.uint8], people_px: Boxes) -> Sight:
+    def _compare(self, grey: npt.NDArray[np.uint8], people_px: Boxes, now_s: float) -> Sight:
         seen = self._features(grey, people_px)
         if self._reference is None:
             self._begin(seen)
             return self._placed
-        shift = self._shift_to(seen)
+        shift = self._shift_to(seen, now_s)
         if shift is None:
             self._shifts.clear()
             # People are blanked out; only where they leave little to compare does it say nothing.
             self._unlike += float((seen != 0).mean()) >= _ENOUGH
             if self._unlike >= self._rules.lost_checks:
+                self._is_jolted = False
                 return Sight(
                     "moved", "the camera shows another view than the bay was calibrated for: calibrate it again"
                 )
             return self._sight if self._sight.state == "moved" else self._placed
+        if self._is_jolted:  # it was the light, or is followed now: a lamp that flickers is no reason for doubt
+            self._is_jolted, self._jolts_count_from_s = False, now_s + self._rules.jolt_pause_s
         self._unlike = 0
         if not len(people_px):
             self._learn(seen, shift)
-        moved = self._travel(shift @ np.linalg.inv(self._applied))
+        moved = self._apart(shift, self._applied)
         if moved <= self._rules.still_share and self._sight.state != "moved":
             self._shifts.clear()
             return self._placed
@@ -209,19 +237,16 @@ class SightWatch:
         if len(self._shifts) < self._rules.agreeing or not self._agree():
             return self._sight if self._sight.state == "moved" else self._placed
         self._shifts.clear()
-        total = self._travel(shift)
-        if total > self._rules.follow_share:
-            return Sight("moved", f"the camera moved by {100 * total:.1f} % of its picture's width: calibrate it again")
-        self._place(shift)
+        self._place(seen, shift)
         return self._placed
 
-    def _begin(self, seen: _Small) -> None:
+    def _begin(self, seen: Features) -> None:
         """The first reference: pictures that are like each other, so that nobody who was overlooked is in them.
 
         Where people were blanked out in one, others show what stands behind them.
         """
         still = np.eye(3)
-        alike = [one for one in self._first if _likeness(one, seen, still) >= self._rules.likeness]
+        alike = [one for one in self._first if likeness(one, seen, still) >= self._rules.likeness]
         self._first = [*alike, seen][-_MOST_FIRST:]
         times = np.sum([one != 0 for one in self._first], axis=0)
         if len(self._first) >= self._rules.agreeing and float((times > 0).mean()) >= _ENOUGH_AT_FIRST:
@@ -229,94 +254,101 @@ class SightWatch:
             self._reference = (summed / np.maximum(times, 1)).astype(np.float32)
             self._first = []
 
-    def _place(self, shift: Matrix) -> None:
+    def _place(self, seen: Features, shift: Matrix) -> None:
         """Take it that the reference lies so in the picture now."""
+        assert self._reference is not None
         total = self._travel(shift)
+        self._usual = likeness(self._reference, seen, shift)
         if total <= self._rules.still_share:
             self._applied, self._placed = np.eye(3), Sight("clear")
             return
         self._applied = shift
         grow = np.diag([self._scale, self._scale, 1.0])
+        is_far = total > self._rules.follow_share
         text = f"the camera moved by {100 * total:.1f} % of its picture's width; the slots were moved with it"
-        self._placed = Sight("clear", text, grow @ shift @ np.linalg.inv(grow))
+        if is_far:
+            text += " as far as it still shows them: turn it back, or calibrate it again"
+        self._placed = Sight("clear", text, grow @ shift @ np.linalg.inv(grow), is_far)
 
     def _agree(self) -> bool:
-        newest = np.linalg.inv(self._shifts[-1])
-        return all(self._travel(shift @ newest) <= max(self._rules.still_share, 0.004) for shift in self._shifts)
+        return all(self._apart(self._shifts[-1], shift) <= self._rules.agree_share for shift in self._shifts)
 
     def _forget_shifts(self) -> None:
         self._shifts.clear()
-        self._unlike = 0
+        self._unlike, self._is_jolted = 0, False
 
     def _travel(self, shift: Matrix) -> float:
-        """The farthest that a corner of the picture goes, as a share of its width."""
-        width, height = self._size
-        corners = np.array([[0, 0], [width, 0], [0, height], [width, height]], float)
-        return float(np.hypot(*(project(shift, corners) - corners).T).max()) / width
+        return travel(shift, *self._size)
 
-    def _features(self, grey: npt.NDArray[np.uint8], people_px: Boxes) -> _Small:
+    def _apart(self, one: Matrix, other: Matrix) -> float:
+        """How far two places of the reference are apart where the picture shows it, as a share of its width."""
+        width, height = self._size
+        x, y = np.meshgrid(np.linspace(0, width, _GRID), np.linspace(0, height, _GRID))
+        grid = np.column_stack([x.ravel(), y.ravel()])
+        here, there = project(one, grid), project(other, grid)
+        in_picture = ((here >= 0) & (here <= self._size)).all(axis=1)
+        return float(np.hypot(*(here - there)[in_picture].T).max(initial=0.0)) / width
+
+    def _features(self, grey: npt.NDArray[np.uint8], people_px: Boxes) -> Features:
         """High-passed, divided by local contrast, people blanked out; (height, width)."""
         values = cv2.GaussianBlur(grey.astype(np.float32), (0, 0), _NOISE_BLUR_PX)
         high = values - cv2.GaussianBlur(values, (0, 0), _PASS_BLUR_PX)
         contrast = cv2.GaussianBlur(high * high, (0, 0), _PASS_BLUR_PX)
-        seen: _Small = (high / (np.sqrt(contrast) + _LEAST_CONTRAST)).astype(np.float32)
+        seen: Features = (high / (np.sqrt(contrast) + _LEAST_CONTRAST)).astype(np.float32)
         sides = (people_px[:, 2:] - people_px[:, :2]) * _AROUND_PEOPLE
         around = np.concatenate([people_px[:, :2] - sides, people_px[:, 2:] + sides], axis=1) / self._scale
         for x1, y1, x2, y2 in np.maximum(np.round(around).astype(int), 0):
             seen[y1:y2, x1:x2] = 0.0
         return seen
 
-    def _learn(self, seen: _Small, shift: Matrix) -> None:
+    def _learn(self, seen: Features, shift: Matrix) -> None:
         """Let the reference follow the light and what is on the shelves, laid back to where it was measured to be."""
         assert self._reference is not None
-        back = _laid_back(seen, shift)
+        back = laid_back(seen, shift)
         known = back != 0
         self._reference[known] += _LEARN * (back[known] - self._reference[known])
+        self._landmarks = None
 
-    def _shift_to(self, seen: _Small) -> Matrix | None:
+    def _shift_to(self, seen: Features, now_s: float) -> Matrix | None:
         """(3, 3), where a small pixel of the reference lies now; None when the two have too little in common."""
         assert self._reference is not None
+        back = laid_back(seen, self._applied)
         # OpenCV lays its window over the arrays it is given when their size needs no padding: give it copies.
-        (x, y), _ = cv2.phaseCorrelate(self._reference.copy(), seen.copy(), self._window)
-        at_applied = _likeness(self._reference, seen, self._applied)
-        step = self._travel(_translation(x, y) @ np.linalg.inv(self._applied))
-        if at_applied >= _AS_USUAL * self._usual and step <= self._rules.still_share:
+        (x, y), _ = cv2.phaseCorrelate(self._reference.copy(), back.copy(), self._window)
+        at_applied = likeness(self._reference, seen, self._applied)
+        if at_applied >= _AS_USUAL * self._usual and self._travel(_translation(x, y)) <= self._rules.still_share:
             self._usual += _LEARN * (at_applied - self._usual)
             return self._applied
-        others = (np.eye(3), _translation(x, y))
-        guesses = [(at_applied, self._applied), *((_likeness(self._reference, seen, guess), guess) for guess in others)]
-        likeness, best = max(guesses, key=lambda guess: guess[0])
-        if likeness < self._rules.likeness:
-            return None
-        start = best[:2].astype(np.float32)
-        until = (cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, 80, 1e-5)
+        others = (np.eye(3), self._applied @ _translation(x, y))
+        guesses = [(at_applied, self._applied), *((likeness(self._reference, seen, guess), guess) for guess in others)]
+        like, best = max(guesses, key=lambda guess: guess[0])
+        if like < self._rules.likeness:
+            return self._found_again(seen, now_s)
+        refined = best @ self._turn(laid_back(seen, best))
+        return refined if likeness(self._reference, seen, refined) > like else best
+
+    def _turn(self, back: Features) -> Matrix:
+        """How the reference lies in what was laid back to about where it is: a small shift and turn."""
+        start, until = np.eye(3, dtype=np.float32)[:2], (cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, 80, 1e-5)
+        assert self._reference is not None
         try:
             _, turned = cv2.findTransformECC(
-                self._reference, seen, start, cv2.MOTION_EUCLIDEAN, until, np.ones(seen.shape, np.uint8), 5
+                self._reference, back, start, cv2.MOTION_EUCLIDEAN, until, np.ones(back.shape, np.uint8), 5
             )
         except cv2.error:  # it did not converge: the shift alone is still right
-            return best
-        refined = np.vstack([np.asarray(turned, float), [0.0, 0.0, 1.0]])
-        return refined if _likeness(self._reference, seen, refined) > likeness else best
+            return np.eye(3)
+        return np.vstack([np.asarray(turned, float), [0.0, 0.0, 1.0]])
+
+    def _found_again(self, seen: Features, now_s: float) -> Matrix | None:
+        """The same by landmarks, which find a view that went far; now and then only while they don't."""
+        assert self._reference is not None
+        if self._sight.state == "moved" and now_s - self._sought_s < self._rules.seek_every_s:
+            return None
+        self._sought_s = now_s
+        if self._landmarks is None:
+            self._landmarks = Landmarks.of(self._reference)
+        return find_again(self._rules.registration, self._reference, self._landmarks, seen)
 
 
 def _translation(x: float, y: float) -> Matrix:
     return np.array([[1.0, 0.0, x], [0.0, 1.0, y], [0.0, 0.0, 1.0]])
-
-
-def _laid_back(seen: _Small, shift: Matrix) -> _Small:
-    """What is seen, where the reference has it; 0 where the picture ends."""
-    height, width = seen.shape
-    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-    return np.asarray(cv2.warpAffine(seen, shift[:2], (width, height), flags=flags, borderValue=0.0), np.float32)
-
-
-def _likeness(reference: _Small, seen: _Small, shift: Matrix) -> float:
-    """Correlation of the reference with what is seen, shifted back; -1 to 1. What lies outside does not count."""
-    back = _laid_back(seen, shift)
-    both = (back != 0) & (reference != 0)
-    if both.mean() < 0.2:
-        return -1.0
-    one, other = reference[both] - reference[both].mean(), back[both] - back[both].mean()
-    power = math.sqrt(float((one * one).sum()) * float((other * other).sum()))
-    return float((one * other).sum()) / power if power > 0 else -1.0

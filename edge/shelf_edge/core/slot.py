@@ -16,7 +16,7 @@ from __future__ import annotations
 import math
 from collections import Counter, deque
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from shelf_contracts.messages import Action, Reason
 from shelf_edge.core.facts import Fact, Observation, SlotFact, StockFact, level_of
@@ -273,6 +273,13 @@ class Slot:
         if stock is not None:
             facts.append(stock)
         return facts
+
+    def step_uncounted(self, now_s: float, *, hand: bool) -> list[Fact]:
+        """The same where too little of the slot is in the picture to count it: only that a hand is there."""
+        touched_since_s = self._touched_since_s
+        reach = self._follow_hand(SlotLook(now_s, (), hand, 0.0, 0.0))
+        self._touched_since_s = touched_since_s
+        return [] if reach is None else [replace(reach, before=None, after=None)]
 
     # Hands
 

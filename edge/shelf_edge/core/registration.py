@@ -1,0 +1,132 @@
+"""Where the view of a camera went when it was knocked: landmarks that both pictures show, and the plane between them.
+
+A camera that turns about itself sees the same scene through a homography (Hartley and Zisserman 2004, section 8.4), and
+one that hangs a few centimetres elsewhere nearly so. Landmarks are SIFT's (Lowe 2004); those that look like several
+others, as facings of one product do, are left out by the ratio of the distances to the two nearest.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from shelf_edge.core.geometry import Matrix, Points, project
+
+Features = npt.NDArray[np.float32]
+"""(height, width), high-passed and divided by the local contrast, about -3 to 3; 0 where somebody hides the view."""
+
+_GREY_PER_UNIT, _MIDDLE_GREY = 48.0, 128.0
+_LANDMARKS = 600
+_LEAST_CONTRAST = 0.02
+_AROUND_HIDDEN_PX = 5
+_AMBIGUOUS = 0.85
+_OFF_PX = 3.0
+_LEAST_IN_COMMON = 0.2
+
+
+@dataclass(frozen=True)
+class RegistrationRules:
+    """When a view that was found again is believed.
+
+    Attributes:
+        least: so many landmarks must agree on it.
+        agreeing_share: and so many of those that were matched at all.
+        likeness: least correlation of what both pictures show.
+        smallest, largest: how much of its size a part of the view may have now; another distance is another view.
+    """
+
+    least: int = 30
+    agreeing_share: float = 0.5
+    likeness: float = 0.7
+    smallest: float = 0.7
+    largest: float = 1.4
+
+
+@dataclass(frozen=True, eq=False)
+class Landmarks:
+    """Points (n, 2) of a small picture that can be told from others, and what they look like, float32 (n, 128)."""
+
+    at_px: Points
+    looks: npt.NDArray[np.float32]
+
+    @staticmethod
+    def of(seen: Features) -> Landmarks:
+        """What stands out in a picture, away from what is hidden."""
+        grey = np.clip(seen * _GREY_PER_UNIT + _MIDDLE_GREY, 0, 255).astype(np.uint8)
+        around = np.ones((_AROUND_HIDDEN_PX, _AROUND_HIDDEN_PX), np.uint8)
+        in_sight = cv2.erode((seen != 0).astype(np.uint8), around)
+        finder = cv2.SIFT.create(_LANDMARKS, contrastThreshold=_LEAST_CONTRAST)
+        points, looks = finder.detectAndCompute(grey, in_sight)
+        if looks is None:
+            return Landmarks(np.zeros((0, 2)), np.zeros((0, 128), np.float32))
+        return Landmarks(np.array([point.pt for point in points], float), np.asarray(looks, np.float32))
+
+
+def find_again(rules: RegistrationRules, reference: Features, landmarks: Landmarks, seen: Features) -> Matrix | None:
+    """Where the reference lies in what is seen.
+
+    Args:
+        reference, seen: of the same size.
+        landmarks: the reference's.
+    Returns: (3, 3), from pixels of the reference to pixels of what is seen; None when that is not certain.
+    """
+    there = Landmarks.of(seen)
+    if min(len(landmarks.at_px), len(there.at_px)) < max(rules.least, 2):
+        return None
+    pairs = cv2.BFMatcher(cv2.NORM_L2).knnMatch(landmarks.looks, there.looks, k=2)
+    sure = [best for best, second in pairs if best.distance < _AMBIGUOUS * second.distance]
+    if len(sure) < rules.least:
+        return None
+    before = landmarks.at_px[[match.queryIdx for match in sure]]
+    after = there.at_px[[match.trainIdx for match in sure]]
+    found, agreeing = cv2.findHomography(before, after, cv2.RANSAC, _OFF_PX, maxIters=2000, confidence=0.999)
+    if found is None or agreeing.sum() < max(rules.least, rules.agreeing_share * len(sure)):
+        return None
+    shift = np.asarray(found, float)
+    if not _is_a_view(rules, shift, seen.shape[1], seen.shape[0]):
+        return None
+    return shift if likeness(reference, seen, shift) >= rules.likeness else None
+
+
+def laid_back(seen: Features, shift: Matrix) -> Features:
+    """What is seen, where the reference has it; 0 where the picture ends."""
+    height, width = seen.shape
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    if np.array_equal(shift[2], (0.0, 0.0, 1.0)):
+        return np.asarray(cv2.warpAffine(seen, shift[:2], (width, height), flags=flags, borderValue=0.0), np.float32)
+    return np.asarray(cv2.warpPerspective(seen, shift, (width, height), flags=flags, borderValue=0.0), np.float32)
+
+
+def likeness(reference: Features, seen: Features, shift: Matrix) -> float:
+    """Correlation of the reference with what is seen, shifted back; -1 to 1. What lies outside does not count."""
+    back = laid_back(seen, shift)
+    both = (back != 0) & (reference != 0)
+    if both.mean() < _LEAST_IN_COMMON:
+        return -1.0
+    one, other = reference[both] - reference[both].mean(), back[both] - back[both].mean()
+    power = math.sqrt(float((one * one).sum()) * float((other * other).sum()))
+    return float((one * other).sum()) / power if power > 0 else -1.0
+
+
+def travel(shift: Matrix, width_px: int, height_px: int) -> float:
+    """The farthest that a corner of the picture goes, as a share of its width."""
+    corners = np.array([[0, 0], [width_px, 0], [0, height_px], [width_px, height_px]], float)
+    return float(np.hypot(*(project(shift, corners) - corners).T).max()) / width_px
+
+
+def _is_a_view(rules: RegistrationRules, shift: Matrix, width: int, height: int) -> bool:
+    """Whether a camera can have moved like that: nothing mirrored, beyond the horizon, or much larger or smaller."""
+    x, y = np.meshgrid(np.linspace(0, width, 5), np.linspace(0, height, 5))
+    grid = np.column_stack([x.ravel(), y.ravel()])
+    depth = np.column_stack([grid, np.ones(len(grid))]) @ shift[2]
+    if depth.min() <= 0:
+        return False
+    moved = project(shift, grid).reshape(5, 5, 2)
+    across, down = np.diff(moved, axis=1)[:-1], np.diff(moved, axis=0)[:, :-1]
+    turned = across[..., 0] * down[..., 1] - across[..., 1] * down[..., 0]
+    sizes = np.sqrt(np.maximum(turned, 0.0) * 16 / (width * height))
+    return bool(sizes.min() >= rules.smallest and sizes.max() <= rules.largest)
