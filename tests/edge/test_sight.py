@@ -172,6 +172,12 @@ def test_lights_off_and_on() -> None:
     assert camera.see(2, shelf).text == ""
 
 
+def test_a_node_that_starts_at_night_says_so_at_once() -> None:
+    camera, shelf = Camera(), scene()
+    assert next(camera.show(1, shelf // 20)).state == "dark"
+    assert camera.see(2, shelf).state == "clear"
+
+
 @pytest.mark.parametrize("blur_px", [20.0, 40.0])
 def test_a_covered_lens(blur_px: float) -> None:
     camera, shelf = Camera(), scene()

@@ -49,7 +49,7 @@ class SightRules:
             light went: nothing is certain before the next comparison. People change less.
         jolt_pause_s: after such a comparison as much change means nothing for so long.
         dark_level: lights are off when 99 of 100 pixels are darker than this (0 to 255).
-        dark_s, obstructed_s: for so long, before it is said.
+        dark_s, obstructed_s: for so long, before it is said; a picture that is dark from the first on is so at once.
         frozen_s: a picture without any change at all for this long stands still; sensors have noise.
         sharp_share: a covered or dirty lens shows less than this share of the contrast that was usual.
         still_share: shifts up to this are noise.
@@ -118,6 +118,7 @@ class SightWatch:
         self._sharp = 0.0
         self._changed_s = -math.inf
         self._lit_s = -math.inf
+        self._was_lit = False
         self._seen_s = -math.inf
         self._checked_s = -math.inf
         self._stirred = True
@@ -188,9 +189,9 @@ class SightWatch:
     def _dark(self, grey: npt.NDArray[np.uint8], now_s: float) -> Sight | None:
         levels = np.bincount(grey.reshape(-1), minlength=256)
         if levels[self._rules.dark_level :].sum() > 0.01 * grey.size:
-            self._lit_s = now_s
+            self._lit_s, self._was_lit = now_s, True
             return None
-        if now_s - self._lit_s < self._rules.dark_s:
+        if self._was_lit and now_s - self._lit_s < self._rules.dark_s:
             return self._sight
         return Sight("dark", "too dark to see anything: are the lights off?")
 
