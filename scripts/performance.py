@@ -71,8 +71,8 @@ def with_fewer_samples(run: dict[str, Any]) -> dict[str, Any]:
     """A long run's figures, its samples thinned out to what a plot shows; of several the largest is kept."""
     several = max(1, -(-len(run["rss_samples_mb"]) // MEMORY_POINTS))
     thin = dict(run)
-    for key in ("rss_samples_mb", "uss_samples_mb"):
-        values = run[key]
+    for key in ("rss_samples_mb", "anon_samples_mb"):
+        values = run.get(key, [])
         thin[key] = [max(values[at : at + several]) for at in range(0, len(values), several)]
     return thin | {"minutes_a_sample": run["minutes_a_sample"] * several}
 
@@ -256,10 +256,11 @@ def _of_run(figures: dict[str, Any]) -> str:
     if "rss_samples_mb" not in figures:
         return "A short stretch makes a small step look large: `--only memory --memory-minutes 1440` is a day."
     ended = "" if figures["rss_is_whole"] else " It was ended before the day was over."
+    anon = figures.get("anon_mb_per_hour")
+    own = "" if anon is None else f" What is no file's (`anon`) has a slope of {anon:g} MB an hour."
     return (
         "That is a run of its own, `smartshelf edge bench --only memory --memory-minutes 1440 --json`, and not of the "
-        f"date above.{ended} What the process shares with no other (`uss`) has a slope of "
-        f"{figures['uss_mb_per_hour']:g} MB an hour."
+        f"date above.{ended}{own}"
     )
 
 
@@ -267,7 +268,8 @@ def _memory_plot(figures: dict[str, Any]) -> list[str]:
     every_h = figures["minutes_a_sample"] / 60
     lines = [
         Line(name, [((at + 1) * every_h, value) for at, value in enumerate(figures[key])])
-        for name, key in (("resident", "rss_samples_mb"), ("unshared", "uss_samples_mb"))
+        for name, key in (("resident", "rss_samples_mb"), ("no file's", "anon_samples_mb"))
+        if figures.get(key)
     ]
     svg = panels_svg([("memory", "hours", "MB", lines)], "Memory of four cameras over the hours")
     MEMORY_PLOT.write_text(svg, encoding="utf-8")

@@ -89,7 +89,7 @@ def main() -> None:
         remembering.start()
         pipeline.start()
         rss_mb: list[float] = []
-        uss_mb: list[float] = []
+        anon_mb: list[float] = []
         for number in range(frames):
             if stop.is_set():
                 break
@@ -102,14 +102,14 @@ def main() -> None:
                 _wait_until_taken(camera, pipeline)
             if (number + 1) % a_sample == 0:
                 outbox.acknowledge(outbox.numbering, 0, outbox.last_sequence)
-                held = process.memory_full_info()
+                held = process.memory_info()
                 rss_mb.append(round(held.rss / 2**20, 2))
-                uss_mb.append(round(held.uss / 2**20, 2))
-                _say({"at_min": (number + 1) / FPS / 60, "rss_mb": rss_mb[-1], "uss_mb": uss_mb[-1]})
+                anon_mb.append(round((held.rss - getattr(held, "shared", 0)) / 2**20, 2))
+                _say({"at_min": (number + 1) / FPS / 60, "rss_mb": rss_mb[-1], "anon_mb": anon_mb[-1]})
         pipeline.stop(5.0)
         remembering.stop(5.0)
         outbox.close()
-    samples = {"rss_samples_mb": rss_mb, "uss_samples_mb": uss_mb}
+    samples = {"rss_samples_mb": rss_mb, "anon_samples_mb": anon_mb}
     _say({**samples, "minutes_a_sample": a_sample / FPS / 60, "is_whole": not stop.is_set()})
 
 

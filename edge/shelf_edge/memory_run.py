@@ -32,13 +32,13 @@ class MemoryRun:
     """Memory of four cameras over their time.
 
     Attributes:
-        minutes_a_sample: of the cameras' time; rss_mb: resident memory, uss_mb: what no other process shares.
+        minutes_a_sample: of the cameras' time; rss_mb: resident memory, anon_mb: of it what is no file's (on Linux).
         is_whole: False when it was stopped early.
     """
 
     minutes_a_sample: float
     rss_mb: tuple[float, ...]
-    uss_mb: tuple[float, ...]
+    anon_mb: tuple[float, ...]
     is_whole: bool = True
 
     @property
@@ -60,12 +60,12 @@ class MemoryRun:
         return {
             "rss_mb_peak": round(self.peak_mb, 1),
             "rss_mb_per_hour": round(self.per_hour(self.rss_mb), 2),
-            "uss_mb_per_hour": round(self.per_hour(self.uss_mb), 2),
+            "anon_mb_per_hour": round(self.per_hour(self.anon_mb), 2),
             "rss_minutes": round(self.minutes, 1),
             "rss_is_whole": self.is_whole,
             "minutes_a_sample": self.minutes_a_sample,
             "rss_samples_mb": list(self.rss_mb),
-            "uss_samples_mb": list(self.uss_mb),
+            "anon_samples_mb": list(self.anon_mb),
         }
 
 
@@ -115,7 +115,7 @@ def measure_memory(model: Path, recording: Path, minutes: float, say: Callable[[
     return MemoryRun(
         float(last["minutes_a_sample"]),
         tuple(last["rss_samples_mb"]),
-        tuple(last["uss_samples_mb"]),
+        tuple(last["anon_samples_mb"]),
         bool(last["is_whole"]),
     )
 

@@ -64,7 +64,7 @@ def test_a_memory_run_that_is_stopped_tells_what_it_has(tmp_path: Path) -> None:
         child.communicate()
     told = [*samples, *more]
     assert last["rss_samples_mb"] == [one["rss_mb"] for one in told]
-    assert last["uss_samples_mb"] == [one["uss_mb"] for one in told]
+    assert last["anon_samples_mb"] == [one["anon_mb"] for one in told]
     assert (last["is_whole"], last["minutes_a_sample"]) == (False, pytest.approx(5 / 600))
 
 
@@ -73,7 +73,7 @@ def test_the_slope_leaves_the_warming_up_out() -> None:
     figures = run.figures()
     assert (figures["rss_mb_peak"], figures["rss_minutes"], figures["rss_is_whole"]) == (161.0, 180.0, False)
     assert figures["rss_mb_per_hour"] == pytest.approx(0.8)
-    assert figures["uss_mb_per_hour"] == pytest.approx(0.0, abs=1e-6)
+    assert figures["anon_mb_per_hour"] == pytest.approx(0.0, abs=1e-6)
 
 
 def test_only_memory_can_be_asked_for_alone() -> None:
