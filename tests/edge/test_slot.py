@@ -362,6 +362,46 @@ def test_the_range_says_what_is_not_seen() -> None:
     assert (observation.low, observation.count, observation.high, observation.reason) == (2, 4, 4, "rear-unseen")
 
 
+def under_a_board() -> Story:
+    """A slot of which the rear row is hidden by the board above."""
+    geometry = bay_geometry(one_slot_planogram(), "c1", 640, 360)[0]
+    return Story(Slot(replace(geometry, hidden_rows=1), SlotRules()))
+
+
+def test_a_column_never_seen_to_hold_anything_may_hold_one_under_the_board_above() -> None:
+    story = under_a_board().clear(1.0, None, seconds=1.5)
+    seen = story.stock[-1].observation
+    assert (seen.low, seen.count, seen.high, seen.reason) == (1, 2, 3, "rear-unseen")
+    story.clear(1.0, 2.0, seconds=8)
+    seen = story.stock[-1].observation
+    assert (seen.count, seen.high) == (3, 3)
+    assert story.told == [], "it was in the range: the books were not wrong"
+
+
+def test_what_looks_empty_as_a_whole_is_out() -> None:
+    seen = under_a_board().clear(None, None, seconds=1.5).stock[-1]
+    assert (seen.observation.count, seen.observation.high, seen.level) == (0, 0, "out")
+
+
+def test_of_a_column_that_was_emptied_it_is_known() -> None:
+    story = under_a_board().clear(1.0, 2.0).hand(1.0, 2.0).clear(1.0, None)
+    assert story.told[-1] == ("pick", 1)
+    seen = story.stock[-1].observation
+    assert (seen.count, seen.high) == (2, 2)
+    story.clear(1.0, 2.0, seconds=8)
+    assert story.told[-1] == ("anomaly", 1)
+
+
+def test_what_may_stand_under_the_board_outlives_a_restart() -> None:
+    story = under_a_board().clear(1.0, None, seconds=1.5)
+    books = story.slot.memory("p")
+    assert books is not None
+    assert books.never_seen == (1,)
+    again = under_a_board()
+    again.slot.recall(books, 0.0)
+    assert again.clear(1.0, None, seconds=1.5).stock[-1].observation.high == 3
+
+
 def test_what_the_ledger_knows_raises_the_lower_end() -> None:
     story = Story().clear(None, None, seconds=1.5).hand(None, None).clear(0.0, 0.0, seconds=2)
     assert story.stock[-1].observation.low == 6

@@ -3,6 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from shelf_edge.bench import bench_planogram
 from shelf_edge.core.detections import Detections, Kind
 from shelf_edge.core.geometry import project
 from shelf_edge.core.slot_view import SlotGeometry, Standing, bay_geometry, view_slot
@@ -72,3 +73,12 @@ def test_without_faint_ones_nothing_changes() -> None:
     none = Detections.none()
     assert depths(SURE, none) == [1.0, None]
     assert depths(none, none) == [None, None]
+
+
+def test_a_camera_that_looks_down_steeply_sees_no_rear_row_under_a_board() -> None:
+    slots = bay_geometry(bench_planogram(), "c1", 1280, 720)
+    hidden = [slot.hidden_rows for slot in slots[::6]]
+    assert hidden[0] == 0, "nothing is above the uppermost shelf"
+    assert hidden == sorted(hidden), "the lower a shelf, the more is hidden"
+    assert all(0 < rows < slot.rows for rows, slot in zip(hidden[1:], slots[6::6], strict=True))
+    assert geometry().hidden_rows == 0

@@ -44,6 +44,7 @@ class _Slot(_Part):
     touched_s: _Seconds | None = None
     told_misplaced: Annotated[str, Field(max_length=64)] = ""
     told_fallen: bool = False
+    never_seen: Annotated[list[Annotated[int, Field(ge=0, le=99)]], Field(max_length=100)] = []
 
 
 class _Bay(_Part):
@@ -102,8 +103,9 @@ def _to_file(one: SlotMemory) -> _Slot:
 
 def _from_file(one: _Slot) -> SlotMemory:
     columns = tuple(ColumnMemory(column.count, column.depth) for column in one.columns)
-    plain = one.model_dump(exclude={"columns", "unseen_at_restock"})
-    return SlotMemory(columns=columns, unseen_at_restock=tuple(one.unseen_at_restock), **plain)
+    plain = one.model_dump(exclude={"columns", "unseen_at_restock", "never_seen"})
+    unseen, never = tuple(one.unseen_at_restock), tuple(one.never_seen)
+    return SlotMemory(columns=columns, unseen_at_restock=unseen, never_seen=never, **plain)
 
 
 def _sync_folder(folder: Path) -> None:

@@ -30,6 +30,7 @@ class SlotMemory:
         touched_s: since when a hand's visit was not settled yet; None: there is none.
         told_misplaced: the product that was last told to be misplaced there, so that it is not told twice.
         told_fallen: that an item lies there was told.
+        never_seen: columns in which no item was seen since the first count: the rear of some is hidden.
     """
 
     product: str
@@ -42,6 +43,7 @@ class SlotMemory:
     touched_s: float | None = None
     told_misplaced: str = ""
     told_fallen: bool = False
+    never_seen: tuple[int, ...] = ()
 
     @property
     def count(self) -> int:

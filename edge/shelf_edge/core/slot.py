@@ -179,6 +179,7 @@ class Slot:
         self._differs_since_s: float | None = None
         self._risen: _Risen | None = None
         self._unseen_at_restock: set[int] = set()
+        self._never_seen: set[int] = set()
         self._said: tuple[Observation, float] | None = None
         self._seen_s = -math.inf
         self._anomaly_s = -math.inf
@@ -222,6 +223,7 @@ class Slot:
             seen_s=round(self._seen_s, 3),
             unseen_at_restock=tuple(sorted(self._unseen_at_restock)),
             touched_s=self._touched_since_s,
+            never_seen=tuple(sorted(self._never_seen)),
         )
 
     def recall(self, memory: SlotMemory, now_s: float) -> None:
@@ -231,6 +233,7 @@ class Slot:
         )
         self._low, self._agreement = memory.low, memory.confidence
         self._unseen_at_restock = set(memory.unseen_at_restock)
+        self._never_seen = set(memory.never_seen)
         self._seen_s = memory.seen_s
         self._recalled = memory
         if memory.touched_s is not None and 0 <= now_s - memory.touched_s <= self._rules.visit_survives_s:
@@ -489,11 +492,16 @@ class Slot:
         is_event = is_seen_done and rise != 0 and not is_rest_of_restock
         before = sum(column.count for column in self._settled)
         was_away = self._recalled is not None
+        is_foreseen = 0 < rise <= self._hardly_seen()
         if rise >= self._rules.restock_quantity:
             self._unseen_at_restock = {index for index, belief in enumerate(beliefs) if belief.column is None}
         self._settle(columns, beliefs, rise, is_certain, now_s)
         if not is_event:
-            is_told = rise != 0 and not is_rest_of_restock and now_s - self._anomaly_s >= self._rules.anomaly_pause_s
+            is_told = (
+                rise != 0
+                and not (is_rest_of_restock or is_foreseen)
+                and now_s - self._anomaly_s >= self._rules.anomaly_pause_s
+            )
             return self._anomaly(before, rise, was_away, started_s, now_s) if is_told else None
         action: Action = "pick" if rise < 0 else "restock" if rise >= self._rules.restock_quantity else "put"
         confidence = self._agreement * (0.95 if touched else 0.7) * (_AFTER_RESTART if was_away else 1.0)
@@ -589,6 +597,9 @@ class Slot:
             self._seen_s, self._recalled = now_s, None
         count, visible = sum(column.count for column in columns), self._visible_in(columns)
         self._low = min(count, visible if rise is None else max(visible, self._low + rise))
+        if self._settled is None:
+            self._never_seen = set(range(len(columns)))
+        self._never_seen -= {index for index, column in enumerate(columns) if column.count > 0}
         self._settled = tuple(columns)
         self._agreement = min(belief.agreement for belief in beliefs)
         self._touched_since_s = None
@@ -603,6 +614,12 @@ class Slot:
         if self._geometry.to_board is None:
             return sum(column.count for column in columns)
         return sum(column.count > 0 for column in columns)
+
+    def _hardly_seen(self) -> int:
+        """How many items may stand where the board above hides them: one at the rear of each column in which none was
+        seen since the books began. Who saw the last one taken knows that there is none; and what looks empty as a
+        whole is empty to a shopper too."""
+        return len(self._never_seen) if self._geometry.hidden_rows and self._count() else 0
 
     # Saying
 
@@ -619,8 +636,9 @@ class Slot:
             return Observation(count, 0, max(count, self._geometry.capacity), confidence, "stale")
         visible = self._visible_in(self._settled or ())
         frozen = self._covered_since_s is not None and now_s - self._covered_since_s >= self._rules.frozen_s
-        reason: Reason = "occluded" if frozen else "rear-unseen" if count > visible else "clear"
-        return Observation(count, min(self._low, count), count, round(self._agreement, 2), reason)
+        high = max(count, min(count + self._hardly_seen(), self._geometry.capacity))
+        reason: Reason = "occluded" if frozen else "rear-unseen" if high > visible else "clear"
+        return Observation(count, min(self._low, count), high, round(self._agreement, 2), reason)
 
     def _say_stock(self, now_s: float) -> StockFact | None:
         new = self._observation(now_s)

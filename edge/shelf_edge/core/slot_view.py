@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -34,6 +34,8 @@ _BOARD_FRONT_MM = 45.0
 # One that ends there and shows less than this share of an item's height may be taken for another product; labels make
 # boards a little thicker.
 _CUT_SHARE, _LEAST_HEIGHT_SHARE = 0.8, 0.45
+# Of an item that shows less of its height than this below the board above, often nothing is found.
+_HARDLY_SEEN_SHARE = 0.4
 # What the detector is not sure of must stand so near to the middle of a column (in columns) and to a row (in rows).
 _FAINT_ASIDE, _FAINT_ROWS = 0.25, 0.3
 # Without a board, an item stands in the slot when its base lies in the lowest part of the slot's space.
@@ -61,6 +63,7 @@ class SlotGeometry:
         capacity, min_presentation: items it is meant to hold, and the number that counts as low.
         to_picture: the way back from the board, or None.
         reach_px: x1 y1 x2 y2 around every place at which something still stands on the board.
+        hidden_rows: so many of the rear rows are hidden by the board above: one that stands alone there is hardly seen.
     """
 
     slot: str
@@ -80,6 +83,7 @@ class SlotGeometry:
     min_presentation: int
     to_picture: Matrix | None
     reach_px: tuple[float, float, float, float]
+    hidden_rows: int = 0
 
     def holds_point(self, x_px: float, y_px: float) -> bool:
         """True when the point lies in the slot's space or over its board."""
@@ -115,7 +119,7 @@ def slot_geometry(
         samples = np.concatenate([samples, interior_points(floor, across=8)])
     to_board = unit_square_from(floor) if floor is not None else None
     to_picture: Matrix | None = None if to_board is None else np.asarray(np.linalg.inv(to_board), np.float64)
-    return SlotGeometry(
+    geometry = SlotGeometry(
         slot=position.id,
         front=front,
         floor=floor,
@@ -134,6 +138,20 @@ def slot_geometry(
         to_picture=to_picture,
         reach_px=_reach(to_picture, position.facings.d),
     )
+    return replace(geometry, hidden_rows=_hidden_rows(geometry))
+
+
+def _hidden_rows(geometry: SlotGeometry) -> int:
+    if geometry.to_picture is None or geometry.ceiling_px <= 0:
+        return 0
+    v = (np.arange(geometry.rows) + geometry.front_gap) / geometry.rows
+    aside = geometry.item_width / 2
+    left, right = (
+        project(geometry.to_picture, np.column_stack([np.full_like(v, 0.5 + u), v])) for u in (-aside, aside)
+    )
+    height = geometry.item_aspect * np.hypot(*(right - left).T)
+    seen = (left[:, 1] + right[:, 1]) / 2 - geometry.ceiling_px
+    return int((seen < _HARDLY_SEEN_SHARE * height).sum())
 
 
 def _reach(to_picture: Matrix | None, rows: int) -> tuple[float, float, float, float]:
