@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from shelf_edge.console import bad_input, people_to_cover
+from shelf_edge.console import bad_input, errors, people_to_cover
 
 _output = Console(soft_wrap=True, highlight=False)
 _RECTANGLE = "point at a shelf or another rectangle that is, and say which with --of 'x,y,width,height' in mm"
@@ -160,11 +160,12 @@ def _propose(
     recogniser = load_recogniser(model_folder(DEFAULT_RECOGNISER)) if gallery is not None else None
     detector = TilingDetector(load_detector(model_folder(), threads=2), "auto")
     try:
-        plan = propose_planogram(image, points, spec, detector, camera=camera, recogniser=recogniser, gallery=gallery)
+        found = propose_planogram(image, points, spec, detector, camera=camera, recogniser=recogniser, gallery=gallery)
     except ValidationError as error:
         raise FileProblems(photo, problems_of(error, Planogram)) from error
     except ValueError as error:
         raise FileProblems(photo, [Problem("--corners", repr(corners), str(error))]) from error
+    plan = found.planogram
     try:
         plan, named = name_by_labels(image, points, plan, BarcodeReader(insists=False))
         read = f"{len(named)} named by the barcodes under them"
@@ -181,6 +182,14 @@ def _propose(
         f"with a product, {read}. Look at them before you use it: names, facings and capacity are guesses.",
         markup=False,
     )
+    if found.gaps:
+        told = "; ".join(map(str, found.gaps))
+        errors.print(
+            f"warning: the shelf is not full: slots where nothing stands are missing, others are guesses ({told}). "
+            "Fill it and take the photo again, or correct them by hand.",
+            style="yellow",
+            markup=False,
+        )
 
 
 def _must_be_inside(corners_px: object, picture: Path, width_px: int, height_px: int, instead: str) -> None:

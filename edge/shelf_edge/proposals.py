@@ -7,7 +7,7 @@ each board, straightened by the corners.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import cv2
@@ -22,7 +22,7 @@ from shelf_edge.core.calibration import Rectangle, calibrate, camera_from_corner
 from shelf_edge.core.detections import Boxes, Kind
 from shelf_edge.core.frame import Picture
 from shelf_edge.core.geometry import Matrix
-from shelf_edge.core.proposing import BaySpec, Colours, items_on_front, propose
+from shelf_edge.core.proposing import BaySpec, Colours, Proposal, Viewpoint, items_on_front, propose
 from shelf_edge.core.recognition import decide, looks_of, references_of
 from shelf_edge.core.shelf_labels import HANGS_ABOVE_MM, HANGS_BELOW_MM, HungLabel, SlotLabel, agreed, under_slots
 from shelf_edge.ports import Detector
@@ -54,7 +54,7 @@ def propose_planogram(
     camera: str = "c1",
     recogniser: OnnxRecogniser | None = None,
     gallery: Path | None = None,
-) -> Planogram:
+) -> Proposal:
     """Look at the photo, and group what stands there; ``corners_px`` (4, 2) are those of the bay's front.
 
     Raises: ValueError when the corners cannot be, or nothing is seen; pydantic's ValidationError when the bay cannot;
@@ -65,8 +65,12 @@ def propose_planogram(
     seen_by = camera_from_corners(corners_px, at, width, height)
     boxes = detector.detect(picture).of(Kind.PRODUCT).boxes_px
     known = recognised(picture, boxes, recogniser, gallery)
-    plan = propose(items_on_front(boxes, known, colours_of(picture, boxes), corners_px, spec), spec)
-    return with_view(plan, calibrate(plan, camera, seen_by, corners_px, at).view)
+    x, y, z = seen_by.place_mm.tolist()
+    items = items_on_front(boxes, known, colours_of(picture, boxes), corners_px, spec)
+    found = propose(items, spec, seen_from=Viewpoint(x, y, abs(z)))
+    return replace(
+        found, planogram=with_view(found.planogram, calibrate(found.planogram, camera, seen_by, corners_px, at).view)
+    )
 
 
 def name_by_labels(

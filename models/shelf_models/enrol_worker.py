@@ -114,6 +114,7 @@ class _Worker:
                 for one in found.labels
             ],
             "reads_labels": found.reads_labels,
+            "not_full": [gap.shelf for gap in found.gaps],
         }
         return answer, found.planogram.model_dump_json(by_alias=True, exclude_none=True).encode()
 

@@ -17,7 +17,7 @@ from shelf_edge.adapters.pictures import shrunk
 from shelf_edge.adapters.recogniser_onnx import OnnxRecogniser
 from shelf_edge.core.calibration import Rectangle, calibrate, camera_from_corners, with_view
 from shelf_edge.core.detections import Kind
-from shelf_edge.core.proposing import BaySpec
+from shelf_edge.core.proposing import BaySpec, ShelfGap
 from shelf_edge.proposals import Named, name_by_labels, propose_planogram
 from shelf_models.enrol import LOOKED_AT_PX, Enroller, opened_picture
 
@@ -30,6 +30,7 @@ class Proposed:
     """``people``: boxes to be covered, x1 y1 x2 y2 in shares of the picture; sizes in pixels.
 
     ``labels``: what was read on shelf edges; ``reads_labels``: whether that could be tried here.
+    ``gaps``: where the shelf was not full.
     """
 
     planogram: Planogram
@@ -38,6 +39,7 @@ class Proposed:
     height_px: int
     labels: tuple[Named, ...] = ()
     reads_labels: bool = True
+    gaps: tuple[ShelfGap, ...] = ()
 
 
 def propose_from_photo(
@@ -54,19 +56,19 @@ def propose_from_photo(
     boxes = np.concatenate([people[:, :2] - grown, people[:, 2:] + grown], axis=1) / np.tile(size, 2)
     recogniser = enroller.recogniser if isinstance(enroller.recogniser, OnnxRecogniser) else None
     try:
-        plan = propose_planogram(
+        found = propose_planogram(
             picture, corners * size, spec, enroller.detector, camera=camera, recogniser=recogniser, gallery=gallery
         )
     except ValidationError as error:
         raise FileProblems(path, problems_of(error, Planogram)) from error
     except ValueError as error:
         raise FileProblems(path, [Problem("corners", "as given", str(error))]) from error
-    reader = _reader()
+    plan, reader = found.planogram, _reader()
     named: list[Named] = []
     if reader is not None:
         plan, named = name_by_labels(whole, corners * (whole.shape[1], whole.shape[0]), plan, reader)
     covered = tuple((float(a), float(b), float(c), float(d)) for a, b, c, d in np.clip(boxes, 0.0, 1.0))
-    return Proposed(plan, covered, width, height, tuple(named), reader is not None)
+    return Proposed(plan, covered, width, height, tuple(named), reader is not None, found.gaps)
 
 
 def _reader() -> BarcodeReader | None:

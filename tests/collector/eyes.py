@@ -42,6 +42,7 @@ class FakeEyes:
     looks: list[bytes] = field(default_factory=list)
     boxes: list[tuple[float, ...]] = field(default_factory=list)
     labels: list[EdgeLabel] = field(default_factory=list)
+    not_full: list[str] = field(default_factory=list)
 
     def describe(self) -> tuple[Embedder, int]:
         if self.missing:
@@ -81,12 +82,12 @@ class FakeEyes:
             for place, shade in enumerate((0.0, 0.0, 40.0, 40.0, 90.0, 90.0))
         ]
         corners = [float(one) for one in asked.corners]
-        plan = self.view(propose(items, spec), asked.camera, corners, 1200, 900)
+        plan = self.view(propose(items, spec).planogram, asked.camera, corners, 1200, 900)
         products = [one.model_dump() for one in plan.products]
         for label in self.labels:
             next(one for one in products if one["id"] == f"p-{label.slot}").update(gtin=label.gtin, name="")
         plan = Planogram.model_validate({**plan.model_dump(by_alias=True), "products": products})
-        return Proposal(plan, [(0.85, 0.4, 1.0, 1.0)], 1200, 900, list(self.labels))
+        return Proposal(plan, [(0.85, 0.4, 1.0, 1.0)], 1200, 900, list(self.labels), not_full=list(self.not_full))
 
     def view(self, plan: Planogram, camera: str, corners: Sequence[float], width_px: int, height_px: int) -> Planogram:
         return view_from_corners(plan, np.array(corners, float).reshape(4, 2), width_px, height_px, camera)

@@ -202,6 +202,7 @@ def test_a_bay_is_set_up_in_the_browser(
         EdgeLabel(slot="s1-02", gtin=GTINS[1], seen=GTINS[0]),
         EdgeLabel(slot="s1-03", gtin="08712345678906", others=[GTINS[2]]),
     ]
+    live.shop.site.enrolling.worker.not_full = ["t2"]  # type: ignore[attr-defined]
     page = open_page("/calibrate?lang=en", *size)
     page.wait_for_selector("#main[data-ready]")
     assert serious_findings(page) == []
@@ -221,6 +222,7 @@ def test_a_bay_is_set_up_in_the_browser(
     corner.press("ArrowLeft")
     page.get_by_role("button", name="Propose the slots").click()
     page.get_by_text("6 slots on 2 shelves, 2 recognised. Read on shelf edges: 2").wait_for()
+    page.get_by_text("The shelf is not full (t2): slots where nothing stands are missing").wait_for()
     assert page.locator("#lines .slot").count() == 6
     covered = "document.getElementById('shown').getContext('2d').getImageData(1150, 700, 1, 1).data.slice(0, 3).join()"
     assert page.evaluate(covered) == "28,26,23", "somebody is covered"

@@ -113,6 +113,7 @@ class Proposal:
     """A planogram proposed from a photo. ``people``: boxes to be covered, in shares; the photo's size in pixels.
 
     ``labels``: what shelf edges say, which the planogram follows. ``reads_labels``: whether barcodes can be read here.
+    ``not_full``: shelves on which places were empty, so that slots are missing or guessed.
     """
 
     planogram: Planogram
@@ -121,6 +122,7 @@ class Proposal:
     height_px: int
     labels: list[EdgeLabel] = field(default_factory=list)
     reads_labels: bool = True
+    not_full: list[str] = field(default_factory=list)
 
 
 class VisionWorker:
@@ -184,7 +186,8 @@ class VisionWorker:
         try:
             labels = [EdgeLabel.model_validate(one) for one in header["labels"]]
             size = int(header["width"]), int(header["height"])
-            return Proposal(plan, header["people"], *size, labels, bool(header["reads_labels"]))
+            not_full = [str(shelf) for shelf in header["not_full"]]
+            return Proposal(plan, header["people"], *size, labels, bool(header["reads_labels"]), not_full)
         except (KeyError, TypeError, ValueError) as error:
             raise VisionProblem(f"the helper's answer cannot be used: {error}") from error
 

@@ -68,9 +68,14 @@ class BayCamera:
         return math.degrees(2 * math.atan(self.width_px / 2 / self.focal_px))
 
     @property
+    def place_mm(self) -> Points:
+        """(3,), where the camera is in the bay's frame; z is negative before the front."""
+        return np.asarray(-self.rotation.T @ self.translation_mm, np.float64)
+
+    @property
     def distance_mm(self) -> float:
         """From the camera to the plane of the bay's front."""
-        return float(abs((-self.rotation.T @ self.translation_mm)[2]))
+        return float(abs(self.place_mm[2]))
 
     def project(self, points_mm: Points) -> Points:
         """Points (n, 3) of the bay's frame as pixels (n, 2)."""

@@ -1,15 +1,18 @@
 """From products seen on a full shelf to a planogram: boxes into rows, rows into facings, facings into slots.
 
-What is proposed is for a person to correct. Rows are found by where items stand on the bay's front (in mm, by the
-homography of four corners); items that stand behind others are left out. Neighbours of one size that look alike are
-facings of one slot; how many stand behind them cannot be seen and follows from the shelf's depth.
+What is proposed is for a person to correct. Items are laid on the bay's front (in mm, by the homography of four
+corners); those that stand behind others are left out. A board reaches back into the shelf, so what stands further back
+seems to stand higher: with the camera's place that is undone, board by board from the lowest. Neighbours of one size
+that look alike are facings of one slot; how many stand behind them cannot be seen and follows from the shelf's depth.
+
+Where the shelf is not full, slots are guesses, and an empty one is not seen at all: ``Proposal.gaps`` says where.
 """
 
 from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -28,16 +31,24 @@ class ProposalRules:
     hidden_share: a box is behind another that covers this share of its width and stands lower.
     size_share: facings of one slot differ by no more than this share in width and height.
     colour: and by no more than this in the mean colour of each third (CIELAB units).
-    gap_share: and stand no further apart than this share of their width.
+    gap_share: and stand no further apart than this share of their width; when they are alike, up to
+        ``missing_facings`` may be missing between them.
     least_mm: smaller things are no products.
+    behind_mm: what stands further back than this has an empty place before it.
+    empty_mm: so much of a shelf without anything is told.
+    high_share: a shelf so much higher than is usual may hide one on which nothing stands.
     """
 
     row_share: float = 0.45
     hidden_share: float = 0.5
-    size_share: float = 0.22
+    size_share: float = 0.3
     colour: float = 16.0
     gap_share: float = 0.6
     least_mm: float = 15.0
+    missing_facings: int = 2
+    behind_mm: float = 90.0
+    empty_mm: float = 150.0
+    high_share: float = 1.7
 
 
 @dataclass(frozen=True)
@@ -50,6 +61,76 @@ class SeenItem:
     h: float
     gtin: str | None
     colours: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Viewpoint:
+    """Where the camera is: x right and y down from the bay's top left, in mm, and how far before the front."""
+
+    x: float
+    y: float
+    distance: float
+
+    def depth_of(self, base: float, edge: float) -> float:
+        """How far behind the front something stands on a board, in mm.
+
+        Args:
+            base: where it seems to stand on the front; edge: where the board's front edge is, lower or the same.
+        """
+        if base <= self.y or edge <= base:
+            return 0.0  # the board is seen from below, or it stands at the front
+        return self.distance * ((edge - self.y) / (base - self.y) - 1)
+
+    def base_at(self, edge: float, depth: float) -> float:
+        """Where something that far behind the front of a board seems to stand on the front."""
+        return edge if edge <= self.y else self.y + (edge - self.y) / (1 + depth / self.distance)
+
+
+@dataclass(frozen=True)
+class Board:
+    """What stands on one board: foremost items from left to right, in true mm; ``edge``: its front edge.
+
+    ``behind``: how many of them stand behind an empty place.
+    """
+
+    edge: float
+    items: tuple[SeenItem, ...]
+    behind: int = 0
+
+
+@dataclass(frozen=True)
+class ShelfGap:
+    """Where a shelf of a proposal was not full.
+
+    Attributes:
+        behind, of: so many of its foremost items stand behind an empty place.
+        empty_mm: so much of its width shows nothing.
+        is_high: it is so high that another shelf without anything on it may be in it.
+    """
+
+    shelf: str
+    behind: int
+    of: int
+    empty_mm: float
+    is_high: bool = False
+
+    def __str__(self) -> str:
+        told = []
+        if self.behind:
+            told.append(f"{self.behind} of {self.of} items stand behind empty places")
+        if self.empty_mm:
+            told.append(f"{self.empty_mm:.0f} mm show nothing")
+        if self.is_high:
+            told.append("it is so high that an empty shelf may be in it")
+        return f"{self.shelf}: {', '.join(told)}"
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """A planogram, and what of the shelf could not be seen because it was not full."""
+
+    planogram: Planogram
+    gaps: tuple[ShelfGap, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -101,20 +182,52 @@ def _is_behind(boxes: npt.NDArray[np.float64], row: int, rules: ProposalRules) -
     across = np.minimum(boxes[:, 2], x2) - np.maximum(boxes[:, 0], x1)
     down = np.minimum(boxes[:, 3], y2) - np.maximum(boxes[:, 1], y1)
     is_lower = boxes[:, 3] > y2 + 0.03 * (y2 - y1)
-    return bool(((across > rules.hidden_share * (x2 - x1)) & (down > 0.1 * (y2 - y1)) & is_lower).any())
+    return bool(((across > rules.hidden_share * (x2 - x1)) & (down > 0.03 * (y2 - y1)) & is_lower).any())
 
 
-def rows_of(items: Sequence[SeenItem], rules: ProposalRules = ProposalRules()) -> list[list[SeenItem]]:
-    """Items by the board they stand on, the highest board first, each from left to right."""
-    if not items:
-        return []
-    step = rules.row_share * float(np.median([item.h for item in items]))
-    rows: list[list[SeenItem]] = []
-    for item in sorted(items, key=lambda one: one.base):
-        if not rows or item.base - float(np.median([one.base for one in rows[-1]])) > step:
-            rows.append([])
-        rows[-1].append(item)
-    return [sorted(row, key=lambda one: one.x) for row in rows]
+def boards_of(
+    items: Sequence[SeenItem], spec: BaySpec, seen_from: Viewpoint | None, rules: ProposalRules = ProposalRules()
+) -> list[Board]:
+    """Items by the board they stand on, the highest board first; without a viewpoint all are at the front."""
+    boards: list[Board] = []
+    left = sorted(items, key=lambda one: one.base, reverse=True)
+    step = rules.row_share * float(np.median([item.h for item in left])) if left else 0.0
+    while left:
+        nearest = [item.base for item in left if left[0].base - item.base <= step]
+        edge = min(float(np.percentile(nearest, 75)), spec.height_mm)
+        reaches = edge - step
+        if seen_from is not None:
+            reaches = min(reaches, seen_from.base_at(edge, spec.depth_mm) - step / 2)
+        on = [item for item in left if item.base >= reaches]
+        left = left[len(on) :]
+        depths = [seen_from.depth_of(item.base, edge) if seen_from is not None else 0.0 for item in on]
+        # Within the imprecision of a base nothing says that an item stands further back than the others.
+        placed = sorted(
+            ((depth if edge - item.base > step / 2 else 0.0, item) for depth, item in zip(depths, on, strict=True)),
+            key=lambda one: (one[0], one[1].x),
+        )
+        foremost: list[tuple[float, SeenItem]] = []
+        for depth, item in placed:
+            true = _brought_to_front(item, edge, depth, seen_from)
+            if not any(_share_across(true, other) > rules.hidden_share for _, other in foremost):
+                foremost.append((depth, true))
+        behind = sum(depth > rules.behind_mm for depth, _ in foremost)
+        boards.append(Board(edge, tuple(sorted((item for _, item in foremost), key=lambda one: one.x)), behind))
+    return boards[::-1]
+
+
+def _brought_to_front(item: SeenItem, edge: float, depth: float, seen_from: Viewpoint | None) -> SeenItem:
+    """What stands further back, where it would be and as large as it would be at the front."""
+    if seen_from is None or depth <= 0:
+        return item
+    grown = 1 + depth / seen_from.distance
+    return replace(item, x=seen_from.x + (item.x - seen_from.x) * grown, base=edge, w=item.w * grown, h=item.h * grown)
+
+
+def _share_across(one: SeenItem, other: SeenItem) -> float:
+    """How much of the narrower one's width both take; 0 to 1."""
+    both = min(one.x + one.w, other.x + other.w) - max(one.x, other.x)
+    return max(0.0, both) / min(one.w, other.w)
 
 
 def facings_of(
@@ -135,9 +248,9 @@ def _are_alike(one: SeenItem, other: SeenItem, rules: ProposalRules) -> bool:
     if one.gtin != other.gtin and one.gtin is not None and other.gtin is not None:
         return False
     width, height = max(one.w, other.w), max(one.h, other.h)
-    is_near = other.x - (one.x + one.w) <= rules.gap_share * width
+    gap = other.x - (one.x + one.w)
     is_one_size = abs(one.w - other.w) <= rules.size_share * width and abs(one.h - other.h) <= rules.size_share * height
-    if not (is_near and is_one_size):
+    if gap > (rules.missing_facings + rules.gap_share) * width or not is_one_size:
         return False
     if one.gtin is not None and one.gtin == other.gtin:
         return True
@@ -149,24 +262,27 @@ def propose(
     items: Sequence[SeenItem],
     spec: BaySpec,
     rules: ProposalRules = ProposalRules(),
-) -> Planogram:
-    """A planogram of what is seen, without a view.
+    seen_from: Viewpoint | None = None,
+) -> Proposal:
+    """A planogram of what is seen, without a view, and where the shelf was not full.
 
     Raises: ValueError when nothing is seen; pydantic's ValidationError when the bay's size makes no sense.
     """
-    rows = rows_of(items, rules)
-    if not rows:
+    boards = boards_of(items, spec, seen_from, rules)
+    if not boards:
         raise ValueError("no product was found within the four corners")
-    bases = [min(float(np.median([one.base for one in row])), spec.height_mm) for row in rows]
-    fixtures, positions, products = [], [], []
+    fixtures, positions, products, gaps = [], [], [], []
+    heights = [board.edge - top for top, board in zip([0.0, *(board.edge for board in boards)], boards, strict=False)]
+    usual_mm = float(np.median(heights))
     top = 0.0
-    for number, (row, base) in enumerate(zip(rows, bases, strict=True), start=1):
-        name = f"t{number}"
+    for number, board in enumerate(boards, start=1):
+        name, row, base = f"t{number}", board.items, board.edge
         fixtures.append(
             Fixture(id=name, x=0, y=round(top, 1), w=spec.width_mm, h=round(base - top, 1), d=spec.depth_mm)
         )
         groups = facings_of(row, rules)
         edges = _edges(groups, spec.width_mm)
+        empty_mm = 0.0
         for place, group in enumerate(groups, start=1):
             slot = f"s{number}-{place:02d}"
             wide = float(np.median([one.w for one in group]))
@@ -180,8 +296,10 @@ def propose(
                 )
             )  # fmt: skip
             behind = max(1, min(100, int(spec.depth_mm // max(deep, 1.0))))
-            facings = Facings(h=min(len(group), 100), v=1, d=behind)
+            across = _facings_across(group, wide, rules)
+            facings = Facings(h=min(across, 100), v=1, d=behind)
             left, right = edges[place - 1], edges[place]
+            empty_mm += max(0.0, right - left - across * wide) + (across - len(group)) * wide
             positions.append(
                 Position(
                     id=slot, product_id=f"p-{slot}", fixture_id=name, x=round(left, 1), y=round(base - high, 1),
@@ -189,8 +307,13 @@ def propose(
                     min_presentation=min(facings.h, facings.items),
                 )
             )  # fmt: skip
+        largest_mm = _largest_gap(row, spec.width_mm)
+        is_high = base - top > rules.high_share * usual_mm
+        if board.behind or largest_mm > rules.empty_mm or is_high:
+            told_mm = empty_mm if largest_mm > rules.empty_mm else 0.0
+            gaps.append(ShelfGap(name, board.behind, len(row), told_mm, is_high))
         top = base
-    return Planogram(
+    plan = Planogram(
         schema_name="smartshelf.planogram.v1",
         id=f"pg-{spec.bay}"[:32],
         store=spec.store,
@@ -202,6 +325,24 @@ def propose(
         fixtures=fixtures,
         positions=positions,
     )
+    return Proposal(plan, tuple(gaps))
+
+
+def _facings_across(group: Sequence[SeenItem], wide: float, rules: ProposalRules) -> int:
+    """How many stand side by side when none is missing."""
+    missing = [
+        round((other.x - one.x - one.w) / wide)
+        for one, other in itertools.pairwise(group)
+        if other.x - one.x - one.w > rules.gap_share * wide
+    ]
+    return len(group) + sum(missing)
+
+
+def _largest_gap(row: Sequence[SeenItem], width_mm: float) -> float:
+    """The widest place on a shelf at which nothing stands."""
+    ends = [0.0, *(one.x + one.w for one in row)]
+    begins = [*(one.x for one in row), width_mm]
+    return max(begin - end for end, begin in zip(ends, begins, strict=True))
 
 
 def _edges(groups: Sequence[Sequence[SeenItem]], width_mm: float) -> list[float]:

@@ -37,6 +37,7 @@ class ProposalView(BaseModel):
     """``planogram`` as the file is written. ``people``: boxes to be covered in what is shown, in shares.
 
     ``labels``: barcodes on shelf edges, which the planogram follows; ``reads_labels``: whether they can be read here.
+    ``not_full``: shelves on which places were empty: slots there are missing or guessed.
     """
 
     planogram: dict[str, Any]
@@ -45,6 +46,7 @@ class ProposalView(BaseModel):
     height: int
     labels: list[EdgeLabel]
     reads_labels: bool
+    not_full: list[str]
 
 
 class SaveRequest(BaseModel):
@@ -104,6 +106,7 @@ async def propose(
         height=found.height_px,
         labels=found.labels,
         reads_labels=found.reads_labels,
+        not_full=found.not_full,
     )
 
 

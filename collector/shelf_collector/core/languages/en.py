@@ -444,6 +444,8 @@ LANGUAGE = Language(
         "calibrate_found": "{slots} slots on {shelves} shelves, {known} recognised",
         "calibrate_labels": "Read on shelf edges: {labels}",
         "calibrate_no_barcodes": "Barcodes on shelf edges cannot be read here: pip install 'smartshelf[barcodes]'",
+        "calibrate_not_full": "The shelf is not full ({shelves}): slots where nothing stands are missing, others are "
+        "guesses. Fill it and take the photo again, or correct them.",
         "calibrate_label_read": "On the shelf edge: {product}",
         "calibrate_label_other": "also there: {product}",
         "calibrate_label_seen": "looks like: {product}",

@@ -445,6 +445,8 @@ LANGUAGE = Language(
         "calibrate_found": "{slots} posti su {shelves} ripiani, {known} riconosciuti",
         "calibrate_labels": "Letti sui bordi dei ripiani: {labels}",
         "calibrate_no_barcodes": "Qui non si possono leggere i codici a barre: pip install 'smartshelf[barcodes]'",
+        "calibrate_not_full": "Lo scaffale non è pieno ({shelves}): i posti vuoti mancano, altri sono stimati. "
+        "Riempilo e rifai la foto, oppure correggili.",
         "calibrate_label_read": "Sul bordo del ripiano: {product}",
         "calibrate_label_other": "c'è anche: {product}",
         "calibrate_label_seen": "sembra: {product}",

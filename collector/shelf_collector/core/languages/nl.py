@@ -445,6 +445,8 @@ LANGUAGE = Language(
         "calibrate_found": "{slots} vakken op {shelves} planken, {known} herkend",
         "calibrate_labels": "Gelezen op schapranden: {labels}",
         "calibrate_no_barcodes": "Barcodes op schapranden zijn hier niet leesbaar: pip install 'smartshelf[barcodes]'",
+        "calibrate_not_full": "Het schap is niet vol ({shelves}): vakken waar niets staat ontbreken, andere zijn "
+        "geraden. Vul het en maak de foto opnieuw, of verbeter ze.",
         "calibrate_label_read": "Op de schaprand: {product}",
         "calibrate_label_other": "hangt er ook: {product}",
         "calibrate_label_seen": "lijkt op: {product}",

@@ -360,6 +360,7 @@ document.getElementById("look").addEventListener("click", async (event) => {
     const counts = { slots: plan.positions.length, shelves: plan.fixtures.length, known, labels: labels.size };
     const read = found.reads_labels ? say("labels", counts) : words.no_barcodes;
     state.textContent = `${say("found", counts)}. ${read}`;
+    if (found.not_full.length) tell(say("not_full", { shelves: found.not_full.join(", ") }));
   } catch (error) {
     state.textContent = "";
     tell(error.message);
