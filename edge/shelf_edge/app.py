@@ -30,6 +30,7 @@ from shelf_edge.adapters.preview import Preview
 from shelf_edge.adapters.recogniser_onnx import OnnxRecogniser, load_recogniser
 from shelf_edge.adapters.sources import make_source
 from shelf_edge.adapters.unknown_store import UnknownStore
+from shelf_edge.adapters.view_files import ViewFiles
 from shelf_edge.adapters.waiting_file import WaitingFile
 from shelf_edge.config import CheckedConfig
 from shelf_edge.core.bay import Bay
@@ -108,10 +109,14 @@ def _run(checked: CheckedConfig, stop: threading.Event) -> int:
         cameras.append(CameraWork(one.id, view, plan, LatestFrame(arrived), Bay(plan, view)))
     memory_file = MemoryFile(checked.state / "memory.json")
     books = memory_file.load()
+    views = ViewFiles(checked.state / "views")
     for camera in cameras:
         _recall(camera, books, sight.recognising if sight is not None else None, clock.now_s())
+        seen_before = views.load(camera.id)
+        if seen_before is not None:
+            camera.bay.recall_view(seen_before)
     served = {camera.planogram.bay for camera in cameras}
-    remembering = Remembering(memory_file, {bay: held for bay, held in books.items() if bay in served})
+    remembering = Remembering(memory_file, {bay: held for bay, held in books.items() if bay in served}, views)
     present = [*(one.id for one in checked.cameras), *(one.id for one in checked.refused)]
     left_behind = cameras_left_behind(checked.state / "cameras.json", present)
     address = config.broker.address(checked.folder)

@@ -188,6 +188,9 @@ class Pipeline:
         try:
             bay = Bay(*given)
             bay.recall(camera.bay.memory(), self._clock.now_s())
+            seen_before = camera.bay.remembered_view()
+            if seen_before is not None:
+                bay.recall_view(seen_before)
         except Exception as error:
             log.exception("camera %s: a planogram cannot be used", camera.id)
             self._on_planogram(camera.planogram.bay, f"{type(error).__name__}: {error}")
@@ -351,6 +354,10 @@ class Pipeline:
             bay = camera.planogram.bay
             misplaced = self._recognising.told_misplaced(bay) if self._recognising is not None else {}
             self._remembering.note(bay, camera.bay.memory(), misplaced, camera.noted_s)
+            if self._remembering.wants_view(camera.id, camera.noted_s):
+                view = camera.bay.remembered_view()
+                if view is not None:
+                    self._remembering.note_view(camera.id, view, camera.noted_s)
 
     def _follow_sight(self, camera: CameraWork, frame: Frame) -> None:
         before, after = camera.sight, camera.bay.sight

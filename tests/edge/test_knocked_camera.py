@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import base64
+import json
 import math
 import threading
+from dataclasses import replace
+from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 
+from shelf_edge.adapters.view_files import ViewFiles
 from shelf_edge.bench import bench_planogram, still_shelf
 from shelf_edge.core.arms import ArmFinder, ArmRules
 from shelf_edge.core.bay import Bay
@@ -16,8 +21,8 @@ from shelf_edge.core.detections import Detections, Kind
 from shelf_edge.core.facts import Fact, SlotFact, StockFact
 from shelf_edge.core.frame import Frame, Picture
 from shelf_edge.core.geometry import Matrix, project
-from shelf_edge.core.registration import Landmarks, RegistrationRules, find_again
-from shelf_edge.core.sight import SightRules, SightWatch
+from shelf_edge.core.registration import Landmarks, RegistrationRules, RememberedView, find_again
+from shelf_edge.core.sight import Sight, SightRules, SightWatch
 from shelf_edge.node import CameraWork, camera_status
 from shelf_edge.stages import CameraState, LatestFrame
 
@@ -55,12 +60,14 @@ def printed_shelf() -> Picture:
 class KnockedCamera:
     """A full shelf before a camera that somebody turns; the detector finds every item that is in the picture."""
 
-    def __init__(self) -> None:
+    def __init__(self, seen_before: RememberedView | None = None, turn: Matrix = AS_BUILT) -> None:
         self.plan = bench_planogram()
         self.shelf = printed_shelf()
         self.bay = Bay(self.plan, "c1")
+        if seen_before is not None:
+            assert self.bay.recall_view(seen_before)
         self.at_s, self.number = 0.0, 0
-        self.turn = AS_BUILT
+        self.turn = turn
         self.stock: dict[str, StockFact] = {}
         rng = np.random.default_rng(11)
         self.noise = [rng.integers(-3, 4, self.shelf.shape, np.int16) for _ in range(8)]
@@ -189,6 +196,125 @@ def test_turned_back_all_is_known_again_and_nothing_happened(knocked: KnockedCam
     assert (knocked.bay.sight.state, knocked.bay.sight.text, knocked.bay.sight.warp) == ("clear", "", None)
     assert "unknown" not in {fact.level for fact in knocked.stock.values()}
     assert {slot: knocked.stock[slot].observation.count for slot in counts} == counts
+
+
+def remembered(camera: KnockedCamera, folder: Path) -> RememberedView:
+    """What the next run of a node reads."""
+    view = camera.bay.remembered_view()
+    assert view is not None
+    files = ViewFiles(folder)
+    assert files.keep("c1", view)
+    read = files.load("c1")
+    assert read is not None
+    return read
+
+
+def farthest_off_px(sight: Sight, true: Matrix) -> float:
+    assert sight.warp is not None
+    places = np.array([[x, y] for x in (250.0, 400.0, 550.0) for y in (60.0, 150.0, 240.0)])
+    return float(np.hypot(*(project(sight.warp, places) - project(true, places)).T).max())
+
+
+def test_a_camera_that_is_knocked_while_the_node_is_down_is_found_at_its_start(tmp_path: Path) -> None:
+    before = KnockedCamera()
+    before.see(5)
+    after = KnockedCamera(remembered(before, tmp_path), FAR)
+    assert after.see(4) == []
+    assert after.bay.sight.is_far
+    assert farthest_off_px(after.bay.sight, FAR) < 2.0
+    assert [(fact.action, fact.slot) for fact in after.see(2, hand_px=after.middle_of("s2-04"))] == [("reach", "s2-04")]
+    after.turn = AS_BUILT
+    assert after.see(8) == []
+    assert (after.bay.sight.text, after.bay.sight.warp) == ("", None)
+
+
+def test_restarts_while_it_hangs_elsewhere_forget_nothing(knocked: KnockedCamera, tmp_path: Path) -> None:
+    again = KnockedCamera(remembered(knocked, tmp_path), FAR)
+    again.see(5)
+    third = KnockedCamera(remembered(again, tmp_path), FAR)
+    third.see(5)
+    assert farthest_off_px(third.bay.sight, FAR) < 2.0
+    fourth = KnockedCamera(remembered(third, tmp_path))
+    fourth.see(5)
+    assert (fourth.bay.sight.state, fourth.bay.sight.text) == ("clear", "")
+
+
+def test_a_camera_that_was_away_and_hangs_elsewhere_now_is_followed() -> None:
+    camera = KnockedCamera()
+    camera.see(5)
+    camera.bay.lose_sight(camera.at_s)
+    camera.turn = FAR
+    assert camera.see(5) == []
+    assert camera.bay.sight.is_far
+    assert farthest_off_px(camera.bay.sight, FAR) < 2.0
+
+
+def test_nothing_is_concluded_while_it_is_sought_but_not_for_ever(tmp_path: Path) -> None:
+    before = KnockedCamera()
+    before.see(5)
+    after = KnockedCamera(remembered(before, tmp_path), FAR)
+    after.see(0.6)
+    assert not after.stock, "not one count with the slots where they were"
+    elsewhere = KnockedCamera(remembered(before, tmp_path))
+    elsewhere.shelf = elsewhere.shelf[::-1, ::-1].copy()
+    elsewhere.see(20)
+    assert elsewhere.stock, "a shelf that was filled with other goods is counted as it is"
+
+
+def test_landmarks_of_another_calibration_are_not_used() -> None:
+    camera = KnockedCamera()
+    camera.see(5)
+    view = camera.bay.remembered_view()
+    assert view is not None
+    assert not Bay(camera.plan, "c1").recall_view(replace(view, view="0" * 64))
+
+
+GOOD = {"schema": "smartshelf.node-view.v1", "view": "", "width_px": 320, "height_px": 180, "at_px": [[1, 2]]}
+ONE_LOOK = base64.b64encode(bytes(128)).decode()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "{}",
+        json.dumps(GOOD | {"looks": ONE_LOOK, "at_px": [[1, 2], [3, 4]]}),
+        json.dumps(GOOD | {"looks": ONE_LOOK, "at_px": [[1, 1e9]]}),
+        json.dumps(GOOD | {"looks": ONE_LOOK, "width_px": 0}),
+        json.dumps(GOOD | {"looks": "no base 64"}),
+        json.dumps(GOOD | {"looks": ONE_LOOK, "at_px": [[1, 2]] * 2_001}),
+    ],
+    ids=["empty", "nothing", "too few looks", "far away", "no width", "no looks", "too many"],
+)
+def test_a_damaged_file_is_said_and_written_anew(tmp_path: Path, text: str, caplog: pytest.LogCaptureFixture) -> None:
+    (tmp_path / "c1.json").write_text(text)
+    assert ViewFiles(tmp_path).load("c1") is None
+    assert "not known" in caplog.text
+    camera = KnockedCamera()
+    camera.see(5)
+    assert len(remembered(camera, tmp_path).landmarks.at_px) > 100
+
+
+def test_landmarks_come_back_as_they_were(tmp_path: Path) -> None:
+    camera = KnockedCamera()
+    camera.see(5)
+    view = camera.bay.remembered_view()
+    assert view is not None
+    read = remembered(camera, tmp_path)
+    assert (read.view, read.width_px, read.height_px) == (view.view, view.width_px, view.height_px)
+    assert np.abs(read.landmarks.at_px - view.landmarks.at_px).max() <= 0.005 + 1e-9
+    assert np.array_equal(read.landmarks.looks, view.landmarks.looks)
+
+
+def test_a_disk_that_takes_nothing_is_said_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (tmp_path / "views").write_text("a file where the folder should be")
+    camera = KnockedCamera()
+    camera.see(5)
+    view = camera.bay.remembered_view()
+    assert view is not None
+    files = ViewFiles(tmp_path / "views")
+    assert [files.keep("c1", view) for _ in range(3)] == [False] * 3
+    assert len(caplog.records) == 1
 
 
 def test_landmarks_are_believed_only_where_the_pictures_agree() -> None:

@@ -19,6 +19,7 @@ from shelf_edge.core.geometry import Points, share_covered
 from shelf_edge.core.hands import BodyMemory, Hand, HandRules, HandTracker
 from shelf_edge.core.memory import LONGEST_S, SlotMemory
 from shelf_edge.core.posture import PostureRules, PostureWatch, behind_lying
+from shelf_edge.core.registration import RememberedView, view_key
 from shelf_edge.core.sight import Sight, SightRules, SightWatch, State
 from shelf_edge.core.slot import Slot, SlotLook, SlotRules
 from shelf_edge.core.slot_view import (
@@ -168,7 +169,8 @@ class Bay:
         sight_rules: SightRules | None = None,
         posture_rules: PostureRules | None = None,
     ) -> None:
-        planogram.view_of(camera)
+        self._view_key = view_key(planogram.view_of(camera))
+        self._view: RememberedView | None = None
         self._planogram = planogram
         self._camera = camera
         self._slot_rules = slot_rules or SlotRules()
@@ -224,6 +226,19 @@ class Bay:
                 fit[position.id] = books
         self._memories = fit
         return len(fit)
+
+    def remembered_view(self) -> RememberedView | None:
+        """Where the camera sees its landmarks, to be recalled after a restart; None while nobody knows."""
+        if self._watch is None or self._watch.landmarks is None:
+            return self._view
+        return RememberedView(self._view_key, *self._watch.size_px, self._watch.landmarks)
+
+    def recall_view(self, view: RememberedView) -> bool:
+        """Before the first frame: tell by them whether the camera moved; False when they are of another calibration."""
+        if view.view != self._view_key:
+            return False
+        self._view = view
+        return True
 
     def say_again(self) -> None:
         """Every slot tells its stock level at the next look, changed or not."""
@@ -479,7 +494,11 @@ class Bay:
         self._gate = ChangeGate(geometry, width)
         self._hands = HandTracker(self._hand_rules, width, height)
         self._arms = ArmFinder(self._arm_rules, width)
+        self._view = self.remembered_view()
         self._watch = SightWatch(self._sight_rules, width, height)
+        view = self._view
+        if view is not None and (view.width_px, view.height_px) == self._watch.size_px:
+            self._watch = SightWatch(self._sight_rules, width, height, view.landmarks)
         self._sight, self._beyond = self._watch.sight, frozenset()
 
     def _slot_under(self, hand: Hand) -> int:

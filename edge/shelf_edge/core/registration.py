@@ -7,6 +7,7 @@ others, as facings of one product do, are left out by the ratio of the distances
 
 from __future__ import annotations
 
+import hashlib
 import math
 from dataclasses import dataclass
 
@@ -14,6 +15,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from shelf_contracts.planogram import View
 from shelf_edge.core.geometry import Matrix, Points, project
 
 Features = npt.NDArray[np.float32]
@@ -66,6 +68,27 @@ class Landmarks:
         return Landmarks(np.array([point.pt for point in points], float), np.asarray(looks, np.float32))
 
 
+@dataclass(frozen=True, eq=False)
+class RememberedView:
+    """Where a camera that has not moved since its calibration sees its landmarks; no picture.
+
+    Attributes:
+        view: which calibration, as ``view_key`` says it.
+        width_px, height_px: of the small picture that they were found in.
+        landmarks: at pixels of it.
+    """
+
+    view: str
+    width_px: int
+    height_px: int
+    landmarks: Landmarks
+
+
+def view_key(view: View) -> str:
+    """A calibration's name: another one, however little it differs, has another."""
+    return hashlib.sha256(view.model_dump_json(by_alias=True).encode()).hexdigest()
+
+
 def find_again(rules: RegistrationRules, reference: Features, landmarks: Landmarks, seen: Features) -> Matrix | None:
     """Where the reference lies in what is seen.
 
@@ -74,22 +97,31 @@ def find_again(rules: RegistrationRules, reference: Features, landmarks: Landmar
         landmarks: the reference's.
     Returns: (3, 3), from pixels of the reference to pixels of what is seen; None when that is not certain.
     """
-    there = Landmarks.of(seen)
-    if min(len(landmarks.at_px), len(there.at_px)) < max(rules.least, 2):
+    shift = plane_between(rules, landmarks, Landmarks.of(seen), seen.shape[1], seen.shape[0])
+    return shift if shift is not None and likeness(reference, seen, shift) >= rules.likeness else None
+
+
+def plane_between(
+    rules: RegistrationRules, before: Landmarks, after: Landmarks, width_px: int, height_px: int
+) -> Matrix | None:
+    """Where the plane of some landmarks went, (3, 3); None when too few agree on it, or no camera moves like that.
+
+    Args:
+        width_px, height_px: of both small pictures.
+    """
+    if min(len(before.at_px), len(after.at_px)) < max(rules.least, 2):
         return None
-    pairs = cv2.BFMatcher(cv2.NORM_L2).knnMatch(landmarks.looks, there.looks, k=2)
+    pairs = cv2.BFMatcher(cv2.NORM_L2).knnMatch(before.looks, after.looks, k=2)
     sure = [best for best, second in pairs if best.distance < _AMBIGUOUS * second.distance]
     if len(sure) < rules.least:
         return None
-    before = landmarks.at_px[[match.queryIdx for match in sure]]
-    after = there.at_px[[match.trainIdx for match in sure]]
-    found, agreeing = cv2.findHomography(before, after, cv2.RANSAC, _OFF_PX, maxIters=2000, confidence=0.999)
+    here = before.at_px[[pair.queryIdx for pair in sure]]
+    there = after.at_px[[pair.trainIdx for pair in sure]]
+    found, agreeing = cv2.findHomography(here, there, cv2.RANSAC, _OFF_PX, maxIters=2000, confidence=0.999)
     if found is None or agreeing.sum() < max(rules.least, rules.agreeing_share * len(sure)):
         return None
     shift = np.asarray(found, float)
-    if not _is_a_view(rules, shift, seen.shape[1], seen.shape[0]):
-        return None
-    return shift if likeness(reference, seen, shift) >= rules.likeness else None
+    return shift if _is_a_view(rules, shift, width_px, height_px) else None
 
 
 def laid_back(seen: Features, shift: Matrix) -> Features:

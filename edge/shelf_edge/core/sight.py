@@ -20,7 +20,16 @@ import numpy.typing as npt
 from shelf_edge.core.detections import Boxes
 from shelf_edge.core.frame import Picture
 from shelf_edge.core.geometry import Matrix, project
-from shelf_edge.core.registration import Features, Landmarks, RegistrationRules, find_again, laid_back, likeness, travel
+from shelf_edge.core.registration import (
+    Features,
+    Landmarks,
+    RegistrationRules,
+    find_again,
+    laid_back,
+    likeness,
+    plane_between,
+    travel,
+)
 
 State = Literal["clear", "dark", "frozen", "obstructed", "moved"]
 
@@ -58,6 +67,8 @@ class SightRules:
         agreeing: so many comparisons in a row must agree on a shift, to ``agree_share``.
         lost_checks: so many without any likeness mean that the camera looks elsewhere.
         seek_every_s: pause between searches for landmarks while it does.
+        recall_s: while the first reference is made nothing is concluded where landmarks are known from before, for so
+            long at most.
         registration: when a view that was found again by its landmarks is believed.
     """
 
@@ -79,6 +90,7 @@ class SightRules:
     agreeing: int = 3
     lost_checks: int = 20
     seek_every_s: float = 5.0
+    recall_s: float = 15.0
     registration: RegistrationRules = field(default_factory=RegistrationRules)
 
 
@@ -103,9 +115,10 @@ class SightWatch:
 
     Args:
         width_px, height_px: of the camera's pictures.
+        calibrated: where the landmarks were before the camera was last out of sight, as ``landmarks`` gave them.
     """
 
-    def __init__(self, rules: SightRules, width_px: int, height_px: int) -> None:
+    def __init__(self, rules: SightRules, width_px: int, height_px: int, calibrated: Landmarks | None = None) -> None:
         self._rules = rules
         self._scale = max(1.0, width_px / _WIDTH_PX)
         self._size = (round(width_px / self._scale), round(height_px / self._scale))
@@ -114,7 +127,10 @@ class SightWatch:
         self._reference: Features | None = None
         self._first: list[Features] = []
         self._usual = 1.0
-        self._applied = np.eye(3)
+        self._applied: Matrix = np.eye(3)
+        self._origin: Matrix = np.eye(3)
+        self._calibrated = calibrated
+        self._begun_s = math.inf
         self._sharp = 0.0
         self._changed_s = -math.inf
         self._lit_s = -math.inf
@@ -124,6 +140,7 @@ class SightWatch:
         self._stirred = True
         self._is_suspect = False
         self._is_jolted = False
+        self._is_seeking = calibrated is not None
         self._jolts_count_from_s = -math.inf
         self._shifts: deque[Matrix] = deque(maxlen=rules.agreeing)
         self._landmarks: Landmarks | None = None
@@ -137,7 +154,22 @@ class SightWatch:
     @property
     def is_in_doubt(self) -> bool:
         """The camera seems to have moved, but how far is not certain yet: nothing should be concluded now."""
-        return bool(self._shifts) or self._unlike > 0 or self._is_jolted
+        return bool(self._shifts) or self._unlike > 0 or self._is_jolted or self._is_seeking
+
+    @property
+    def size_px(self) -> tuple[int, int]:
+        """Width and height of the small picture that landmarks are found in."""
+        return self._size
+
+    @property
+    def landmarks(self) -> Landmarks | None:
+        """Where a camera that hangs as it was calibrated sees them; None before there is a reference."""
+        if self._reference is None:
+            return self._calibrated
+        if self._calibrated is not None and self._travel(self._origin) > self._rules.still_share:
+            return self._calibrated  # from elsewhere only a part of the calibrated view was seen
+        own = self._own_landmarks()
+        return Landmarks(project(_inverse(self._origin), own.at_px), own.looks)
 
     def wants_look(self, now_s: float) -> bool:
         """In doubt, and the next comparison is due: it has to be known where people stand."""
@@ -212,7 +244,7 @@ class SightWatch:
     def _compare(self, grey: npt.NDArray[np.uint8], people_px: Boxes, now_s: float) -> Sight:
         seen = self._features(grey, people_px)
         if self._reference is None:
-            self._begin(seen)
+            self._begin(seen, now_s)
             return self._placed
         shift = self._shift_to(seen, now_s)
         if shift is None:
@@ -241,11 +273,14 @@ class SightWatch:
         self._place(seen, shift)
         return self._placed
 
-    def _begin(self, seen: Features) -> None:
+    def _begin(self, seen: Features, now_s: float) -> None:
         """The first reference: pictures that are like each other, so that nobody who was overlooked is in them.
 
         Where people were blanked out in one, others show what stands behind them.
         """
+        self._begun_s = min(self._begun_s, now_s)
+        if self._is_seeking and now_s - self._begun_s > self._rules.recall_s:
+            self._is_seeking = False
         still = np.eye(3)
         alike = [one for one in self._first if likeness(one, seen, still) >= self._rules.likeness]
         self._first = [*alike, seen][-_MOST_FIRST:]
@@ -254,14 +289,26 @@ class SightWatch:
             summed = np.sum(self._first, axis=0, dtype=np.float32)
             self._reference = (summed / np.maximum(times, 1)).astype(np.float32)
             self._first = []
+            self._find_calibrated()
+
+    def _find_calibrated(self) -> None:
+        """The first reference was made: has the camera moved since it was last in sight?"""
+        self._is_seeking = False
+        assert self._reference is not None
+        if self._calibrated is not None:
+            shift = plane_between(self._rules.registration, self._calibrated, self._own_landmarks(), *self._size)
+            if shift is not None:
+                self._origin = shift
+                self._place(self._reference, np.eye(3))
 
     def _place(self, seen: Features, shift: Matrix) -> None:
         """Take it that the reference lies so in the picture now."""
         assert self._reference is not None
-        total = self._travel(shift)
+        whole = shift @ self._origin
+        total = self._travel(whole)
         self._usual = likeness(self._reference, seen, shift)
         if total <= self._rules.still_share:
-            self._applied, self._placed = np.eye(3), Sight("clear")
+            self._applied, self._placed = _inverse(self._origin), Sight("clear")
             return
         self._applied = shift
         grow = np.diag([self._scale, self._scale, 1.0])
@@ -269,7 +316,7 @@ class SightWatch:
         text = f"the camera moved by {100 * total:.1f} % of its picture's width; the slots were moved with it"
         if is_far:
             text += " as far as it still shows them: turn it back, or calibrate it again"
-        self._placed = Sight("clear", text, grow @ shift @ np.linalg.inv(grow), is_far)
+        self._placed = Sight("clear", text, grow @ whole @ np.linalg.inv(grow), is_far)
 
     def _agree(self) -> bool:
         return all(self._apart(self._shifts[-1], shift) <= self._rules.agree_share for shift in self._shifts)
@@ -320,7 +367,9 @@ class SightWatch:
         if at_applied >= _AS_USUAL * self._usual and self._travel(_translation(x, y)) <= self._rules.still_share:
             self._usual += _LEARN * (at_applied - self._usual)
             return self._applied
-        others = (np.eye(3), self._applied @ _translation(x, y))
+        others: tuple[Matrix, ...] = (
+            np.eye(3), _inverse(self._origin), self._applied @ _translation(x, y),
+        )  # fmt: skip
         guesses = [(at_applied, self._applied), *((likeness(self._reference, seen, guess), guess) for guess in others)]
         like, best = max(guesses, key=lambda guess: guess[0])
         if like < self._rules.likeness:
@@ -346,9 +395,17 @@ class SightWatch:
         if self._sight.state == "moved" and now_s - self._sought_s < self._rules.seek_every_s:
             return None
         self._sought_s = now_s
+        return find_again(self._rules.registration, self._reference, self._own_landmarks(), seen)
+
+    def _own_landmarks(self) -> Landmarks:
+        assert self._reference is not None
         if self._landmarks is None:
             self._landmarks = Landmarks.of(self._reference)
-        return find_again(self._rules.registration, self._reference, self._landmarks, seen)
+        return self._landmarks
+
+
+def _inverse(shift: Matrix) -> Matrix:
+    return np.asarray(np.linalg.inv(shift), np.float64)
 
 
 def _translation(x: float, y: float) -> Matrix:
