@@ -102,7 +102,7 @@ def test_one_that_fails_on_trial_is_refused_and_what_is_known_is_not_fetched_aga
         ({"views": []}, "must show 'c1'"),
         (
             {"views": [{"camera": "c1", "slots": {"s1": [[0.2, 0.2], [1.4, 0.2], [1.4, 0.9]]}}]},
-            "less than or equal to 1",
+            "must lie in the picture",
         ),
         ({"positions": [*PLAN.model_dump(by_alias=True)["positions"]] * 2}, "used once"),
     ],
