@@ -98,6 +98,9 @@ class StockLevel(Message):
     """What one slot holds now. ``count`` is the best value within ``count_low..count_high``; null when unseen.
 
     ``gtin`` is what the planogram wants there, ``seen`` what is recognised there; null where nothing recognises.
+    ``confidence`` is how far to trust that ``count`` is exactly right, not that it lies in the range, which is surer:
+    how well the last looks agree, times 0.98 for each item between ``count_low`` and ``count_high``, which only the
+    books know; half of it while nothing was seen since a restart; 0 when ``count`` is null.
     """
 
     gtin: Gtin | None = None

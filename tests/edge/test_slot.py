@@ -87,6 +87,14 @@ def test_the_first_clear_looks_give_a_count_and_no_event() -> None:
     assert story.stock[0].level == "unknown"
 
 
+def test_the_wider_the_range_the_less_is_the_best_count_trusted() -> None:
+    """Confidence 1.0 beside 3 to 8 would say that nobody can be wrong about five items that nobody sees."""
+    full, few = (Story().clear(depth, depth).stock[-1].observation for depth in (0.0, 2.0))
+    assert (full.low, full.count, few.low, few.count) == (2, 6, 2, 2)
+    assert few.confidence == 1.0
+    assert full.confidence == pytest.approx(0.98**4, abs=0.006)
+
+
 def test_a_hand_that_takes_one_is_a_reach_and_a_pick() -> None:
     story = Story().clear(0.0, 0.0).hand(0.0, 0.0).clear(1.0, 0.0)
     assert story.told == [("reach", 0), ("pick", 1)]

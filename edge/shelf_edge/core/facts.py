@@ -13,7 +13,8 @@ class Observation:
 
     Attributes:
         count: best value, or None before the slot was ever seen.
-        low, high: the true count lies between them with ``confidence`` (0 to 1).
+        low, high: the true count lies between them.
+        confidence: 0 to 1, that ``count`` is exactly right; the wider the range, the less.
         reason: why the range is as wide as it is.
     """
 

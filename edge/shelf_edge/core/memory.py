@@ -24,7 +24,7 @@ class SlotMemory:
         product: what the planogram wanted there: a slot of another product is another slot.
         rows: facings deep, for the same reason; ``columns`` has one entry a facing.
         low: the least that restocks and takings leave, seen or not.
-        confidence: of the count, 0 to 1.
+        confidence: how well the last looks agreed, 0 to 1.
         unseen_at_restock: columns that somebody hid when the slot was restocked.
         seen_s: when the count was last seen to be so, seconds since the epoch.
         touched_s: since when a hand's visit was not settled yet; None: there is none.

@@ -155,6 +155,11 @@ _LONGEST_WINDOW_S = 1.5
 _AFTER_RESTART = 0.8
 _WHILE_STALE = 0.5
 """What is left of a confidence when a restart lay between the hand and the look, and while nothing was seen since."""
+_EACH_UNSEEN = 0.98
+"""What is left of a count's confidence for each item that is in the books and in no look. In eight simulated recordings
+(dev and varied) the best value was exact in 0.98 of the time with up to two of them, in 0.96 with three to five, in 0.94
+with more: this is on the careful side.
+"""
 
 
 class Slot:
@@ -632,13 +637,18 @@ class Slot:
             return Observation(None, 0, self._geometry.capacity, 0.0, "starting")
         if self._recalled is not None:
             # Anything may have happened meanwhile: the best value stands, the range is open.
-            confidence = round(self._agreement * _WHILE_STALE, 2)
-            return Observation(count, 0, max(count, self._geometry.capacity), confidence, "stale")
+            high = max(count, self._geometry.capacity)
+            return Observation(count, 0, high, self._trust(0, high, _WHILE_STALE), "stale")
         visible = self._visible_in(self._settled or ())
         frozen = self._covered_since_s is not None and now_s - self._covered_since_s >= self._rules.frozen_s
         high = max(count, min(count + self._hardly_seen(), self._geometry.capacity))
         reason: Reason = "occluded" if frozen else "rear-unseen" if high > visible else "clear"
-        return Observation(count, min(self._low, count), high, round(self._agreement, 2), reason)
+        low = min(self._low, count)
+        return Observation(count, low, high, self._trust(low, high), reason)
+
+    def _trust(self, low: int, high: int, share: float = 1.0) -> float:
+        """How far the best value can be trusted to be exactly right: less, the more of the range nobody sees."""
+        return round(self._agreement * share * _EACH_UNSEEN ** (high - low), 2)
 
     def _say_stock(self, now_s: float) -> StockFact | None:
         new = self._observation(now_s)
