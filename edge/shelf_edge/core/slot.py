@@ -157,8 +157,8 @@ _WHILE_STALE = 0.5
 """What is left of a confidence when a restart lay between the hand and the look, and while nothing was seen since."""
 _EACH_UNSEEN = 0.98
 """What is left of a count's confidence for each item that is in the books and in no look. In eight simulated recordings
-(dev and varied) the best value was exact in 0.98 of the time with up to two of them, in 0.96 with three to five, in 0.94
-with more: this is on the careful side.
+(dev and varied) the best value was exact in 0.98 of the time with up to two of them, in 0.96 with three to five, in
+0.94 with more: this is on the careful side.
 """
 
 
