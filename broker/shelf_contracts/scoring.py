@@ -381,6 +381,7 @@ def judge_events(
                 or _is_misplaced(told, scored)
                 or _is_unfinished(told, scored, counts)
                 or (told.kind == "reach" and told.at_s > to_s - _TOUCH_LASTS_S)
+                or _is_reach_of_unfinished(told, scored, counts)
             )
         ),
     )
@@ -444,16 +445,33 @@ def _is_unfinished(told: FoundEvent, scored: EventScore, counts: Sequence[CountC
     """The slot's count did change that way shortly before, by a touch that no true event stands for yet."""
     if told.kind not in {"pick", "put", "restock"}:
         return False
+    for before, after in _changes_without_event(told, scored, counts):
+        is_that_way = after.count < before.count if told.kind == "pick" else after.count > before.count
+        if is_that_way and told.at_s - _UNFINISHED_WITHIN_S <= after.t_s <= told.at_s:
+            return True
+    return False
+
+
+def _is_reach_of_unfinished(told: FoundEvent, scored: EventScore, counts: Sequence[CountChanged]) -> bool:
+    """A hand was in the slot: its count changed then, by a touch that no true event stands for yet. Staff who fill a
+    slot up reach into it for many seconds before the truth tells of it."""
+    return told.kind == "reach" and any(
+        abs(told.at_s - after.t_s) <= _TOUCH_LASTS_S for _, after in _changes_without_event(told, scored, counts)
+    )
+
+
+def _changes_without_event(
+    told: FoundEvent, scored: EventScore, counts: Sequence[CountChanged]
+) -> list[tuple[CountChanged, CountChanged]]:
+    """The counts of the slot before and after each change that happened within no true event."""
     here = [change for change in counts if (change.bay, change.slot) == (told.bay, told.slot)]
     truth = [*(match.truth for match in scored.matches), *scored.missed]
     known = [event for event in truth if (event.bay, event.slot) == (told.bay, told.slot)]
-    for before, after in pairwise(sorted(here, key=lambda change: change.t_s)):
-        is_that_way = after.count < before.count if told.kind == "pick" else after.count > before.count
-        is_recent = told.at_s - _UNFINISHED_WITHIN_S <= after.t_s <= told.at_s
-        is_told = any(event.begin_s <= after.t_s <= event.clear_s for event in known)
-        if is_that_way and is_recent and not is_told:
-            return True
-    return False
+    return [
+        (before, after)
+        for before, after in pairwise(sorted(here, key=lambda change: change.t_s))
+        if not any(event.begin_s <= after.t_s <= event.clear_s for event in known)
+    ]
 
 
 def _is_same_visit(told: FoundEvent, scored: EventScore) -> bool:
@@ -474,11 +492,14 @@ class DoubleReaches:
     right: int
 
 
-def double_reaches(scored: EventScore, from_s: float, to_s: float) -> DoubleReaches:
+def double_reaches(
+    scored: EventScore, from_s: float, to_s: float, counts: Sequence[CountChanged] = ()
+) -> DoubleReaches:
     """A pair is right when both reaches were told before their slots were clear, and no other slot was named with them.
 
     Args:
         scored: with a reach for every touch (``with_reaches``).
+        counts: the true ones: where one changes, a hand was, though no true event stands for it yet.
     """
     told = {id(match.truth): match.found for match in scored.matches if match.truth.kind == "reach"}
     reaches = [match.truth for match in scored.matches if match.truth.kind == "reach"]
@@ -499,6 +520,7 @@ def double_reaches(scored: EventScore, from_s: float, to_s: float) -> DoubleReac
             and extra.bay == one.bay
             and begins <= extra.at_s <= ends
             and not _is_same_visit(extra, scored)
+            and not _is_reach_of_unfinished(extra, scored, counts)
             for extra in scored.extra
         )
         right += in_time and not third

@@ -207,7 +207,7 @@ def score_recording(
         judged=judged,
         counts=score_counts(log.counts, log.sights, counts, begin_s=begin_s, end_s=end_s),
         lists=score_lists(log.counts, log.sights, counts, begin_s=begin_s, end_s=end_s),
-        doubles=double_reaches(scored, begin_s, end_s),
+        doubles=double_reaches(scored, begin_s, end_s, log.counts),
         held=score_held(log.events, held, begin_s, end_s),
         alerts=len(alerts),
         alerts_false=len(false_alerts(alerts, log.counts, marks, recent_s=_ALERT_GRACE_S)),

@@ -213,6 +213,16 @@ def test_double_reaches(reports: list[FoundEvent], happened: int, right: int) ->
     assert (score.happened, score.right) == (happened, right)
 
 
+def test_a_third_slot_is_no_false_one_where_a_touch_is_not_over_yet() -> None:
+    truth = [true("reach", 10.0), true("reach", 10.3, slot="s2")]
+    reports = [found("reach", 10.2), found("reach", 10.4, slot="s2"), found("reach", 10.3, slot="s3")]
+    scored = score_events(truth, reports)
+    counts = [CountChanged("a01", "s3", 0.0, 2), CountChanged("a01", "s3", 11.0, 3)]
+    assert double_reaches(scored, 0, 100).right == 0
+    assert double_reaches(scored, 0, 100, counts).right == 1
+    assert double_reaches(scored, 0, 100, [counts[0], CountChanged("a01", "s3", 14.0, 3)]).right == 0
+
+
 @pytest.mark.parametrize(
     ("reports", "raised_at"),
     [

@@ -78,3 +78,11 @@ def test_a_pick_whose_slot_is_still_hidden_at_the_end_is_not_false() -> None:
     assert figures([], [told("pick", 99.9), told("pick", 20.0)], counts)["pick"].found == 1
     told_late = figures([true("pick", 93, 95)], [told("pick", 99.0)], counts)["pick"]
     assert (told_late.truth, told_late.found, told_late.recall) == (1, 1, 0.0), "the truth has told it"
+
+
+def test_a_reach_of_a_touch_that_is_not_over_at_the_end_is_not_false() -> None:
+    counts = [CountChanged("a01", "s1", t_s, count) for t_s, count in ((0.0, 2), (21.0, 3), (91.0, 4), (95.0, 6))]
+    truth = [true("put", 20, 22)]
+    for at_s, is_false in ((90.2, 0), (94.0, 0), (96.4, 0), (92.9, 1), (80.0, 1), (22.3, 1)):
+        reach = figures(truth, [told("reach", 20.3), told("reach", at_s)], counts)["reach"]
+        assert reach.found == 1 + is_false, f"told at {at_s:g} s"

@@ -59,7 +59,8 @@ class Story:
                 for depth in columns
             )
         for _ in range(round(seconds / STEP_S)):
-            self.facts += self.slot.step(SlotLook(self.now_s, views, hand, covered, moving, crowded, handled))
+            look = SlotLook(self.now_s, views, hand, covered, moving, crowded, handled, evidence=2.0 * hand)
+            self.facts += self.slot.step(look)
             self.now_s += STEP_S
         return self
 
@@ -269,7 +270,7 @@ def looks(
     views = tuple(ColumnView(0, math.nan) if depth is None else ColumnView(1, depth) for depth in columns)
     for _ in range(round(seconds / STEP_S)):
         look = SlotLook(story.now_s, views, hand, 0.3 if hand else 0.0, max(moving, default=0.0), crowded,
-                        columns_moving=moving, columns_at_hand=at_hand)  # fmt: skip
+                        columns_moving=moving, columns_at_hand=at_hand, evidence=2.0 * hand)  # fmt: skip
         story.facts += story.slot.step(look)
         story.now_s += STEP_S
     return story
@@ -474,7 +475,9 @@ def test_beside_somebody_a_change_is_believed_where_a_hand_had_stopped(
 def looks_of(story: Story, seconds: float, *views: ColumnView, hand: bool = False, crowded: bool = False) -> Story:
     """Columns that are not alike: one may be hidden while the other is free."""
     for _ in range(round(seconds / STEP_S)):
-        story.facts += story.slot.step(SlotLook(story.now_s, views, hand, 0.5, 0.2 if hand else 0.0, crowded))
+        moving = 0.2 if hand else 0.0
+        look = SlotLook(story.now_s, views, hand, 0.5, moving, crowded, evidence=2.0 * hand)
+        story.facts += story.slot.step(look)
         story.now_s += STEP_S
     return story
 
@@ -498,3 +501,40 @@ def test_between_people_only_a_column_that_is_not_wholly_hidden_is_looked_at() -
     cut_above = ColumnView(1, 1.0, covered=0.5, is_full=False)
     story = Story().clear(0.0, 0.0).hand(0.0, 0.0)
     assert looks_of(story, 1.0, cut_above, ColumnView(1, 0.0), crowded=True).told == [("reach", 0)]
+
+
+@pytest.mark.parametrize(
+    ("evidence", "told_at"),
+    [
+        ((2.0, 2.0), 1),
+        ((1.0, 1.0, 2.0), 2),  # it came, and then it stopped
+        ((1.0, 1.0, 1.0, 1.0), 3),
+        ((2.0, 0.0, 2.0, 2.0), 3),  # missed once: half of what was told is left
+        ((2.0, -1.5, 2.0, 0.0), None),  # taken for a hanging one in between
+        ((0.3,) * 12, 11),  # a little at a time
+        ((0.3,) * 9, None),
+        ((2.0, 0.0, 0.0, 0.0), None),
+        ((-1.5,) * 12, None),
+    ],
+)
+def test_a_reach_is_told_when_looks_at_the_hand_tell_enough_of_it(
+    evidence: tuple[float, ...], told_at: int | None
+) -> None:
+    slot = Story().clear(0.0, 0.0).slot
+    told = None
+    for index, one in enumerate(evidence):
+        facts = slot.step(SlotLook(10 + index * STEP_S, (ColumnView(1, 0.0),) * 2, one >= 2, 0.3, 0.0, evidence=one))
+        if told is None and any(isinstance(fact, SlotFact) and fact.action == "reach" for fact in facts):
+            told = index
+    assert told == told_at
+
+
+def test_a_hand_that_passes_is_waited_for_and_then_forgotten() -> None:
+    story = Story().clear(0.0, 0.0)
+    assert not story.slot.is_waiting
+    views = (ColumnView(1, 0.0),) * 2
+    story.slot.step(SlotLook(story.now_s, views, False, 0.0, 0.0, evidence=1.0))
+    assert story.slot.is_waiting
+    for step in range(1, 6):
+        story.slot.step(SlotLook(story.now_s + step * STEP_S, views, False, 0.0, 0.0))
+    assert not story.slot.is_waiting

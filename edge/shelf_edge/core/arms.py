@@ -90,18 +90,13 @@ class Arms:
         return shares
 
     def foreground_beside(self, boxes_px: Boxes) -> npt.NDArray[np.float64]:
-        """The same of strips left of, above, right of and below each box (n, 4), half as wide as it is large: (n, 4).
+        """The same of strips left and right of each box, half as wide as it is large: (n, 2).
 
         An arm shows in the strip where its hand hangs on to it.
         """
         left, top, right, bottom = (boxes_px[:, side] for side in range(4))
         wide = np.sqrt(np.maximum(right - left, 1) * np.maximum(bottom - top, 1)) / 2
-        strips = (
-            (left - wide, top, left, bottom),
-            (left, top - wide, right, top),
-            (right, top, right + wide, bottom),
-            (left, bottom, right, bottom + wide),
-        )
+        strips = ((left - wide, top, left, bottom), (right, top, right + wide, bottom))
         return np.stack([self.foreground_of(np.stack(strip, axis=1)) for strip in strips], axis=1)
 
     def at(self, mask: npt.NDArray[np.bool_], points: Points) -> npt.NDArray[np.bool_]:

@@ -19,6 +19,7 @@ from shelf_edge.core.geometry import Points, share_covered
 from shelf_edge.core.hands import BodyMemory, Hand, HandRules, HandTracker
 from shelf_edge.core.memory import LONGEST_S, SlotMemory
 from shelf_edge.core.posture import PostureRules, PostureWatch, behind_lying
+from shelf_edge.core.reaching import ReachFigures, ReachRules, evidence_of
 from shelf_edge.core.registration import RememberedView, view_key
 from shelf_edge.core.sight import Sight, SightRules, SightWatch, State
 from shelf_edge.core.slot import Slot, SlotLook, SlotRules
@@ -114,6 +115,16 @@ class InReach:
     hands_px: Boxes
 
 
+@dataclass(frozen=True)
+class HandInSlot:
+    """A hand whose fingers are in a slot in one look; ``evidence``: what it tells of a reach, as log-odds."""
+
+    slot: str
+    figures: ReachFigures
+    evidence: float
+    is_steady: bool
+
+
 @dataclass(frozen=True, eq=False)
 class _Seen:
     """The last look: products, sure and faint, and what hid them; each slot's columns are made when asked for."""
@@ -168,6 +179,7 @@ class Bay:
         arm_rules: ArmRules | None = None,
         sight_rules: SightRules | None = None,
         posture_rules: PostureRules | None = None,
+        reach_rules: ReachRules | None = None,
     ) -> None:
         self._view_key = view_key(planogram.view_of(camera))
         self._view: RememberedView | None = None
@@ -179,6 +191,7 @@ class Bay:
         self._arm_rules = arm_rules or ArmRules()
         self._sight_rules = sight_rules or SightRules()
         self._posture_rules = posture_rules or PostureRules()
+        self._reach_rules = reach_rules or ReachRules()
         self._postures: dict[str, PostureWatch] = {}
         self._watch: SightWatch | None = None
         self._sight = Sight("clear")
@@ -191,6 +204,7 @@ class Bay:
         self._hands: HandTracker | None = None
         self._arms: ArmFinder | None = None
         self._reached_px = np.zeros((0, 4), np.float32)
+        self._hands_in_slots: list[HandInSlot] = []
         self._bodies = BodyMemory(self._rules.body_memory_s)
         self._now_s = float("-inf")
         self._ahead_s = 0.0
@@ -288,7 +302,7 @@ class Bay:
         """What follows from this frame; ``detections`` is None when the detector did not look."""
         assert self._change is not None, "wants_look comes first"
         now_s = self._now_s
-        hand_in: set[int] = set()
+        self._hands_in_slots = []
         products = Detections.none()
         cover, near = PeopleCover.none(), np.zeros((0, 4), np.float32)
         steady = meant = hands_px = near
@@ -303,10 +317,11 @@ class Bay:
             arms = self._arms.find(frame.image, bodies, now_s, detections.of(Kind.HAND).boxes_px, self._reached_px)
             seen = detections.of(Kind.HAND).boxes_px
             foreground = arms.foreground_of(seen)
-            hands = self._hands.follow(seen, now_s, bodies, foreground, arms.foreground_beside(seen))
+            beside, scores = arms.foreground_beside(seen), detections.of(Kind.HAND).scores
+            hands = self._hands.follow(seen, now_s, bodies, foreground, beside, scores)
             hands_px = _without_doubles(seen, arms.ends_px)
             hidden_by = seen[foreground >= self._hand_rules.foreground_share]
-            hand_in = {self._slot_under(hand) for hand in hands if hand.is_steady and hand.is_meant} - {-1}
+            self._hands_in_slots = [found for hand in hands if (found := self._in_slot(hand)) is not None]
             steady = seen[[hand.is_steady and hand.is_meant for hand in hands]] if hands else seen
             self._reached_px = steady
             meant = seen[[hand.is_meant for hand in hands]] if hands else seen
@@ -331,22 +346,26 @@ class Bay:
         crowded = windows.slots.covered_by(near) > 0
         is_disturbed = (self._change.slot_shares > 0) | crowded | (windows.slots.covered_by(cover.boxes_px) > 0)
         covered = cover.shares_of(windows.slots).tolist()
+        evidence = self._evidence()
+        hand_in = {hand.slot for hand in self._hands_in_slots if hand.is_steady and hand.evidence > 0}
         columns_moving = self._change.column_shares.tolist()
         columns_handled = (windows.columns.covered_by(steady) > self._rules.handled_share).tolist()
         columns_at_hand = (windows.columns.covered_by(meant) > self._rules.at_hand_share).tolist()
         for index, (geometry, slot) in enumerate(self._slots):
             moving = float(self._change.slot_shares[index])
             if geometry.slot in self._beyond:
-                facts += slot.step_uncounted(now_s, hand=index in hand_in)
+                told = evidence.get(geometry.slot, 0.0)
+                facts += slot.step_uncounted(now_s, hand=geometry.slot in hand_in, evidence=told)
                 continue
-            if not (is_whole_check or is_disturbed[index] or slot.is_waiting):
+            if not (is_whole_check or is_disturbed[index] or slot.is_waiting or geometry.slot in evidence):
                 facts += slot.rest(now_s, moving)
                 continue
             views, columns = self._seen.columns_of(geometry), windows.columns_of(geometry)
             look = SlotLook(
                 captured_s=now_s,
                 columns=views,
-                hand=index in hand_in,
+                hand=geometry.slot in hand_in,
+                evidence=evidence.get(geometry.slot, 0.0),
                 covered=covered[index],
                 moving=moving,
                 crowded=bool(crowded[index]),
@@ -451,6 +470,11 @@ class Bay:
             return InReach(products_px, np.zeros(len(products_px)), hands_px)
         return InReach(products_px, arms.foreground_of(products_px), hands_px)
 
+    @property
+    def hands_in_slots(self) -> list[HandInSlot]:
+        """The hands of this frame whose fingers are in a slot; empty when the detector did not look."""
+        return self._hands_in_slots
+
     def hidden_share(self, box_px: tuple[float, float, float, float]) -> float:
         """Share of a box that hands, their arms and bodies hid in the last look; 1 when there is none."""
         if self._seen is None:
@@ -501,8 +525,24 @@ class Bay:
             self._watch = SightWatch(self._sight_rules, width, height, view.landmarks)
         self._sight, self._beyond = self._watch.sight, frozenset()
 
-    def _slot_under(self, hand: Hand) -> int:
-        """Index of the slot the hand is in, or -1; of several, the one whose space it is deepest in."""
+    def _in_slot(self, hand: Hand) -> HandInSlot | None:
+        index, depth = self._slot_under(hand)
+        if index < 0:
+            return None
+        figures = replace(hand.figures, depth=depth)
+        evidence = evidence_of(figures, is_steady=hand.is_steady, rules=self._reach_rules)
+        return HandInSlot(self._slots[index][0].slot, figures, evidence, hand.is_steady)
+
+    def _evidence(self) -> dict[str, float]:
+        """What each slot's hands tell of a reach into it; of several, what tells most."""
+        evidence: dict[str, float] = {}
+        for hand in self._hands_in_slots:
+            evidence[hand.slot] = max(evidence.get(hand.slot, hand.evidence), hand.evidence)
+        return evidence
+
+    def _slot_under(self, hand: Hand) -> tuple[int, float]:
+        """Index of the slot the hand is in, or -1, and how deep it is there (1: in the middle, 0: at an edge, below:
+        over its board only); of several, the one whose space it is deepest in."""
         best, best_depth = -1, -1.0
         for index, (geometry, _) in enumerate(self._slots):
             if geometry.holds_point(hand.x_px, hand.y_px):
@@ -512,7 +552,7 @@ class Bay:
                 off = float(np.abs((np.array([hand.x_px, hand.y_px]) - middle) / half).max())
                 if 1 - off > best_depth or best < 0:
                     best, best_depth = index, 1 - off
-        return best
+        return best, max(best_depth, -0.5)
 
 
 def _share_within(points: Points, width_px: int, height_px: int) -> float:

@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from shelf_edge.core.detections import Boxes
 from shelf_edge.core.geometry import box_iou, reach_point
+from shelf_edge.core.reaching import ReachFigures, figures_of
 
 _SAME_BODY_IOU = 0.2
 _STANDS_SHARE = 0.3
@@ -60,13 +61,15 @@ class Hand:
 
     Attributes:
         is_meant: it is no item taken for a hand, and does not only hang at the side of a body.
+        figures: what tells whether it reaches, but for its depth in a slot, which is 0.
     """
 
     x_px: float
     y_px: float
     seen_s: float
     is_steady: bool
-    is_meant: bool = True
+    is_meant: bool
+    figures: ReachFigures
 
 
 @dataclass(frozen=True)
@@ -101,13 +104,15 @@ class HandTracker:
         bodies_px: Boxes | None = None,
         foreground: npt.NDArray[np.float64] | None = None,
         beside: npt.NDArray[np.float64] | None = None,
+        scores: npt.NDArray[np.float32] | None = None,
     ) -> list[Hand]:
         """The hands of this look, in the order of their boxes (n, 4).
 
         Args:
             bodies_px: (m, 4), those in sight.
             foreground: (n,) share of each box that differs from the picture without people; None: all of it.
-            beside: (n, 4) the same of strips left of, above, right of and below each box; None: not known.
+            beside: (n, 2) the same of strips left and right of each box; None: not known.
+            scores: (n,) the detector's; None: it was sure.
         """
         rules = self._rules
         free = [track for track in self._known if now_s - track.spots[-1].seen_s <= rules.forget_s]
@@ -133,8 +138,12 @@ class HandTracker:
             width, height = box[2] - box[0], box[3] - box[1]
             at_side = body is not None or min(x, self._width_px - x) < rules.border * self._width_px
             hangs = at_side and height >= rules.upright * width and now_s - track.came_s > rules.meant_s
-            at_x, at_y = self._fingers(box, x, y, None if beside is None else beside[index])
-            hands.append(Hand(at_x, at_y, now_s, steady, is_hand and not hangs))
+            beside_it = None if beside is None else beside[index]
+            score = 1.0 if scores is None else float(scores[index])
+            differs = 1.0 if foreground is None else float(foreground[index])
+            figures = figures_of(box, (x, y), bodies_px, score, differs)
+            at_x, at_y = self._fingers(box, x, y, beside_it)
+            hands.append(Hand(at_x, at_y, now_s, steady, is_hand and not hangs, figures))
             tracks.append(track)
         self._known = tracks + free
         return hands
@@ -145,7 +154,7 @@ class HandTracker:
         """Where the fingers are in a box whose hand is at ``x, y`` as long as nothing is known of its arm."""
         if beside is None:
             return x, y
-        rules, (left, _, right, _) = self._rules, beside
+        rules, (left, right) = self._rules, beside
         width, height = float(box[2] - box[0]), float(box[3] - box[1])
         # An arm that comes over the border has moved the point already.
         aside = rules.fingers_aside * width * float(left - right) if _is_middle(x, box[0], box[2]) else 0.0

@@ -29,7 +29,9 @@ class SlotRules:
     """How patient the slot is. Times in seconds, shares 0 to 1.
 
     Attributes:
-        reach_frames: a hand must be in the slot in this many looks in a row.
+        reach_frames: a hand must be in the slot in this many looks.
+        reach_evidence: what these must tell of its reaching, as a sum of log-odds; what was told before halves with
+            every look without the hand, and below ``least_evidence`` it never was there.
         visit_gap_s: a hand gone for this long has left.
         covered_share: a column (or the slot) is covered when more than this share of it lies under a hand or a body.
         see_through_share: a column that lies under people by more than this is not looked at between them, nor is any
@@ -61,6 +63,8 @@ class SlotRules:
     """
 
     reach_frames: int = 2
+    reach_evidence: float = 3.5
+    least_evidence: float = 0.1
     visit_gap_s: float = 0.6
     covered_share: float = 0.1
     see_through_share: float = 0.7
@@ -97,13 +101,14 @@ class SlotLook:
     Attributes:
         captured_s: capture time of the frame.
         columns: what the detector saw, or None when this frame was not looked at.
-        hand: a hand's fingers are in the slot and mean it.
+        hand: a hand's fingers are in the slot, have stopped there and rather mean it.
         covered: share of the slot under hands and bodies.
         moving: share of its pixels that changed.
         crowded: somebody is so near that an arm may hide a part of the slot.
         handled: a hand that has stopped hides a good part of a column.
         columns_moving: share of the pixels of each column that changed; empty: as ``moving`` says.
         columns_at_hand: which columns lie under a hand; empty: any may.
+        evidence: what the hands with their fingers in the slot tell of a reach into it, as log-odds; 0: there is none.
     """
 
     captured_s: float
@@ -115,6 +120,7 @@ class SlotLook:
     handled: bool = False
     columns_moving: tuple[float, ...] = ()
     columns_at_hand: tuple[bool, ...] = ()
+    evidence: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -147,7 +153,8 @@ class _Visit:
 
     since_s: float
     last_s: float
-    looks: int
+    looks: int = 0
+    evidence: float = 0.0
     announced: bool = False
 
 
@@ -199,6 +206,7 @@ class Slot:
             or self._touched_since_s is not None
             or self._was_covered
             or self._differs_lately
+            or (self._visit is not None and not self._visit.announced)
         )
 
     @property
@@ -282,10 +290,10 @@ class Slot:
             facts.append(stock)
         return facts
 
-    def step_uncounted(self, now_s: float, *, hand: bool) -> list[Fact]:
+    def step_uncounted(self, now_s: float, *, hand: bool, evidence: float) -> list[Fact]:
         """The same where too little of the slot is in the picture to count it: only that a hand is there."""
         touched_since_s = self._touched_since_s
-        reach = self._follow_hand(SlotLook(now_s, (), hand, 0.0, 0.0))
+        reach = self._follow_hand(SlotLook(now_s, (), hand, 0.0, 0.0, evidence=evidence))
         self._touched_since_s = touched_since_s
         return [] if reach is None else [replace(reach, before=None, after=None)]
 
@@ -293,22 +301,27 @@ class Slot:
 
     def _follow_hand(self, look: SlotLook) -> SlotFact | None:
         now_s = look.captured_s
-        visit = self._visit
+        visit, rules = self._visit, self._rules
         if look.hand:
+            self._last_hand_s = now_s
+        if look.evidence > 0:
             if visit is None:
-                visit = self._visit = _Visit(now_s, now_s, 0)
+                visit = self._visit = _Visit(now_s, now_s)
             visit.looks += 1
-            visit.last_s = self._last_hand_s = now_s
-            if not visit.announced and visit.looks >= self._rules.reach_frames:
+            visit.evidence += look.evidence
+            visit.last_s = now_s
+            if not visit.announced and visit.looks >= rules.reach_frames and visit.evidence >= rules.reach_evidence:
                 visit.announced = True
                 if self._touched_since_s is None:
                     self._touched_since_s = visit.since_s
                 count = self._count()
                 return SlotFact("reach", self._geometry.slot, 0, count, count, 0.9, visit.since_s, now_s)
-        elif visit is not None and (
-            now_s - visit.last_s >= self._rules.visit_gap_s or (not visit.announced and look.columns is not None)
-        ):
-            self._visit = None
+        elif visit is not None:
+            if not visit.announced and look.columns is not None:
+                visit.evidence = (visit.evidence + look.evidence) / 2
+            is_over = now_s - visit.last_s >= rules.visit_gap_s
+            if is_over or (not visit.announced and visit.evidence < rules.least_evidence):
+                self._visit = None
         return None
 
     def _is_quiet(self, look: SlotLook) -> bool:
