@@ -59,13 +59,21 @@ class AzureFile(_AzurePart):
     planogram: AzurePlanogram
 
 
-def from_azure(source: AzureFile, *, store: str, bay: str, mm_per_unit: float = 1.0) -> Planogram:
-    """An Azure planogram as ours: each position becomes a slot of one facing, one deep.
+_NO_DEPTH_MM = 1.0
+"""As a planogram says that a depth is not known."""
+
+
+def from_azure(
+    source: AzureFile, *, store: str, bay: str, mm_per_unit: float = 1.0, shelf_depth_mm: float | None = None
+) -> Planogram:
+    """An Azure planogram as ours: each position becomes a slot of one facing.
 
     Args:
         source: the file as read.
         store: store id; bay: bay id of the new planogram.
         mm_per_unit: Azure leaves the unit free; 25.4 for inches, 10 for centimetres.
+        shelf_depth_mm: front to back; then items, as deep as they are wide, stand one behind another. None: slots are
+            one deep, for Azure's shape does not tell, and nothing behind the first is counted.
     Raises: ValueError when the result does not keep our rules (overlaps, dangling references).
     """
     plan = source.planogram
@@ -77,6 +85,9 @@ def from_azure(source: AzureFile, *, store: str, bay: str, mm_per_unit: float = 
             raise ValueError(
                 f"planogram.positions[{index}].productId = {position.productId!r}: must be the id of one of products"
             )
+        deep = 1
+        if shelf_depth_mm is not None:
+            deep = max(1, min(100, int(shelf_depth_mm // (product.w * mm_per_unit))))
         positions.append(
             Position(
                 id=as_level_id(position.id),
@@ -86,8 +97,9 @@ def from_azure(source: AzureFile, *, store: str, bay: str, mm_per_unit: float = 
                 y=position.y * mm_per_unit,
                 w=product.w * mm_per_unit,
                 h=product.h * mm_per_unit,
-                facings=Facings(),
-                capacity=1,
+                facings=Facings(d=deep),
+                capacity=deep,
+                min_presentation=1 if deep > 1 else 0,
             )
         )
     return Planogram(
@@ -104,6 +116,7 @@ def from_azure(source: AzureFile, *, store: str, bay: str, mm_per_unit: float = 
                 name=product.name,
                 w=product.w * mm_per_unit,
                 h=product.h * mm_per_unit,
+                d=_NO_DEPTH_MM if shelf_depth_mm is None else product.w * mm_per_unit,
             )
             for product in plan.products
         ],
@@ -114,6 +127,7 @@ def from_azure(source: AzureFile, *, store: str, bay: str, mm_per_unit: float = 
                 y=fixture.y * mm_per_unit,
                 w=fixture.w * mm_per_unit,
                 h=fixture.h * mm_per_unit,
+                d=_NO_DEPTH_MM if shelf_depth_mm is None else shelf_depth_mm,
             )
             for fixture in plan.fixtures
         ],

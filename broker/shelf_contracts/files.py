@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from shelf_contracts.errors import ContractError, FileProblems, Problem, ProblemsInside, shown
+from shelf_contracts.ids import LEVEL_PATTERN
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -176,6 +177,8 @@ def problems_of(error: ValidationError, model: type[BaseModel] | None = None) ->
         if item["type"] == "extra_forbidden" and model is not None:
             remedy = _nearest_name(item["loc"], model)
         allowed = item["msg"].removeprefix("Value error, ")
+        if item.get("ctx", {}).get("pattern") == LEVEL_PATTERN:
+            allowed = "must be 1 to 32 lower-case letters, digits and hyphens, as nl-ams-001"
         problems.append(Problem(key, value, allowed, remedy))
     return problems
 

@@ -200,4 +200,7 @@ def _by_line(problem: Problem, lines: list[str]) -> Problem:
     if not head.startswith("positions[") or not head.removeprefix("positions[").isdigit():
         return problem
     line = lines[int(head.removeprefix("positions["))]
-    return Problem(f"{line}{rest.replace('.', ', ', 1)}", problem.found, problem.allowed, problem.remedy)
+    remedy = problem.remedy
+    if not remedy and rest == ".x + w":
+        remedy = "width_mm is that of one item, facings_h how many stand side by side; or the bay's --width-mm is wrong"
+    return Problem(f"{line}{rest.replace('.', ', ', 1)}", problem.found, problem.allowed, remedy)

@@ -11,6 +11,10 @@ from rich.console import Console
 from shelf_edge.console import bad_input, errors, people_to_cover
 
 _output = Console(soft_wrap=True, highlight=False)
+_NARROW_DEG, _WIDE_DEG = 35.0, 125.0
+"""Shelf cameras lie between; beyond it the sizes in mm are more likely to be wrong, and boards are drawn bent."""
+_LEAST_FIT = 0.015
+"""Of the picture's width: corners that fit worse are others than those of the rectangle, or its sizes are wrong."""
 _RECTANGLE = "point at a shelf or another rectangle that is, and say which with --of 'x,y,width,height' in mm"
 _PART = "point at the part that is, down to a board, and give its width and height with --size"
 _PICTURES = (".jpg", ".jpeg", ".png")
@@ -109,9 +113,23 @@ def calibrate(
     ):
         if slots:
             _output.print(f"{', '.join(slots)}: {what}", markup=False)
+    depths = {fixture.id: fixture.d for fixture in done.fixtures}
     flat = [slot for slot, view in found.view.slots.items() if view.floor is None]
-    if flat:
-        _output.print(f"{', '.join(flat)}: the board is not seen from above, so items behind others are not counted")
+    unknown = [slot for slot in flat if depths[done.position(slot).fixture_id] <= 1]
+    for flat_slots, why in (
+        (unknown, "the planogram does not say how deep the shelf is"),
+        ([slot for slot in flat if slot not in unknown], "the board is not seen from above"),
+    ):
+        if flat_slots:
+            _output.print(f"{', '.join(flat_slots)}: {why}, so items behind others are not counted", markup=False)
+    told = ""
+    if found.error_px > _LEAST_FIT * width:
+        told = f"no camera sees the corners there, they are off by {found.error_px:.0f} px"
+    elif found.camera.is_angle_known and not _NARROW_DEG <= found.camera.view_angle_deg <= _WIDE_DEG:
+        told = f"{found.camera.view_angle_deg:.0f}° is unusual for a camera"
+    if told:
+        remedy = f"see that the corners are those of {at.w:g} x {at.h:g} mm, or give --view-angle when you know it"
+        errors.print(f"warning: {told}: {remedy}", style="yellow", markup=False)
 
 
 def _propose(

@@ -9,10 +9,11 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from shelf_edge.console import bad_input
+from shelf_edge.console import bad_input, errors
 
 app = typer.Typer(help="Planograms: check, import, export.", no_args_is_help=True)
 
+_USUAL_DEPTH_MM = 400.0
 _output = Console(soft_wrap=True, highlight=False)
 _Out = Annotated[Path, typer.Option(help="Written, whole or not at all.")]
 
@@ -46,7 +47,10 @@ def import_(
     out: _Out,
     width_mm: Annotated[float, typer.Option(min=1, max=100_000, help="CSV: how wide the bay is.")] = 1000.0,
     shelf_height_mm: Annotated[float, typer.Option(min=1, max=10_000, help="CSV: from one shelf to the next.")] = 350.0,
-    shelf_depth_mm: Annotated[float, typer.Option(min=1, max=10_000, help="CSV: front to back.")] = 400.0,
+    shelf_depth_mm: Annotated[
+        float | None,
+        typer.Option(min=1, max=10_000, help="Front to back. CSV: 400 by default. JSON: one item deep by default."),
+    ] = None,
     mm_per_unit: Annotated[float, typer.Option(min=0.001, max=1000, help="JSON: 25.4 for inches, 10 for cm.")] = 1.0,
 ) -> None:
     """Bring in a planogram: a table with a row for each slot, or Azure AI Vision's file.
@@ -64,7 +68,7 @@ def import_(
         if source.suffix.lower() == ".csv":
             from shelf_contracts.planogram_csv import BaySize, planogram_from_csv
 
-            size = BaySize(width_mm, shelf_height_mm, shelf_depth_mm)
+            size = BaySize(width_mm, shelf_height_mm, shelf_depth_mm or _USUAL_DEPTH_MM)
             plan = planogram_from_csv(source, read_text(source), store=store, bay=bay, size=size)
         else:
             from pydantic import ValidationError
@@ -73,7 +77,8 @@ def import_(
             from shelf_contracts.files import problems_of
 
             try:
-                plan = from_azure(read_model(source, AzureFile), store=store, bay=bay, mm_per_unit=mm_per_unit)
+                read = read_model(source, AzureFile)
+                plan = from_azure(read, store=store, bay=bay, mm_per_unit=mm_per_unit, shelf_depth_mm=shelf_depth_mm)
             except ValidationError as error:
                 raise FileProblems(source, problems_of(error)) from error
             except FileProblems:
@@ -81,7 +86,14 @@ def import_(
             except ValueError as error:
                 raise FileProblems(source, [Problem("", "a planogram that cannot be used", str(error))]) from error
         write_json(out, plan)
-    _output.print(f"{out}: {len(plan.fixtures)} shelves, {len(plan.positions)} slots. Now: where the camera sees them.")
+    _output.print(
+        f"{out}: {len(plan.fixtures)} shelves, {len(plan.positions)} slots, {plan.width:g} x {plan.height:g} mm. "
+        f"Now tell where the camera sees them: smartshelf edge calibrate {out} --picture PHOTO --corners ...",
+        markup=False,
+    )
+    if source.suffix.lower() != ".csv" and shelf_depth_mm is None:
+        told = "its slots are one item deep, for the file does not say how deep its shelves are: give --shelf-depth-mm"
+        errors.print(f"note: {told}, and items behind others are counted too", style="yellow", markup=False)
 
 
 @app.command()

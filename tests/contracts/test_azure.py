@@ -49,6 +49,14 @@ def test_the_sample_shape_becomes_a_planogram_in_millimetres() -> None:
     assert plan.products[1].gtin is None
 
 
+def test_with_a_depth_items_stand_one_behind_another() -> None:
+    read = AzureFile.model_validate(REQUEST)
+    plan = from_azure(read, store="s1", bay="a03", mm_per_unit=10, shelf_depth_mm=400)
+    assert [fixture.d for fixture in plan.fixtures] == [400]
+    assert [product.d for product in plan.products] == [100, 50]
+    assert [(one.facings.d, one.capacity, one.min_presentation) for one in plan.positions] == [(4, 4, 1), (8, 8, 1)]
+
+
 def test_a_position_of_an_unknown_product_is_named() -> None:
     wrong = AzureFile.model_validate(REQUEST)
     wrong.planogram.positions[1].productId = "sku 3"

@@ -90,3 +90,20 @@ def test_corners_that_were_guessed_change_nothing(bay: tuple[Path, str], tmp_pat
     photo = ["calibrate", str(plan), "--propose", str(tmp_path / "photo.png"), "--corners", "0,0 961,0 961,9 0,9"]
     answer = CliRunner().invoke(app, photo)
     assert (answer.exit_code, "top right 961,0, bottom right 961,9: must lie" in answer.output) == (2, True)
+
+
+def test_what_makes_boards_useless_is_said(bay: tuple[Path, str]) -> None:
+    plan, corners = bay
+    for height_mm, odd in (
+        (900, "no camera sees the corners there, they are off by 70 px"),
+        (1260, "is unusual for a"),
+    ):
+        code, told = run(plan, corners, "--of", f"0,0,1640,{height_mm}")
+        assert (code, odd in told) == (0, True), told
+        assert f"see that the corners are those of 1640 x {height_mm} mm" in told
+    held = read_model(plan, Planogram)
+    flat = [fixture.model_copy(update={"d": 1.0}) for fixture in held.fixtures]
+    write_json(plan, held.model_copy(update={"fixtures": flat}))
+    code, told = run(plan, corners)
+    assert (code, "the planogram does not say how deep the shelf is" in told) == (0, True), told
+    assert "warning" not in told

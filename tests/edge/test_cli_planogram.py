@@ -33,8 +33,18 @@ def test_out_to_azure_and_back(tmp_path: Path) -> None:
     assert set(json.loads((tmp_path / "azure.json").read_text())) == {"planogram"}
     code, told = run("import", tmp_path / "azure.json", "--store", "s", "--bay", "b", "--out", tmp_path / "p.json")
     assert code == 0, told
+    assert "note: its slots are one item deep" in told
     before, after = read_model(EXAMPLE, Planogram), read_model(tmp_path / "p.json", Planogram)
     assert [product.name for product in after.products] == [product.name for product in before.products]
+
+
+def test_slots_that_lie_on_one_another_in_the_picture_are_told(tmp_path: Path) -> None:
+    plan = json.loads(EXAMPLE.read_text())
+    slots = plan["views"][0]["slots"]
+    plan["views"][0]["slots"] = dict.fromkeys(slots, next(iter(slots.values())))
+    (tmp_path / "plan.json").write_text(json.dumps(plan))
+    code, told = run("check", tmp_path / "plan.json")
+    assert (code, told.count("must be a place of its own")) == (2, len(slots) - 1), told
 
 
 def test_bad_files_end_with_2_and_write_nothing(tmp_path: Path) -> None:
@@ -44,8 +54,12 @@ def test_bad_files_end_with_2_and_write_nothing(tmp_path: Path) -> None:
         code, told = run("import", tmp_path / name, "--store", "s", "--bay", "b", "--out", tmp_path / "p.json")
         assert code == 2
         assert says in told
-    code, told = run("import", EXAMPLE, "--store", "S 1", "--bay", "b", "--out", tmp_path / "p.json")
-    assert code == 2
+    (tmp_path / "plan.csv").write_text("shelf,product,width_mm,height_mm,facings_h\n1,beans,400,110,3\n")
+    code, told = run("import", tmp_path / "plan.csv", "--store", "s", "--bay", "b", "--out", tmp_path / "p.json")
+    assert (code, "must lie within the bay's 1000 mm; width_mm is that of one item" in told) == (2, True), told
+    (tmp_path / "plan.csv").write_text("shelf,product,width_mm,height_mm\n1,beans,400,110\n")
+    code, told = run("import", tmp_path / "plan.csv", "--store", "S 1", "--bay", "b", "--out", tmp_path / "p.json")
+    assert (code, "'S 1': must be 1 to 32 lower-case letters, digits and hyphens" in told) == (2, True), told
     assert not (tmp_path / "p.json").exists()
     code, told = run("check", tmp_path / "plan.json")
     assert (code, "products = (missing)" in told) == (2, True)
