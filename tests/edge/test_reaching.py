@@ -64,6 +64,15 @@ def test_the_body_is_the_one_nearest_beside_the_hand_and_not_one_far_below() -> 
     assert seen(box).below_top == 0.0
 
 
+@pytest.mark.parametrize(("depth", "share"), [(1.0, 1.0), (0.3, 1.0), (0.15, 0.5), (0.03, 0.3), (-0.4, 0.3)])
+def test_near_the_edge_of_the_slot_a_hand_tells_less_for_a_reach(depth: float, share: float) -> None:
+    sure = ReachWeights(9.0, 0, 0, 0, 0, 0, 0)
+    hand = seen((0, 0, 30, 20), depth=depth)
+    assert evidence_of(hand, is_steady=True, rules=ReachRules(sure)) == pytest.approx(2.0 * share)
+    against = replace(sure, base=-1.0)
+    assert evidence_of(hand, is_steady=True, rules=ReachRules(against)) == pytest.approx(-1.0)
+
+
 @given(
     box=st.tuples(*(st.floats(0, 600) for _ in range(4))),
     body=st.tuples(*(st.floats(0, 600) for _ in range(4))),

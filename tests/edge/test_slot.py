@@ -511,7 +511,7 @@ def test_between_people_only_a_column_that_is_not_wholly_hidden_is_looked_at() -
         ((1.0, 1.0, 1.0, 1.0), 3),
         ((2.0, 0.0, 2.0, 2.0), 3),  # missed once: half of what was told is left
         ((2.0, -1.5, 2.0, 0.0), None),  # taken for a hanging one in between
-        ((0.3,) * 12, 11),  # a little at a time
+        ((0.3,) * 12, 10),  # a little at a time
         ((0.3,) * 9, None),
         ((2.0, 0.0, 0.0, 0.0), None),
         ((-1.5,) * 12, None),

@@ -77,6 +77,8 @@ class ReachRules:
         most, least: no look tells more than that, or less.
         moving_share: what is left of it while the hand moves.
         least_differs: what differs less from the picture without people was there before, and tells nothing.
+        sure_depth, edge_share: nearer to the slot's edge than this depth the hand may be on its way to the slot beside,
+            and what tells for a reach is worth the less the nearer it is; at the edge this share is left.
     """
 
     weights: ReachWeights = ReachWeights()
@@ -84,6 +86,8 @@ class ReachRules:
     least: float = -1.5
     moving_share: float = 0.5
     least_differs: float = 0.1
+    sure_depth: float = 0.3
+    edge_share: float = 0.3
 
 
 def evidence_of(figures: ReachFigures, *, is_steady: bool, rules: ReachRules) -> float:
@@ -91,6 +95,8 @@ def evidence_of(figures: ReachFigures, *, is_steady: bool, rules: ReachRules) ->
     if figures.differs < rules.least_differs:
         return 0.0
     told = min(max(rules.weights.log_odds(figures), rules.least), rules.most)
+    if told > 0:
+        told *= min(max(figures.depth / rules.sure_depth, rules.edge_share), 1.0)
     return told if is_steady else rules.moving_share * told
 
 

@@ -63,7 +63,7 @@ class SlotRules:
     """
 
     reach_frames: int = 2
-    reach_evidence: float = 3.5
+    reach_evidence: float = 3.25
     least_evidence: float = 0.1
     visit_gap_s: float = 0.6
     covered_share: float = 0.1
