@@ -206,7 +206,7 @@ class NodeInfo(Message):
 
 
 class CameraHealth(Message):
-    """``frames_dropped``: replaced by newer ones. ``frames_unusable``: no pictures, or such of another size."""
+    """``frames_dropped``: replaced by newer ones. ``frames_unusable``: no pictures, or odd ones."""
 
     id: CameraId
     frames_seen: int
@@ -305,8 +305,9 @@ class CameraStatus(Message):
 
     ``moved`` asks for it to be turned back or calibrated again; slots that it still shows may be counted all the same.
 
-    ``unsteady``: it sends pictures of several sizes, things that are no pictures, or a clock that goes back, again and
-    again. What is good of it is used. Said as it begins, at most every few seconds, and when it was well for a minute.
+    ``unsteady``: it sends pictures of several sizes, things that are no pictures, single pictures of something else, or
+    a clock that goes back, again and again. What is good of it is used. Said as it begins, at most every few seconds,
+    and when it was well for a minute.
     """
 
     state: Literal["online", "offline", "obstructed", "moved", "unsteady", "disabled"]

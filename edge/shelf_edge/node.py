@@ -18,7 +18,7 @@ from shelf_edge.core.frame import Frame
 from shelf_edge.core.reporting import gone_slot, misplaced_event, moment, slot_event, stock_level
 from shelf_edge.core.sight import Sight, State
 from shelf_edge.core.still import StillLooks
-from shelf_edge.core.stream import StreamWatch
+from shelf_edge.core.stream import PictureWatch, StreamWatch
 from shelf_edge.journal import Journal
 from shelf_edge.ports import Clock, Detector
 from shelf_edge.recognising import HeldChange, Recognising
@@ -67,6 +67,7 @@ class CameraWork:
     trouble: str = ""
     rests_until_s: float = -math.inf
     stream: StreamWatch = field(default_factory=StreamWatch)
+    pictures: PictureWatch = field(default_factory=PictureWatch)
     stream_since_s: float = 0.0
     left_out: int = 0
     noted_s: float = -math.inf
@@ -330,11 +331,13 @@ class Pipeline:
         camera.stream.spoil(*camera.hand_off.take_spoiled(), at_s)
         if frame is not None:
             height, width = frame.image.shape[:2]
-            if not camera.stream.is_of_use((width, height), frame.captured_s, at_s):
+            is_fit = camera.stream.is_of_use((width, height), frame.captured_s, at_s)
+            if not is_fit or not camera.pictures.is_of_use(frame.image):
                 camera.left_out += 1
                 frame = None
             elif camera.stream.is_clock_wild:
                 frame = Frame(frame.image, self._clock.now_s(), frame.number)
+        camera.stream.count_strange(camera.pictures.take_strange(), at_s)
         if camera.stream.has_news(at_s):
             self._tell_stream(camera, at_s)
         return frame

@@ -5,11 +5,12 @@ from __future__ import annotations
 import itertools
 from dataclasses import dataclass, field
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shelf_edge.core.stream import StreamRules, StreamWatch
+from shelf_edge.core.stream import PictureWatch, StreamRules, StreamWatch
 
 LARGE, SMALL, FLAT = (640, 360), (320, 180), (640, 180)
 
@@ -161,3 +162,46 @@ def test_a_long_reason_is_cut(long: str) -> None:
     watched.at_s += 5
     watched.look()
     assert len(watched.words[0]) < 200
+
+
+SHELF = np.random.default_rng(3).integers(60, 200, (18, 32, 3), np.uint8).repeat(20, 0).repeat(20, 1)
+ELSEWHERE = np.random.default_rng(4).integers(60, 200, (18, 32, 3), np.uint8).repeat(20, 0).repeat(20, 1)
+NOISE = np.random.default_rng(5).integers(0, 255, SHELF.shape, np.uint8)
+GREY, DARK, DIM = np.full_like(SHELF, 128), np.zeros_like(SHELF), SHELF // 2
+
+
+def used(*pictures: np.ndarray) -> tuple[list[bool], int]:
+    watch = PictureWatch()
+    return [watch.is_of_use(picture) for picture in pictures], watch.take_strange()
+
+
+@pytest.mark.parametrize(
+    "odd", [NOISE, GREY, ELSEWHERE, np.roll(SHELF, 200, 1)], ids=["noise", "grey", "other", "slid"]
+)
+def test_a_picture_unlike_those_before_and_after_is_left_out(odd: np.ndarray) -> None:
+    assert used(SHELF, SHELF, odd, SHELF, odd, SHELF[::-1], SHELF) == ([True, True, False, True, False, False, True], 3)
+
+
+@pytest.mark.parametrize("after", [ELSEWHERE, DARK, GREY], ids=["another view", "lights off", "covered"])
+def test_what_stays_is_a_change_and_used_from_its_second_picture_on(after: np.ndarray) -> None:
+    assert used(SHELF, after, after, after) == ([True, False, True, True], 0)
+
+
+def test_lights_that_flicker_are_nothing_strange() -> None:
+    assert used(SHELF, DIM, SHELF, DIM, SHELF) == ([True] * 5, 0)
+
+
+def test_where_no_two_pictures_are_alike_every_third_is_used() -> None:
+    pictures = np.random.default_rng(6).integers(0, 255, (9, *SHELF.shape), np.uint8)
+    assert used(*pictures)[0] == [True, False, False] * 3
+
+
+def test_strange_pictures_are_said() -> None:
+    watched = Watched()
+    watched.show(1, LARGE)
+    for _ in range(6):
+        watched.watch.count_strange(1, watched.at_s)
+        watched.show(1, LARGE)
+    watched.show(6, LARGE)
+    assert "pictures were unlike those before and after" in watched.words[-1]
+    assert watched.said[-1][1]

@@ -1,8 +1,9 @@
 """What is odd about a camera's stream, said in a few words and seldom, and which of its pictures are used all the same.
 
-Oddities: pictures of another size, something that is no picture, a clock that goes back. One is an accident; several
-within a minute make the stream unsteady until it was well for a while. Whatever a camera does, it is said once as it
-begins, again when something new comes to it, now and then with the figures while it lasts, and when it is over.
+Oddities: pictures of another size, something that is no picture, a picture unlike those before and after it, a clock
+that goes back. One is an accident; several within a minute make the stream unsteady until it was well for a while.
+Whatever a camera does, it is said once as it begins, again when something new comes to it, now and then with the
+figures while it lasts, and when it is over.
 """
 
 from __future__ import annotations
@@ -11,7 +12,16 @@ import math
 from collections import deque
 from dataclasses import dataclass, field
 
+import numpy as np
+import numpy.typing as npt
+
+from shelf_edge.core.frame import Picture
+
 _LONGEST_WHY = 48
+_STRIDE_PX = 16
+_SAME_LEVELS = 10.0
+_LIKENESS = 0.5
+_MOST_STRANGE = 2
 
 
 @dataclass(frozen=True)
@@ -64,6 +74,7 @@ class _Spell:
     size_before: tuple[int, int] | None = None
     spoiled: int = 0
     why: str = ""
+    strange: int = 0
     steps_back: int = 0
     farthest_back_s: float = 0.0
     is_unsteady: bool = False
@@ -71,13 +82,13 @@ class _Spell:
 
     @property
     def oddities(self) -> int:
-        return self.size_changes + self.spoiled + self.steps_back
+        return self.size_changes + self.spoiled + self.strange + self.steps_back
 
     @property
     def kinds(self) -> tuple[bool, ...]:
         """What a change of is worth saying soon."""
         taken = self.size_before is not None
-        return self.is_unsteady, self.size_changes > 0, taken, self.spoiled > 0, self.steps_back > 0
+        return self.is_unsteady, self.size_changes > 0, taken, self.spoiled > 0, self.strange > 0, self.steps_back > 0
 
 
 class StreamWatch:
@@ -138,6 +149,11 @@ class StreamWatch:
         if count and self._spell is not None:
             self._spell.spoiled += count
             self._spell.why = why[:_LONGEST_WHY]
+
+    def count_strange(self, count: int, at_s: float) -> None:
+        """So many pictures were left out because they are unlike those before and after them."""
+        for _ in range(count):
+            self._odd(at_s).strange += 1
 
     def calibrated(self) -> None:
         """The slots were drawn anew: the shape that pictures have now is the right one."""
@@ -203,6 +219,8 @@ class StreamWatch:
                 )
         if spell.spoiled:
             told.append(f"{spell.spoiled} of what it sent could not be read ({spell.why})")
+        if spell.strange:
+            told.append(f"{spell.strange} pictures were unlike those before and after")
         if spell.steps_back == 1:
             told.append(f"its clock went back by {spell.farthest_back_s:.0f} s: durations are counted on")
         elif spell.steps_back:
@@ -211,6 +229,53 @@ class StreamWatch:
         if spell.is_unsteady:
             told.append("see to its cable, power, settings")
         return "; ".join(told)
+
+
+class PictureWatch:
+    """Leaves out single pictures that show something else than those before and after them: garbage that decodes.
+
+    What stays is a change (somebody comes near, the lights go off): it is used from its second picture on.
+    """
+
+    def __init__(self) -> None:
+        self._used: npt.NDArray[np.float32] | None = None
+        self._left_out: npt.NDArray[np.float32] | None = None
+        self._in_a_row = 0
+        self._strange = 0
+
+    def is_of_use(self, image: Picture) -> bool:
+        """Whether the next picture (height, width, 3) may be believed."""
+        seen = image[::_STRIDE_PX, ::_STRIDE_PX, 1].astype(np.float32)
+        if self._used is None or self._used.shape != seen.shape:
+            return self._use(seen)
+        if _are_alike(self._used, seen):
+            self._strange += self._in_a_row
+            return self._use(seen)
+        if self._left_out is not None and _are_alike(self._left_out, seen):
+            return self._use(seen)
+        if self._in_a_row == _MOST_STRANGE:
+            return self._use(seen)
+        self._left_out = seen
+        self._in_a_row += 1
+        return False
+
+    def take_strange(self) -> int:
+        """How many were left out for good since this was asked last."""
+        count, self._strange = self._strange, 0
+        return count
+
+    def _use(self, seen: npt.NDArray[np.float32]) -> bool:
+        self._used, self._left_out, self._in_a_row = seen, None, 0
+        return True
+
+
+def _are_alike(one: npt.NDArray[np.float32], other: npt.NDArray[np.float32]) -> bool:
+    """Nearly the same, or the same in another light."""
+    if float(np.abs(one - other).mean()) < _SAME_LEVELS:
+        return True
+    one, other = one - one.mean(), other - other.mean()
+    power = math.sqrt(float((one * one).sum()) * float((other * other).sum()))
+    return power > 0 and float((one * other).sum()) / power > _LIKENESS
 
 
 def _times(count: int) -> str:
