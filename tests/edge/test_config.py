@@ -149,7 +149,7 @@ def test_every_slot_that_cannot_be_is_told_once_and_named_where_there_is_little_
     second_planogram(folder, views=[{"camera": "c2", "slots": alike}])
     refused = check_config(folder / "edge.toml", may_leave_out=True).refused[0]
     assert len(refused.why.splitlines()) == len(slots) - 1, "each that lies on others, once"
-    assert refused.brief == f"{', '.join(list(slots)[1:])}: must be a place of its own"
+    assert refused.brief == f"{', '.join(list(slots)[1:])}: must be a place of its own, not on another slot"
 
 
 def test_everything_that_is_wrong_with_every_file_is_told_at_once(folder: Path) -> None:

@@ -3,13 +3,16 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from shelf_edge import stages
+from shelf_edge.adapters.camera_paced import PacedRecording
 from shelf_edge.adapters.clock import SystemClock
 from shelf_edge.core.frame import Frame
 from shelf_edge.ports import SourceEnded, SourceProblem, UnreadablePicture
@@ -122,6 +125,21 @@ def test_what_cannot_be_read_is_passed_over_and_the_camera_stays_open() -> None:
     assert hand_off.take_spoiled() == (8, "sent nonsense")
     assert hand_off.take_spoiled()[0] == 0
     assert [state.is_online for state in states] == [True, False], "online until the recording was over"
+
+
+def test_a_folder_with_a_broken_picture_plays_on(tmp_path: Path) -> None:
+    for number in (1, 3):
+        cv2.imwrite(str(tmp_path / f"{number}.png"), np.full((32, 32, 3), number, np.uint8))
+    (tmp_path / "2.png").write_bytes(b"no picture")
+    source = PacedRecording(tmp_path)
+    source.open()
+    assert source.read().number == 0
+    with pytest.raises(UnreadablePicture, match=r"2\.png"):
+        source.read()
+    assert source.read().number == 2
+    with pytest.raises(SourceEnded):
+        source.read()
+    source.close()
 
 
 def test_a_camera_that_sends_nothing_else_is_lost(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -33,5 +33,12 @@ def view_problems(view: View) -> list[Problem]:
         if on:
             remedy = f"calibrate camera {view.camera} again: smartshelf edge calibrate"
             told = f"lies on {and_more(on)}"
-            found.append(Problem(f"views.{view.camera}.slots.{other}", told, "must be a place of its own", remedy))
+            found.append(
+                Problem(
+                    f"views.{view.camera}.slots.{other}",
+                    told,
+                    "must be a place of its own, not on another slot",
+                    remedy,
+                )
+            )
     return found
