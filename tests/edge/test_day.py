@@ -1,4 +1,4 @@
-"""``edge day``: half a minute of a day at rest, the same again and again; its simulator, when it fails, is heard."""
+"""``edge day``: moments of a day at rest, the same again and again; its simulator, when it fails, is heard."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from shelf_edge.adapters.detector_onnx import load_detector
 from shelf_edge.cli import app
 from shelf_edge.day import DayScore, Pace, day_report, score_day
 
-OUTAGE = DayTake("at-rest", "dev", 0, begin_h=17.9985, hours=0.006)
+OUTAGE = DayTake("at-rest", "dev", 0, begin_h=17.9992, hours=0.004)
 
 
 def scored(take: DayTake) -> DayScore:
@@ -25,7 +25,7 @@ def scored(take: DayTake) -> DayScore:
     )
 
 
-def test_half_a_minute_in_which_the_lamps_fail_is_the_same_again_and_nothing_is_told() -> None:
+def test_a_quarter_of_a_minute_in_which_the_lamps_fail_is_the_same_again_and_nothing_is_told() -> None:
     first, again = scored(OUTAGE), scored(OUTAGE)
     assert first == again
     assert (first.false_events, first.alerts, first.camera, first.told) == (0, 0, {}, ())
