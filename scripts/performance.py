@@ -162,9 +162,9 @@ def _why_not(figures: dict[str, Any]) -> list[str]:
         told.append(_why_few_cameras(figures))
     if figures.get("rss_mb_per_hour", 0) > 0 and "rss_samples_mb" in figures:
         told.append(
-            f"- `rss_mb_per_hour`: over {_long(figures['rss_minutes'])}, without the first third; "
-            f"{figures['rss_mb_per_hour']:g} MB an hour would be {24 * figures['rss_mb_per_hour']:.1f} MB a day. "
-            "[What was looked into](performance-levers.md#growth-of-memory-rss_mb_per_hour)."
+            f"- `rss_mb_per_hour`: over {_long(figures['rss_minutes'])}, without the first third; if that went on, "
+            f"{24 * figures['rss_mb_per_hour']:.1f} MB a day. "
+            "[Steps, and what was looked into](performance-levers.md#growth-of-memory-rss_mb_per_hour)."
         )
     elif figures.get("rss_mb_per_hour", 0) > 0:
         told.append(
@@ -259,8 +259,8 @@ def _of_run(figures: dict[str, Any]) -> str:
     anon = figures.get("anon_mb_per_hour")
     own = "" if anon is None else f" What is no file's (`anon`) has a slope of {anon:g} MB an hour."
     return (
-        "That is a run of its own, `smartshelf edge bench --only memory --memory-minutes 1440 --json`, and not of the "
-        f"date above.{ended}{own}"
+        "That is a run of its own, `smartshelf edge bench --only memory --memory-minutes 1440 --json`, on a machine "
+        f"that was busy with other work.{ended}{own}"
     )
 
 
