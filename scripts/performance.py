@@ -271,7 +271,9 @@ def _memory_plot(figures: dict[str, Any]) -> list[str]:
         for name, key in (("resident", "rss_samples_mb"), ("no file's", "anon_samples_mb"))
         if figures.get(key)
     ]
-    svg = panels_svg([("memory", "hours", "MB", lines)], "Memory of four cameras over the hours")
+    above = [Line(line.name, [(at, value - line.points[0][1]) for at, value in line.points]) for line in lines]
+    panels = [("memory", "hours", "MB", lines), ("growth", "hours", "MB above the first sample", above)]
+    svg = panels_svg(panels, "Memory of four cameras over the hours")
     MEMORY_PLOT.write_text(svg, encoding="utf-8")
     return [f"![Memory of four cameras over the hours](pictures/{MEMORY_PLOT.name})", ""]
 
@@ -350,7 +352,7 @@ def panels_svg(
             parts += [
                 f'<path d="M{left} {y:.1f}h{SIDE}M{x:.1f} {TOP}v{SIDE}" stroke="#ddd" fill="none"/>',
                 f'<text x="{left - 6}" y="{y + 4:.1f}" text-anchor="end">{most_y * half:.3g}</text>',
-                f'<text x="{x:.1f}" y="{TOP + SIDE + 16}" text-anchor="middle">{most_x * half:g}</text>',
+                f'<text x="{x:.1f}" y="{TOP + SIDE + 16}" text-anchor="middle">{most_x * half:.4g}</text>',
             ]
         parts.append(f'<text x="{left + SIDE / 2}" y="{TOP + SIDE + 36}" text-anchor="middle">{x_words}</text>')
         parts.append(f'<text x="{left - 40}" y="{TOP - 22}">{y_words}</text>')
