@@ -21,6 +21,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from turned_photos import turned_part
+
 from shelf_contracts.shipped import model_folder
 
 if TYPE_CHECKING:
@@ -155,6 +157,20 @@ def bottle_lines(folder: Path) -> list[str]:
         )
         lines.append(f"- {name}: {told or 'no event'}.")
     return lines
+
+
+def turned_photos() -> list[str]:
+    """Nothing where the photographs are not there."""
+    packages = DATA / "grocery-store" / "dataset"
+    if not packages.is_dir():
+        return []
+    first = [sorted(folder.glob("*.jpg"))[0] for folder in sorted((packages / "train" / "Packages").glob("*/*"))]
+    sets = {
+        "packages of val": sorted((packages / "val" / "Packages").rglob("*.jpg")),
+        "the fridge": sorted((DATA / "fridge").rglob("*.jpg")),
+        "packages of train": first,
+    }
+    return turned_part(sets, first)
 
 
 def vending_table(folder: Path) -> list[str]:
@@ -505,6 +521,7 @@ def main() -> None:
                     *bottle_lines(folder),
                 ],
             ),
+            "turned": ("Real photographs: a camera that was turned is found again", turned_photos),
             "counts": (
                 "Real pictures: products counted on a two-tier shelf",
                 lambda: [

@@ -21,7 +21,7 @@ from shelf_edge.core.detections import Detections, Kind
 from shelf_edge.core.facts import Fact, SlotFact, StockFact
 from shelf_edge.core.frame import Frame, Picture
 from shelf_edge.core.geometry import Matrix, project
-from shelf_edge.core.registration import Landmarks, RegistrationRules, RememberedView, find_again
+from shelf_edge.core.registration import Features, Landmarks, RegistrationRules, RememberedView, features, find_again
 from shelf_edge.core.sight import Sight, SightRules, SightWatch
 from shelf_edge.node import CameraWork, camera_status
 from shelf_edge.stages import CameraState, LatestFrame
@@ -321,23 +321,21 @@ def test_landmarks_are_believed_only_where_the_pictures_agree() -> None:
     shelf = _sized(printed_shelf())
     rules = RegistrationRules()
 
-    def features(picture: Picture) -> np.ndarray:
-        grey = cv2.GaussianBlur(picture[:, :, 1].astype(np.float32), (0, 0), 1.0)
-        high = grey - cv2.GaussianBlur(grey, (0, 0), 6.0)
-        return np.asarray(high / (np.sqrt(cv2.GaussianBlur(high * high, (0, 0), 6.0)) + 2.0), np.float32)
+    def seen(picture: Picture) -> Features:
+        return features(np.ascontiguousarray(picture[:, :, 1]), NOBODY)
 
-    reference = features(shelf)
+    reference = seen(shelf)
     landmarks = Landmarks.of(reference)
     half = np.diag([0.5, 0.5, 1.0])
     small = half @ FAR @ np.linalg.inv(half)
     moved = _warped(shelf, small)
-    assert find_again(rules, reference, landmarks, features(moved)) is not None
+    assert find_again(rules, reference, landmarks, seen(moved)) is not None
     mirrored = moved[:, ::-1].copy()
-    assert find_again(rules, reference, landmarks, features(mirrored)) is None
+    assert find_again(rules, reference, landmarks, seen(mirrored)) is None
     nothing = np.full_like(shelf, 90)
-    assert find_again(rules, reference, landmarks, features(nothing)) is None
+    assert find_again(rules, reference, landmarks, seen(nothing)) is None
     nearer = _warped(shelf, np.diag([2.0, 2.0, 1.0]))
-    assert find_again(rules, reference, landmarks, features(nearer)) is None, "another distance is another view"
+    assert find_again(rules, reference, landmarks, seen(nearer)) is None, "another distance is another view"
 
 
 def test_a_lamp_that_flickers_brings_no_doubt_for_long_and_a_jolt_does_at_once() -> None:

@@ -16,11 +16,16 @@ import numpy as np
 import numpy.typing as npt
 
 from shelf_contracts.planogram import View
+from shelf_edge.core.detections import Boxes
 from shelf_edge.core.geometry import Matrix, Points, project
 
 Features = npt.NDArray[np.float32]
 """(height, width), high-passed and divided by the local contrast, about -3 to 3; 0 where somebody hides the view."""
 
+NOISE_BLUR_PX = 1.0
+_PASS_BLUR_PX = 6.0
+_LEAST_LOCAL_CONTRAST = 2.0
+_AROUND_PEOPLE = 0.1
 _GREY_PER_UNIT, _MIDDLE_GREY = 48.0, 128.0
 _LANDMARKS = 600
 _LEAST_CONTRAST = 0.02
@@ -28,6 +33,7 @@ _AROUND_HIDDEN_PX = 5
 _AMBIGUOUS = 0.85
 _OFF_PX = 3.0
 _LEAST_IN_COMMON = 0.2
+_LEAST_FOR_A_PLANE = 4
 
 
 @dataclass(frozen=True)
@@ -35,15 +41,18 @@ class RegistrationRules:
     """When a view that was found again is believed.
 
     Attributes:
-        least: so many landmarks must agree on it.
-        agreeing_share: and so many of those that were matched at all.
-        likeness: least correlation of what both pictures show.
+        least: so many landmarks must agree on it,
+        agreeing_share: and so many of those that were matched at all,
+        likeness: and what both pictures show must correlate at least so much.
+        least_alone, alone_share: the first two where there is no picture from before to compare with.
         smallest, largest: how much of its size a part of the view may have now; another distance is another view.
     """
 
     least: int = 30
-    agreeing_share: float = 0.5
-    likeness: float = 0.7
+    agreeing_share: float = 0.4
+    likeness: float = 0.5
+    least_alone: int = 50
+    alone_share: float = 0.5
     smallest: float = 0.7
     largest: float = 1.4
 
@@ -89,6 +98,23 @@ def view_key(view: View) -> str:
     return hashlib.sha256(view.model_dump_json(by_alias=True).encode()).hexdigest()
 
 
+def features(grey: npt.NDArray[np.uint8], people_px: Boxes) -> Features:
+    """What of a small grey picture (height, width) stays the same in a day's light, without what people hide.
+
+    Args:
+        people_px: (n, 4) boxes of hands and bodies, in pixels of that picture.
+    """
+    values = cv2.GaussianBlur(grey.astype(np.float32), (0, 0), NOISE_BLUR_PX)
+    high = values - cv2.GaussianBlur(values, (0, 0), _PASS_BLUR_PX)
+    contrast = cv2.GaussianBlur(high * high, (0, 0), _PASS_BLUR_PX)
+    seen: Features = (high / (np.sqrt(contrast) + _LEAST_LOCAL_CONTRAST)).astype(np.float32)
+    sides = (people_px[:, 2:] - people_px[:, :2]) * _AROUND_PEOPLE
+    around = np.concatenate([people_px[:, :2] - sides, people_px[:, 2:] + sides], axis=1)
+    for x1, y1, x2, y2 in np.maximum(np.round(around).astype(int), 0):
+        seen[y1:y2, x1:x2] = 0.0
+    return seen
+
+
 def find_again(rules: RegistrationRules, reference: Features, landmarks: Landmarks, seen: Features) -> Matrix | None:
     """Where the reference lies in what is seen.
 
@@ -97,31 +123,52 @@ def find_again(rules: RegistrationRules, reference: Features, landmarks: Landmar
         landmarks: the reference's.
     Returns: (3, 3), from pixels of the reference to pixels of what is seen; None when that is not certain.
     """
-    shift = plane_between(rules, landmarks, Landmarks.of(seen), seen.shape[1], seen.shape[0])
-    return shift if shift is not None and likeness(reference, seen, shift) >= rules.likeness else None
+    height, width = seen.shape
+    found = _plane_between(landmarks, Landmarks.of(seen))
+    if found is None or not found.is_held_by(rules.least, rules.agreeing_share):
+        return None
+    if not _is_a_view(rules, found.shift, width, height):
+        return None
+    return found.shift if likeness(reference, seen, found.shift) >= rules.likeness else None
 
 
-def plane_between(
+def find_by_landmarks(
     rules: RegistrationRules, before: Landmarks, after: Landmarks, width_px: int, height_px: int
 ) -> Matrix | None:
-    """Where the plane of some landmarks went, (3, 3); None when too few agree on it, or no camera moves like that.
+    """The same where only landmarks are left of the picture before.
 
     Args:
         width_px, height_px: of both small pictures.
     """
-    if min(len(before.at_px), len(after.at_px)) < max(rules.least, 2):
+    found = _plane_between(before, after)
+    if found is None or not found.is_held_by(rules.least_alone, rules.alone_share):
+        return None
+    return found.shift if _is_a_view(rules, found.shift, width_px, height_px) else None
+
+
+@dataclass(frozen=True, eq=False)
+class _Plane:
+    """Where the plane went that ``agreeing`` of ``matched`` landmarks lie in."""
+
+    shift: Matrix
+    agreeing: int
+    matched: int
+
+    def is_held_by(self, least: int, share: float) -> bool:
+        return self.agreeing >= max(least, share * self.matched)
+
+
+def _plane_between(before: Landmarks, after: Landmarks) -> _Plane | None:
+    if min(len(before.at_px), len(after.at_px)) < 2:
         return None
     pairs = cv2.BFMatcher(cv2.NORM_L2).knnMatch(before.looks, after.looks, k=2)
     sure = [best for best, second in pairs if best.distance < _AMBIGUOUS * second.distance]
-    if len(sure) < rules.least:
+    if len(sure) < _LEAST_FOR_A_PLANE:
         return None
     here = before.at_px[[pair.queryIdx for pair in sure]]
     there = after.at_px[[pair.trainIdx for pair in sure]]
     found, agreeing = cv2.findHomography(here, there, cv2.RANSAC, _OFF_PX, maxIters=2000, confidence=0.999)
-    if found is None or agreeing.sum() < max(rules.least, rules.agreeing_share * len(sure)):
-        return None
-    shift = np.asarray(found, float)
-    return shift if _is_a_view(rules, shift, width_px, height_px) else None
+    return None if found is None else _Plane(np.asarray(found, float), int(agreeing.sum()), len(sure))
 
 
 def laid_back(seen: Features, shift: Matrix) -> Features:

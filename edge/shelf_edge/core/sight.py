@@ -21,23 +21,21 @@ from shelf_edge.core.detections import Boxes
 from shelf_edge.core.frame import Picture
 from shelf_edge.core.geometry import Matrix, project
 from shelf_edge.core.registration import (
+    NOISE_BLUR_PX,
     Features,
     Landmarks,
     RegistrationRules,
+    features,
     find_again,
+    find_by_landmarks,
     laid_back,
     likeness,
-    plane_between,
     travel,
 )
 
 State = Literal["clear", "dark", "frozen", "obstructed", "moved"]
 
 _WIDTH_PX = 320
-_NOISE_BLUR_PX = 1.0
-_PASS_BLUR_PX = 6.0
-_LEAST_CONTRAST = 2.0
-_AROUND_PEOPLE = 0.1
 _LEARN = 0.05
 _AS_USUAL = 0.94
 _ENOUGH = 0.4
@@ -229,7 +227,7 @@ class SightWatch:
 
     def _obstructed(self, grey: npt.NDArray[np.uint8], now_s: float) -> Sight | None:
         """Compare the mean step between neighbours with what is usual: a thumb, dirt or fog takes most of it away."""
-        smooth = cv2.GaussianBlur(grey.astype(np.float32), (0, 0), _NOISE_BLUR_PX)
+        smooth = cv2.GaussianBlur(grey.astype(np.float32), (0, 0), NOISE_BLUR_PX)
         sharp = float(np.abs(np.diff(smooth, axis=1)).mean()) / max(float(smooth.mean()), 1.0)
         if sharp >= self._rules.sharp_share * self._sharp:
             self._seen_s = now_s
@@ -242,7 +240,7 @@ class SightWatch:
     # Place
 
     def _compare(self, grey: npt.NDArray[np.uint8], people_px: Boxes, now_s: float) -> Sight:
-        seen = self._features(grey, people_px)
+        seen = features(grey, people_px / np.float32(self._scale))
         if self._reference is None:
             self._begin(seen, now_s)
             return self._placed
@@ -296,7 +294,7 @@ class SightWatch:
         self._is_seeking = False
         assert self._reference is not None
         if self._calibrated is not None:
-            shift = plane_between(self._rules.registration, self._calibrated, self._own_landmarks(), *self._size)
+            shift = find_by_landmarks(self._rules.registration, self._calibrated, self._own_landmarks(), *self._size)
             if shift is not None:
                 self._origin = shift
                 self._place(self._reference, np.eye(3))
@@ -336,18 +334,6 @@ class SightWatch:
         here, there = project(one, grid), project(other, grid)
         in_picture = ((here >= 0) & (here <= self._size)).all(axis=1)
         return float(np.hypot(*(here - there)[in_picture].T).max(initial=0.0)) / width
-
-    def _features(self, grey: npt.NDArray[np.uint8], people_px: Boxes) -> Features:
-        """High-passed, divided by local contrast, people blanked out; (height, width)."""
-        values = cv2.GaussianBlur(grey.astype(np.float32), (0, 0), _NOISE_BLUR_PX)
-        high = values - cv2.GaussianBlur(values, (0, 0), _PASS_BLUR_PX)
-        contrast = cv2.GaussianBlur(high * high, (0, 0), _PASS_BLUR_PX)
-        seen: Features = (high / (np.sqrt(contrast) + _LEAST_CONTRAST)).astype(np.float32)
-        sides = (people_px[:, 2:] - people_px[:, :2]) * _AROUND_PEOPLE
-        around = np.concatenate([people_px[:, :2] - sides, people_px[:, 2:] + sides], axis=1) / self._scale
-        for x1, y1, x2, y2 in np.maximum(np.round(around).astype(int), 0):
-            seen[y1:y2, x1:x2] = 0.0
-        return seen
 
     def _learn(self, seen: Features, shift: Matrix) -> None:
         """Let the reference follow the light and what is on the shelves, laid back to where it was measured to be."""
