@@ -150,6 +150,25 @@ def test_goods_that_are_sold_and_filled_up_are_no_moved_camera() -> None:
         assert {(sight.state, sight.text) for sight in sights} == {("clear", "")}
 
 
+def test_a_bottle_put_back_a_little_aside_is_no_moved_camera() -> None:
+    """Three things on a plain wall: one that comes back 6 px aside turns what fits best by a little."""
+    wall = np.full((HEIGHT, WIDTH, 3), 150, np.uint8)
+
+    def bottles(*lefts: int) -> Picture:
+        picture = wall.copy()
+        for number, left in enumerate(lefts):
+            cv2.rectangle(picture, (left, 90), (left + 60, 300), (40 + 60 * number, 120, 60), -1)
+            cv2.rectangle(picture, (left + 8, 160), (left + 52, 230), (230, 230, 220), -1)
+            cv2.putText(picture, "AQUA", (left + 8, 200), cv2.FONT_HERSHEY_SIMPLEX, 0.6, (60, 20, 120), 2)
+        return picture
+
+    camera = Camera()
+    camera.see(8, bottles(120, 290, 460))
+    for lefts in ((290, 460), (126, 290, 460), (126, 460), (126, 284, 460)):
+        sights = list(camera.show(8, bottles(*lefts)))
+        assert {(sight.state, sight.text) for sight in sights} == {("clear", "")}
+
+
 def test_people_before_the_shelf_are_no_moved_camera() -> None:
     """Somebody in a striped shirt fills a third of the picture and walks along; the detector sees them."""
     camera, shelf = Camera(), scene()

@@ -62,6 +62,8 @@ class SightRules:
         still_share: shifts up to this are noise.
         follow_share: shifts up to this are followed and that is all; larger ones ask for a new calibration too.
         likeness: the least correlation with the reference at which a shift is believed.
+        unexplained_share: a camera whose view still looks as before moved only when at most so much of the unlikeness
+            is left.
         agreeing: so many comparisons in a row must agree on a shift, to ``agree_share``.
         lost_checks: so many without any likeness mean that the camera looks elsewhere.
         seek_every_s: pause between searches for landmarks while it does.
@@ -85,6 +87,7 @@ class SightRules:
     agree_share: float = 0.004
     follow_share: float = 0.06
     likeness: float = 0.5
+    unexplained_share: float = 0.75
     agreeing: int = 3
     lost_checks: int = 20
     seek_every_s: float = 5.0
@@ -361,7 +364,13 @@ class SightWatch:
         if like < self._rules.likeness:
             return self._found_again(seen, now_s)
         refined = best @ self._turn(laid_back(seen, best))
-        return refined if likeness(self._reference, seen, refined) > like else best
+        like_refined = likeness(self._reference, seen, refined)
+        if like_refined > like:
+            like, best = like_refined, refined
+        if at_applied >= self._rules.likeness and 1 - like > self._rules.unexplained_share * (1 - at_applied):
+            self._usual += _LEARN * (at_applied - self._usual)
+            return self._applied  # a few goods that stand a little elsewhere turn what fits best, but hardly better
+        return best
 
     def _turn(self, back: Features) -> Matrix:
         """How the reference lies in what was laid back to about where it is: a small shift and turn."""
