@@ -191,6 +191,13 @@ def test_lights_off_and_on() -> None:
     assert camera.see(2, shelf).text == ""
 
 
+@pytest.mark.parametrize(("share", "state"), [(0.12, "dark"), (0.3, "clear"), (0.5, "clear")])
+def test_in_a_light_in_which_much_is_overlooked_it_is_dark(share: float, state: str) -> None:
+    """Brightest pixels of 212, as in a lit shop: of what stands there, too little is found below a fifth of that."""
+    camera, shelf = Camera(), np.minimum(scene(), 212)
+    assert camera.see(4, (shelf * share).astype(np.uint8)).state == state
+
+
 def test_a_node_that_starts_at_night_says_so_at_once() -> None:
     camera, shelf = Camera(), scene()
     assert next(camera.show(1, shelf // 20)).state == "dark"

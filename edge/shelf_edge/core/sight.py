@@ -55,7 +55,8 @@ class SightRules:
         jolt_share: when more than this share of the picture changes between two frames, the camera was knocked or the
             light went: nothing is certain before the next comparison. People change less.
         jolt_pause_s: after such a comparison as much change means nothing for so long.
-        dark_level: lights are off when 99 of 100 pixels are darker than this (0 to 255).
+        dark_level: lights are off when 99 of 100 pixels are darker than this (0 to 255). In the light of dawn, below a
+            fifth of a shop's, one slot in five is counted wrong.
         dark_s, obstructed_s: for so long, before it is said; a picture that is dark from the first on is so at once.
         frozen_s: a picture without any change at all for this long stands still; sensors have noise.
         sharp_share: a covered or dirty lens shows less than this share of the contrast that was usual.
@@ -78,7 +79,7 @@ class SightRules:
     check_in_doubt_s: float = 0.4
     jolt_share: float = 0.45
     jolt_pause_s: float = 10.0
-    dark_level: int = 24
+    dark_level: int = 40
     dark_s: float = 2.0
     frozen_s: float = 30.0
     sharp_share: float = 0.4
