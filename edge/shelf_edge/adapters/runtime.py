@@ -143,12 +143,7 @@ def _fallback(path: Path, execution: Execution, why: str) -> str:
 
 def open_session(path: Path, threads: int, provider: str = _CPU) -> ort.InferenceSession:
     """A session. Raises: FileProblems when onnxruntime cannot load the file."""
-    options = ort.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.inter_op_num_threads = 1
-    options.log_severity_level = 3
-    # A plan of all activations for each input size: 3 MB more, and no faster.
-    options.enable_mem_pattern = False
+    options = session_options(threads)
     providers = [provider] if provider == _CPU else [provider, _CPU]
     try:
         session = ort.InferenceSession(str(path), options, providers=providers)
@@ -156,6 +151,17 @@ def open_session(path: Path, threads: int, provider: str = _CPU) -> ort.Inferenc
         raise FileProblems(path, [_load_problem(path, str(error))]) from error
     _give_back_freed_memory()
     return session
+
+
+def session_options(threads: int) -> ort.SessionOptions:
+    """As every session of this node has them; one thread each when a worker has a core."""
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    # A plan of all activations for each input size: 3 MB more, and no faster.
+    options.enable_mem_pattern = False
+    return options
 
 
 def _give_back_freed_memory() -> None:

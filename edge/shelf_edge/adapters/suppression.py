@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import onnxruntime as ort
 
+from shelf_edge.adapters.runtime import session_options
 from shelf_edge.core.detections import Boxes, Kind, Kinds, Scores
 
 _IR_VERSION, _OPSET = 8, 11
@@ -26,12 +27,8 @@ class GraphSuppression:
     """
 
     def __init__(self) -> None:
-        options = ort.SessionOptions()
-        options.intra_op_num_threads = 1
-        options.inter_op_num_threads = 1
-        options.log_severity_level = 3
+        options = session_options(1)
         options.enable_cpu_mem_arena = False
-        options.enable_mem_pattern = False
         self._session = ort.InferenceSession(_graph(), options, providers=["CPUExecutionProvider"])
 
     def __call__(self, boxes: Boxes, scores: Scores, kinds: Kinds, iou_threshold: float) -> npt.NDArray[np.intp]:
