@@ -336,7 +336,7 @@ def recogniser_part() -> list[str]:
 TWO_FRAMES_MS = 2 / 12 * 1000
 SPLITS = {
     "hidden": "**The hidden store**: packs, looks of fixtures and recordings that no training and no rule has seen. "
-    "The sizes of its fixtures, its camera angles and its light are drawn from the spans of `varied`, with other seeds.",
+    "Its fixtures' sizes, its camera angles and its light are drawn from the spans of `varied`, with other seeds.",
     "dev": "**The store that rules are worked out on**: the demo's.",
 }
 
