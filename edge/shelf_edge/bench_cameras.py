@@ -31,7 +31,10 @@ _SETTLED_S = 2.0
 
 @dataclass(frozen=True)
 class Cameras:
-    """``gated``: as the node works; ``every_frame``: with the detector at every frame. Means in ms of CPU a frame."""
+    """``gated``: as the node works; ``every_frame``: with the detector at every frame. Means in ms of CPU a frame.
+
+    ``decided_p95_s``: from the first look with a hand in the slot to the reach, where nothing waits for a core.
+    """
 
     gated: Carried
     every_frame: Carried
@@ -40,6 +43,7 @@ class Cameras:
     gated_ms: float
     every_frame_ms: float
     looked_at: float
+    decided_p95_s: float
 
 
 def bench_recording(cache: Path, on_frames: Callable[[int], None] = lambda frames: None) -> Rendered:
@@ -74,19 +78,24 @@ def measure_cameras(recording: Rendered, detector: Detector) -> Cameras:
         statistics.mean(one.work_s for one in gated.costs) * 1000,
         statistics.mean(one.work_s for one in every.costs) * 1000,
         gated.looked_at / len(frames),
+        float(np.percentile(gated.decided_s, 95)) if gated.decided_s else 0.0,
     )
 
 
 @dataclass(frozen=True)
 class Trace:
+    """``decided_s``: for each reach, from the first look with its hand in the slot."""
+
     costs: tuple[FrameCost, ...]
     looked_at: int
+    decided_s: tuple[float, ...]
 
 
 def frame_costs(frames: list[bytes], plan: Planogram, detector: Detector, *, every_frame: bool) -> Trace:
     """The chain of one camera on JPEGs 0.1 s apart, without the first seconds, in which slots are counted first."""
     bay, still = Bay(plan, plan.views[0].camera), StillLooks()
     costs, looked_at = [], 0
+    decided_s: list[float] = []
     for number, raw in enumerate(frames):
         at_s = number / FPS
         began_s = time.thread_time()
@@ -105,11 +114,11 @@ def frame_costs(frames: list[bytes], plan: Planogram, detector: Detector, *, eve
         if at_s < _SETTLED_S:
             continue
         looked_at += detections is not None
-        reaches = tuple(
-            at_s - fact.started_s for fact in facts if isinstance(fact, SlotFact) and fact.action == "reach"
-        )
-        costs.append(FrameCost(decoded_s - began_s, ended_s - decoded_s, reaches))
-    return Trace(tuple(costs), looked_at)
+        reaches = [fact for fact in facts if isinstance(fact, SlotFact) and fact.action == "reach"]
+        decided_s += [at_s - fact.started_s for fact in reaches]
+        # What load costs is asked here: every reach counts as one that two looks were enough for.
+        costs.append(FrameCost(decoded_s - began_s, ended_s - decoded_s, (1 / FPS,) * len(reaches)))
+    return Trace(tuple(costs), looked_at, tuple(decided_s))
 
 
 def _with_decode(costs: tuple[FrameCost, ...], decode_s: float) -> list[FrameCost]:
