@@ -11,7 +11,6 @@ import tempfile
 import threading
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -25,6 +24,7 @@ from shelf_edge.core.facts import SlotFact, StockFact
 from shelf_edge.core.still import StillLooks
 from shelf_edge.ports import Detector
 from shelf_edge.replay import ReplayStep, step_of
+from shelf_edge.side_by_side import side_by_side
 
 LIT_GAIN, DARK_GAIN = 0.3, 0.1
 """From here on a shop is lit; below there it is night."""
@@ -197,19 +197,7 @@ def score_days(
         detector = load_detector(model, threads=1, tells_faint=True)
         return score_day(take, detector, pace, stop, lambda share: on_progress(place, share))
 
-    with ThreadPoolExecutor(max_workers=max(1, workers)) as pool:
-        futures: list[Future[DayScore]] = [pool.submit(score_one, i, take) for i, take in enumerate(takes)]
-        try:
-            pending = set(futures)
-            while pending:
-                done, pending = wait(pending, timeout=0.5, return_when="FIRST_EXCEPTION")
-                for future in done:
-                    future.result()
-        except BaseException:
-            stop.set()
-            pool.shutdown(wait=True, cancel_futures=True)
-            raise
-    return [future.result() for future in futures]
+    return side_by_side(score_one, takes, workers, stop)
 
 
 def score_day(

@@ -9,7 +9,6 @@ from __future__ import annotations
 import threading
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import asdict, dataclass, fields
 from functools import partial
 from pathlib import Path
@@ -56,6 +55,7 @@ from shelf_edge.core.facts import SlotFact, StockFact
 from shelf_edge.ports import Detector
 from shelf_edge.recognising import Recognising
 from shelf_edge.replay import steps
+from shelf_edge.side_by_side import side_by_side
 
 WARM_UP_S = 1.0
 """A node that has just started counts its slots first; what happens before is not asked of it."""
@@ -144,19 +144,7 @@ def score_takes(
         on_progress(place, 1.0, "done")
         return scored
 
-    with ThreadPoolExecutor(max_workers=max(1, workers)) as pool:
-        futures: list[Future[TakeScore]] = [pool.submit(score_one, i, take) for i, take in enumerate(takes)]
-        try:
-            pending = set(futures)
-            while pending:
-                done, pending = wait(pending, timeout=0.5, return_when="FIRST_EXCEPTION")
-                for future in done:
-                    future.result()
-        except BaseException:
-            stop.set()
-            pool.shutdown(wait=True, cancel_futures=True)
-            raise
-    return [future.result() for future in futures]
+    return side_by_side(score_one, takes, workers, stop)
 
 
 def score_recording(
