@@ -29,9 +29,11 @@ from shelf_edge.console import print_whole
 from shelf_edge.core.recognition import Calibration
 from shelf_edge.recognising import Recognising
 from shelf_edge.replay import replay
-from shelf_edge.score import TakeScore, report_of, score_recording
+from shelf_edge.score import TakeScore, figures_of, report_of, score_recording
 
 TAKE = Take("busy", "dev", 0, 6.0)
+FLOORS = 0.7, 0.7, 0.8, 0.7, 0.85
+"""Of picks and puts recall and precision, of reaches the same, of slot-time counted exactly."""
 
 
 @pytest.fixture(scope="module")
@@ -55,6 +57,21 @@ def test_a_score_is_the_same_again_and_the_detector_is_asked_once(recording: Ren
     assert looks_again == 0
     (tmp_path / "seen.seen").write_bytes((tmp_path / "seen.seen").read_bytes()[:999])
     assert scored(recording, tmp_path / "seen.seen") == (first, looks), "a file that was cut off is begun anew"
+
+
+def test_the_shipped_node_does_not_fall_below_what_it_told(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """A floor well below docs/accuracy.md, on parts of two recordings: a change that loses events is noticed."""
+    cache = tmp_path_factory.mktemp("floor")
+    scores = []
+    for scenario in ("grabs", "two-hands"):
+        take = Take(scenario, "dev", 0, 16.0)
+        told = rendered(take, cache, threading.Event(), lambda frames: None)
+        scores.append(score_recording(take, told, load_detector(model_folder(), threads=1, tells_faint=True)))
+    figures = figures_of(scores)
+    both, reach = figures.events["pick+put"], figures.events["reach"]
+    assert both.truth >= 4, "the recordings hold something"
+    shares = both.recall, both.precision, reach.recall, reach.precision, figures.counts_exact
+    assert all(share is not None and share >= floor for share, floor in zip(shares, FLOORS, strict=True)), shares
 
 
 def test_a_replay_twice_writes_the_same_events(recording: Rendered, tmp_path: Path) -> None:
