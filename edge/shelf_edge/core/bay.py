@@ -243,9 +243,9 @@ class Bay:
 
     def remembered_view(self) -> RememberedView | None:
         """Where the camera sees its landmarks, to be recalled after a restart; None while nobody knows."""
-        if self._watch is None or self._watch.landmarks is None:
+        if self._watch is None or (landmarks := self._watch.landmarks) is None:
             return self._view
-        return RememberedView(self._view_key, *self._watch.size_px, self._watch.landmarks)
+        return RememberedView(self._view_key, *self._watch.size_px, landmarks)
 
     def recall_view(self, view: RememberedView) -> bool:
         """Before the first frame: tell by them whether the camera moved; False when they are of another calibration."""
@@ -275,7 +275,12 @@ class Bay:
         seems to have moved."""
         is_fresh = self._now_s - self._changed_s <= self._rules.keep_looking_s
         is_in_doubt = self._watch is not None and self._watch.is_in_doubt
-        return is_fresh or is_in_doubt or any(slot.is_waiting for _, slot in self._slots)
+        return is_fresh or is_in_doubt or self._is_waiting
+
+    @property
+    def _is_waiting(self) -> bool:
+        """Whether a slot that can be counted wants further looks."""
+        return any(slot.is_waiting for geometry, slot in self._slots if geometry.slot not in self._beyond)
 
     def wants_look(self, frame: Frame) -> bool:
         """Measure the change of this frame; True when the detector should look at it."""
@@ -292,11 +297,7 @@ class Bay:
         assert self._watch is not None
         is_due = now_s - self._looked_s >= self._rules.recheck_s or self._watch.wants_look(now_s)
         is_fresh = now_s - self._changed_s <= self._rules.keep_looking_s
-        return (
-            is_due
-            or is_fresh
-            or any(slot.is_waiting for geometry, slot in self._slots if geometry.slot not in self._beyond)
-        )
+        return is_due or is_fresh or self._is_waiting
 
     def advance(self, frame: Frame, detections: Detections | None) -> list[Fact]:
         """What follows from this frame; ``detections`` is None when the detector did not look."""
