@@ -520,10 +520,7 @@ class Bay:
         self._hands = HandTracker(self._hand_rules, width, height)
         self._arms = ArmFinder(self._arm_rules, width)
         self._view = self.remembered_view()
-        self._watch = SightWatch(self._sight_rules, width, height)
-        view = self._view
-        if view is not None and (view.width_px, view.height_px) == self._watch.size_px:
-            self._watch = SightWatch(self._sight_rules, width, height, view.landmarks)
+        self._watch = SightWatch(self._sight_rules, width, height, self._view)
         self._sight, self._beyond = self._watch.sight, frozenset()
 
     def _in_slot(self, hand: Hand) -> HandInSlot | None:

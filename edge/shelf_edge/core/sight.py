@@ -25,6 +25,7 @@ from shelf_edge.core.registration import (
     Features,
     Landmarks,
     RegistrationRules,
+    RememberedView,
     features,
     find_again,
     find_by_landmarks,
@@ -117,10 +118,10 @@ class SightWatch:
 
     Args:
         width_px, height_px: of the camera's pictures.
-        calibrated: where the landmarks were before the camera was last out of sight, as ``landmarks`` gave them.
+        before: where the landmarks were before the camera was last out of sight; of a picture of this size only.
     """
 
-    def __init__(self, rules: SightRules, width_px: int, height_px: int, calibrated: Landmarks | None = None) -> None:
+    def __init__(self, rules: SightRules, width_px: int, height_px: int, before: RememberedView | None = None) -> None:
         self._rules = rules
         self._scale = max(1.0, width_px / _WIDTH_PX)
         self._size = (round(width_px / self._scale), round(height_px / self._scale))
@@ -131,7 +132,9 @@ class SightWatch:
         self._usual = 1.0
         self._applied: Matrix = np.eye(3)
         self._origin: Matrix = np.eye(3)
-        self._calibrated = calibrated
+        self._calibrated: Landmarks | None = None
+        if before is not None and (before.width_px, before.height_px) == self._size:
+            self._calibrated = before.landmarks
         self._begun_s = math.inf
         self._sharp = 0.0
         self._changed_s = -math.inf
@@ -142,7 +145,7 @@ class SightWatch:
         self._stirred = True
         self._is_suspect = False
         self._is_jolted = False
-        self._is_seeking = calibrated is not None
+        self._is_seeking = self._calibrated is not None
         self._jolts_count_from_s = -math.inf
         self._shifts: deque[Matrix] = deque(maxlen=rules.agreeing)
         self._landmarks: Landmarks | None = None
